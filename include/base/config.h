@@ -1,0 +1,59 @@
+/*
+ * base/config.h - a settings file read through a table.
+ *
+ * File form: "key = value" lines, '#' comments, no sections. A value may be
+ * quoted with "..." to keep blanks. Unknown keys, repeated keys and values
+ * out of range are refused with file and line number. A list setting is
+ * written as values separated by blanks.
+ *
+ * Settings are rows of the table: the row also prints and documents itself.
+ */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "base/strbuf.h"
+
+enum config_type {
+	CONFIG_TEXT,	 /* char *, owned by the settings struct */
+	CONFIG_BOOL,	 /* bool: yes|no, true|false, on|off */
+	CONFIG_UINT,	 /* uint64_t with smallest and largest */
+	CONFIG_SIZE,	 /* uint64_t octets: 10, 64k, 40M, 2G */
+	CONFIG_DURATION, /* uint64_t ms: 250ms, 30s, 5m, 72h, 90d */
+	CONFIG_CHOICE,	 /* int: index into choices */
+};
+
+struct config_row {
+	const char *key;
+	enum config_type type;
+	size_t offset;	       /* into the settings struct */
+	const char *fallback;  /* default, as it would be written */
+	uint64_t smallest, largest; /* numbers only */
+	const char *const *choices; /* NULL-terminated, CONFIG_CHOICE only */
+	const char *help;	    /* one or more sentences */
+};
+
+/*
+ * Fills *settings (zeroed by the caller) with defaults, then with the file's
+ * values. name: file name for messages. Returns 0 or -1 with ERR_CONFIG:
+ * "verpost.conf:12: unknown key 'htpp_listen' (did you mean http_listen?)".
+ */
+int config_parse(const struct config_row *rows, size_t n, struct slice text,
+    const char *name, void *settings, struct error *err) MUST_CHECK;
+/* Reads the file, then config_parse. */
+int config_load(const struct config_row *rows, size_t n, const char *path,
+    void *settings, struct error *err) MUST_CHECK;
+/* Frees the texts. */
+void config_fini(const struct config_row *rows, size_t n, void *settings);
+/* "key = value" for every row, as now set. */
+void config_print(const struct config_row *rows, size_t n,
+    const void *settings, struct strbuf *out);
+/* The commented example file: help, default, range of every row. */
+void config_document(
+    const struct config_row *rows, size_t n, struct strbuf *out);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * net/conn.h - a buffered stream connection, plain or TLS.
+ *
+ * Readiness by raw events, evbuffers as storage only, an ops table that swaps
+ * plain for TLS. One deadline timer, always armed by the owner. Callbacks are
+ * the last act of a turn on the connection; after conn_close none comes.
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct conn;
+struct ssl_ctx_st;
+
+struct conn_ops {
+	/* Connected (conn_connect), or TLS is up (conn_start_tls). */
+	void (*ready)(void *ctx);
+	/* New octets: look with conn_peek, take with conn_consume. */
+	void (*readable)(void *ctx);
+	/* The output fell below the low-water mark after having been above
+	 * it. May be NULL. */
+	void (*drained)(void *ctx);
+	/* Nothing more will come: end of stream (kind ERR_NONE), reset,
+	 * failed connect or handshake, or the deadline (ERR_TIMEOUT). What
+	 * was read before can still be peeked at. Called once. */
+	void (*closed)(void *ctx, const struct error *why);
+};
+
+/*
+ * Starts to connect. source: local address to bind, or NULL. The guard is
+ * applied to *to; a refusal arrives in closed. Never calls back before it
+ * returns.
+ */
+struct conn *conn_connect(struct loop *l, const struct net_addr *to,
+    const struct net_addr *source, const struct net_guard *guard,
+    int64_t timeout_ms, const struct conn_ops *ops, void *ctx);
+/* Takes an accepted non-blocking descriptor. */
+struct conn *conn_accept(
+    struct loop *l, int fd, const struct conn_ops *ops, void *ctx);
+/* Closes at once without flushing; clears the pointer; accepts NULL. */
+void conn_close(struct conn **c);
+/* Sends what is queued, then closes by itself, within timeout_ms; the owner
+ * forgets it now. */
+void conn_close_flushed(struct conn **c, int64_t timeout_ms);
+
+/* Re-arms the deadline: closed(ERR_TIMEOUT) comes unless it is set again. */
+void conn_set_deadline(struct conn *c, int64_t after_ms, const char *label);
+/* Queues octets; writes at once what the socket takes. */
+void conn_write(struct conn *c, struct slice data);
+/* Queues without copying: data stays valid until free_fn(free_ctx). */
+void conn_write_ref(struct conn *c, struct slice data,
+    void (*free_fn)(void *ctx), void *free_ctx);
+size_t conn_pending(const struct conn *c); /* octets not yet written */
+size_t conn_input_len(const struct conn *c);
+/* The whole input as one run; borrowed until the next consume or turn. */
+struct slice conn_peek(struct conn *c);
+void conn_consume(struct conn *c, size_t n);
+/* Stops reading from the socket above this much unread input (default 64 kB;
+ * back-pressure). */
+void conn_set_input_max(struct conn *c, size_t bytes);
+void conn_pause_reading(struct conn *c, bool paused);
+
+/*
+ * Swaps to TLS. Fails (closed, ERR_TLS) when unread or unwritten octets are
+ * there (RFC 3207 section 4.2: no plaintext crosses into TLS). host: server
+ * name for SNI on the client side, NULL on the server side.
+ */
+void conn_start_tls(struct conn *c, struct ssl_ctx_st *ctx, bool is_server,
+    const char *host, int64_t timeout_ms);
+bool conn_is_tls(const struct conn *c);
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
+void conn_tls_describe(const struct conn *c, char *out, size_t out_len);
+const struct net_addr *conn_peer(const struct conn *c);
+int conn_fd(const struct conn *c);
+
+/* A listening socket's accept loop in this process. */
+struct listener;
+/*
+ * fd: listening, non-blocking, inherited from the master; stays the caller's.
+ * Accepted sockets are non-blocking, close-on-exec, TCP_NODELAY. On EMFILE it
+ * pauses for 100 ms instead of spinning.
+ */
+struct listener *listener_new(struct loop *l, int fd,
+    void (*on_accept)(void *ctx, int fd, const struct net_addr *peer),
+    void *ctx);
+void listener_free(struct listener **l);
+void listener_pause(struct listener *l, bool paused);
+
+/* Binds and listens: SO_REUSEADDR, non-blocking, close-on-exec; TCP_NODELAY
+ * on TCP. A stale Unix socket file is replaced. Returns the fd or -1. */
+int net_listen(
+    const struct net_addr *a, int backlog, struct error *err) MUST_CHECK;
+
+#endif

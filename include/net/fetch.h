@@ -1,0 +1,48 @@
+/*
+ * net/fetch.h - HTTP requests of ours (libcurl multi in the loop): webhooks,
+ * later provider calls. http and https only, no redirects, no proxy from the
+ * environment, the guard applied to the address actually connected to
+ * (CURLOPT_OPENSOCKETFUNCTION: DNS rebinding does not pass), answer cut at a
+ * limit.
+ */
+#ifndef NET_FETCH_H
+#define NET_FETCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct fetcher;
+struct fetch;
+
+struct fetcher *fetcher_new(struct loop *l, const struct net_guard *guard);
+void fetcher_free(struct fetcher **f);
+
+struct fetch_request {
+	const char *method; /* "POST" */
+	const char *url;
+	const char *const *headers; /* "Name: value", NULL-terminated */
+	struct slice body;	    /* copied */
+	int64_t timeout_ms;	    /* whole request */
+	size_t answer_max;	    /* octets of the answer's body kept */
+	const char *ca_file;	    /* extra trust anchor, or NULL */
+};
+
+struct fetch_result {
+	int status;	   /* HTTP status; 0 when there was no answer */
+	struct slice body; /* borrowed for the call */
+	struct error err;  /* kind ERR_NONE when status is set; ERR_DENIED:
+			      the guard refused the address */
+	int64_t elapsed_ms;
+};
+
+typedef void fetch_done(void *ctx, const struct fetch_result *result);
+struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *req,
+    fetch_done *done, void *ctx);
+void fetch_cancel(struct fetch **f);
+
+#endif

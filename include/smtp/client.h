@@ -1,0 +1,131 @@
+/*
+ * smtp/client.h - the client side of SMTP, without I/O.
+ *
+ * The owner feeds reply lines and writes out what gathers in c->out; events
+ * come through ops. One recipient per transaction. Many transactions per
+ * session; with PIPELINING, MAIL+RCPT+DATA go in one write, and the next
+ * transaction's commands may ride behind the final dot (RFC 2920). BDAT is
+ * not used. Drives strings in tests and fuzzers; delivery/session.c drives it
+ * with sockets.
+ */
+#ifndef SMTP_CLIENT_H
+#define SMTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "base/strbuf.h"
+#include "mail/address.h"
+#include "smtp/reply.h"
+
+/* What a session or transaction came to, when it was not a plain 2xx walk. */
+enum smtp_stage {
+	SMTP_STAGE_CONNECT, /* TCP; filled in by the owner */
+	SMTP_STAGE_BANNER,
+	SMTP_STAGE_EHLO,
+	SMTP_STAGE_STARTTLS,
+	SMTP_STAGE_TLS, /* the handshake; filled in by the owner */
+	SMTP_STAGE_MAIL,
+	SMTP_STAGE_RCPT,
+	SMTP_STAGE_DATA,
+	SMTP_STAGE_BODY, /* between 354 and the last octet of the dot */
+	SMTP_STAGE_DOT,	 /* the dot went out: may have been taken */
+	SMTP_STAGE_IDLE, /* between transactions, RSET, QUIT */
+};
+
+enum smtp_source {
+	SMTP_REMOTE,	   /* the far end said it: reply is set */
+	SMTP_LOCAL,	   /* we could not: error is set */
+};
+
+struct smtp_outcome {
+	enum smtp_source source;
+	enum smtp_stage stage;
+	struct smtp_reply reply; /* SMTP_REMOTE */
+	struct error error;	 /* SMTP_LOCAL: ERR_NET, ERR_TIMEOUT, ERR_TLS,
+				    ERR_SYNTAX (protocol error), ERR_LIMIT
+				    (SIZE), ERR_DENIED (guard, 8-bit/SMTPUTF8
+				    not offered: kind ERR_NOTFOUND) */
+};
+
+const char *smtp_stage_name(enum smtp_stage stage); /* "RCPT TO" */
+
+struct smtp_client_caps {
+	bool ehlo; /* false: HELO was used */
+	bool starttls, pipelining, eightbitmime, smtputf8, size, dsn, chunking;
+	uint64_t size_max; /* 0: no limit announced */
+};
+
+struct smtp_client;
+
+struct smtp_client_ops {
+	/* STARTTLS was answered 220: do the handshake, then call
+	 * smtp_client_tls_done. Input must be empty at this point. */
+	void (*need_tls)(void *ctx);
+	/* A transaction may be started (after EHLO, after the last one; with
+	 * PIPELINING already while the last dot's reply is awaited). */
+	void (*ready)(void *ctx);
+	/* The head transaction ended with this outcome. A 250 to the dot is
+	 * source SMTP_REMOTE, stage SMTP_STAGE_DOT, 2xx. Called once for each
+	 * smtp_client_send, in order. */
+	void (*mail_done)(
+	    void *ctx, void *mail, const struct smtp_outcome *outcome);
+	/* The session is over (QUIT answered, 421, failure at greeting or
+	 * EHLO, protocol error): close the connection. Transactions still
+	 * pending have been reported before. why: borrowed. */
+	void (*closed)(void *ctx, const struct smtp_outcome *why);
+	/* The state, thus the deadline, changed. label for time-out logs. */
+	void (*deadline)(void *ctx, unsigned int seconds, const char *label);
+	/* The last octet of a final dot is about to be written: last chance
+	 * to record it. May be NULL. */
+	void (*before_dot)(void *ctx, void *mail);
+};
+
+struct smtp_client_options {
+	const char *helo_name; /* borrowed for the session */
+	enum { SMTP_TLS_NEVER, SMTP_TLS_MAY, SMTP_TLS_MUST } tls;
+	/* The transcript gets "C: ..." and "S: ..." lines; or NULL. */
+	void (*transcript)(void *ctx, char who, struct slice line);
+};
+
+struct smtp_client *smtp_client_new(const struct smtp_client_options *opt,
+    const struct smtp_client_ops *ops, void *ctx);
+void smtp_client_free(struct smtp_client **c);
+
+/* One reply line without CRLF. */
+void smtp_client_feed(struct smtp_client *c, struct slice line);
+void smtp_client_tls_done(struct smtp_client *c);
+/* TLS was refused or broke and the policy allows clear text is the owner's
+ * matter: it makes a new session with SMTP_TLS_NEVER. */
+
+/* The link died or timed out: every pending transaction is reported with the
+ * stage it was in, then closed. */
+void smtp_client_lost(struct smtp_client *c, const struct error *why);
+
+struct smtp_mail {
+	struct slice return_path;	       /* "b-...@host", already checked */
+	const struct mail_address *recipient;
+	struct slice message;	/* CRLF lines, not dot-stuffed; borrowed until
+				   mail_done */
+	bool eightbit;		/* has octets above 0x7f: needs 8BITMIME */
+	bool smtputf8;		/* needs SMTPUTF8 */
+	void *ctx;		/* handed back in mail_done */
+};
+
+/* True when smtp_client_send may be called now. */
+bool smtp_client_can_send(const struct smtp_client *c);
+void smtp_client_send(struct smtp_client *c, const struct smtp_mail *mail);
+/* Sends QUIT after what is pending. */
+void smtp_client_quit(struct smtp_client *c);
+const struct smtp_client_caps *smtp_client_capabilities(
+    const struct smtp_client *c);
+/* Octets to be written now; the owner empties it (strbuf_reset). */
+struct strbuf *smtp_client_output(struct smtp_client *c);
+
+/* Appends msg dot-stuffed and "\r\n.\r\n"-terminated (RFC 5321 4.5.2). */
+void smtp_dot_stuff(struct strbuf *out, struct slice message);
+
+#endif

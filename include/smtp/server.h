@@ -1,0 +1,78 @@
+/*
+ * smtp/server.h - the server side of SMTP, without I/O: used by the receiver
+ * (bounces), the simulator, and later by submission.
+ *
+ * The owner feeds octets and writes out what gathers in the output. Bare CR
+ * or LF anywhere is refused (SMTP smuggling); only CRLF "." CRLF ends a
+ * message. Limits: command line 1,000 octets, message size, recipients,
+ * errors per session.
+ */
+#ifndef SMTP_SERVER_H
+#define SMTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "base/strbuf.h"
+#include "mail/address.h"
+
+struct smtp_server;
+
+/* A decision of the owner: 0 means accept with the standard text. */
+struct smtp_decision {
+	unsigned int code;
+	char text[200]; /* "5.1.1 no such user"; no CR, LF */
+};
+
+struct smtp_server_ops {
+	/* Fill *d to refuse. from->domain.len == 0 for "<>". */
+	void (*mail)(void *ctx, const struct mail_address *from,
+	    struct smtp_decision *d);
+	void (*rcpt)(void *ctx, const struct mail_address *to,
+	    struct smtp_decision *d);
+	/* DATA was given; refuse instead of 354. May be NULL. */
+	void (*data)(void *ctx, struct smtp_decision *d);
+	/*
+	 * The whole message (dots removed, CRLF lines, borrowed until
+	 * smtp_server_answer). The owner calls smtp_server_answer now or
+	 * later; until then nothing more is read.
+	 */
+	void (*message)(void *ctx, struct slice message);
+	/* The transaction ended or was reset: forget its recipients. */
+	void (*reset)(void *ctx);
+	/* STARTTLS was accepted: after the output went out, start TLS and
+	 * call smtp_server_tls_done. NULL: STARTTLS is not offered. */
+	void (*need_tls)(void *ctx);
+	/* Write out what is pending, then close. */
+	void (*closed)(void *ctx);
+};
+
+struct smtp_server_options {
+	const char *hostname;
+	const char *banner;	/* after "220 <hostname> " */
+	size_t size_max;	/* octets, announced */
+	size_t rcpt_max;	/* per transaction, at least 100 */
+	unsigned int errors_max; /* 4xx/5xx before 421; 0: 20 */
+	bool smtputf8;
+};
+
+struct smtp_server *smtp_server_new(const struct smtp_server_options *opt,
+    const struct smtp_server_ops *ops, void *ctx);
+void smtp_server_free(struct smtp_server **s);
+/* Returns the octets used; stops early while an answer is awaited. */
+size_t smtp_server_feed(struct smtp_server *s, struct slice data);
+/* The answer to message(); d->code 0: "250 2.0.0 Ok". */
+void smtp_server_answer(
+    struct smtp_server *s, const struct smtp_decision *d);
+void smtp_server_tls_done(struct smtp_server *s);
+/* "421 4.3.2 shutting down" and closed. */
+void smtp_server_shutdown(struct smtp_server *s);
+struct strbuf *smtp_server_output(struct smtp_server *s);
+/* The name given in EHLO or HELO, "" before it. */
+const char *smtp_server_helo(const struct smtp_server *s);
+bool smtp_server_in_transaction(const struct smtp_server *s);
+
+#endif

@@ -1,0 +1,1 @@
+# api: see contrib/HACKING.md

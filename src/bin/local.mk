@@ -1,0 +1,1 @@
+# bin: see contrib/HACKING.md

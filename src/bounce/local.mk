@@ -1,0 +1,1 @@
+# bounce: see contrib/HACKING.md

@@ -1,0 +1,1 @@
+# hooks: see contrib/HACKING.md

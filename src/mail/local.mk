@@ -1,0 +1,1 @@
+# mail: see contrib/HACKING.md

@@ -1,0 +1,1 @@
+# net: see contrib/HACKING.md

@@ -1,0 +1,1 @@
+# outcome: see contrib/HACKING.md

@@ -1,0 +1,1 @@
+# proc: see contrib/HACKING.md

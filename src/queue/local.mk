@@ -1,0 +1,1 @@
+# queue: see contrib/HACKING.md

@@ -1,0 +1,1 @@
+# smtpd: see contrib/HACKING.md
