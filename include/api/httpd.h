@@ -1,0 +1,40 @@
+/*
+ * api/httpd.h - the httpd role: the HTTP API of one process. One file per
+ * resource (api/emails.c, api/webhooks.c, ...) on the server of http/server.h.
+ */
+#ifndef API_HTTPD_H
+#define API_HTTPD_H
+
+#include <stdint.h>
+
+#include "base/crypto.h"
+#include "http/server.h"
+#include "intake/intake.h"
+
+struct httpd;
+struct loop;
+struct pg;
+struct queue;
+
+struct httpd_options {
+	struct loop *loop;
+	/* Two connections of one process: what commits mail does not wait
+	 * behind what lists it. pg_side NULL: everything over pg. */
+	struct pg *pg;
+	struct pg *pg_side;
+	struct queue *queue;
+	const struct keyring *keyring; /* seals the secrets of webhooks */
+	int listen_fd;
+	struct http_options http;
+	struct intake_limits limits;
+};
+
+/* Everything is borrowed and must outlive the httpd; listen_fd is taken. */
+struct httpd *httpd_new(const struct httpd_options *opt);
+/* Stops accepting connections, finishes what was asked, then calls done; at
+ * the latest after timeout_ms. */
+void httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *ctx),
+    void *ctx);
+void httpd_free(struct httpd **h);
+
+#endif
