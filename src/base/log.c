@@ -67,8 +67,8 @@ log_level_parse(struct slice text, enum log_level *out)
 }
 
 void
-log_set_sink(
-    void (*fn)(void *ctx, enum log_level, struct slice line), void *ctx)
+log_set_sink(void (*fn)(void *ctx, enum log_level, struct slice line),
+    void *ctx)
 {
 	root.sink = fn;
 	root.sink_ctx = ctx;

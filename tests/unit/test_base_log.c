@@ -21,8 +21,8 @@ writes_one_line_with_its_fields(void **state)
 	(void)state;
 	log_info(NULL, "smtp.reply", log_uint("code", 250),
 	    log_text("text", "ok"), log_int("n", -3));
-	assert_string_equal(
-	    line(), "info test smtp.reply code=250 text=ok n=-3");
+	assert_string_equal(line(),
+	    "info test smtp.reply code=250 text=ok n=-3");
 	log_debug(NULL, "bare");
 	assert_string_equal(line(), "debug test bare");
 }
@@ -36,8 +36,8 @@ puts_the_parents_fields_first(void **state)
 
 	(void)state;
 	log_info(&inner, "mta.try", log_text("to", "a"));
-	assert_string_equal(
-	    line(), "info test mta.try node=n1 job=7 mx=mx.example to=a");
+	assert_string_equal(line(),
+	    "info test mta.try node=n1 job=7 mx=mx.example to=a");
 }
 
 static const struct {
