@@ -36,6 +36,10 @@ bool status_parse(struct slice text, enum status *out);
 bool status_from_int(int value, enum status *out);
 /* Finished: nothing more will be sent for it. */
 bool status_is_final(enum status s);
+/* What a recipient is after an event that says said: the higher of the two,
+ * whichever came first. The same rule as GREATEST in the store's statements.
+ */
+enum status status_raise(enum status now, enum status said);
 
 /* Why a recipient is STATUS_FAILED. Stored as text. */
 #define FAIL_EXPIRED "expired"
