@@ -18,8 +18,9 @@ struct smtp_reply {
 	unsigned int code;	   /* 200..599 */
 	struct mail_status status; /* unset when absent or of another class */
 	size_t text_len;
-	char text[SMTP_REPLY_TEXT_MAX + 1]; /* lines joined by " ", printable
-				UTF-8 or '?'; NUL-terminated */
+	char text[SMTP_REPLY_TEXT_MAX + 1]; /* lines joined by " ", without
+				code and status, printable UTF-8 or '?';
+				NUL-terminated */
 };
 
 struct smtp_reply_parser {
