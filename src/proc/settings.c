@@ -1,0 +1,364 @@
+/*
+ * One table: a row is read, checked, printed and documented by base/config.
+ * What needs more than one value, or another room's parser, is in
+ * settings_check.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/addr.h"
+#include "proc/settings.h"
+
+static const char *const mode_choices[] = { "simulator", "log", "live", NULL };
+static const char *const level_choices[] = { "error", "warn", "info", "debug",
+	NULL };
+
+/* clang-format off */
+#define TEXT(key, dflt, help)                                                  \
+	{ #key, CONFIG_TEXT, offsetof(struct settings, key), dflt, 0, 0, NULL, \
+	    help }
+#define UINT(key, dflt, low, high, help)                                       \
+	{ #key, CONFIG_UINT, offsetof(struct settings, key), dflt, low, high,  \
+	    NULL, help }
+#define SIZE(key, dflt, low, high, help)                                       \
+	{ #key, CONFIG_SIZE, offsetof(struct settings, key), dflt, low, high,  \
+	    NULL, help }
+#define TIME(key, dflt, low, high, help)                                       \
+	{ #key, CONFIG_DURATION, offsetof(struct settings, key), dflt, low,    \
+	    high, NULL, help }
+#define BOOL(key, dflt, help)                                                  \
+	{ #key, CONFIG_BOOL, offsetof(struct settings, key), dflt, 0, 0, NULL, \
+	    help }
+#define CHOICE(key, dflt, choices, help)                                       \
+	{ #key, CONFIG_CHOICE, offsetof(struct settings, key), dflt, 0, 0,     \
+	    choices, help }
+
+#define SECOND ((uint64_t)1000)
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+#define KILO ((uint64_t)1024)
+#define MEGA (1024 * KILO)
+
+const struct config_row settings_rows[] = {
+	CHOICE(mode, "simulator", mode_choices,
+	    "What happens to accepted mail. simulator: it is delivered over "
+	    "SMTP to the built-in simulator and nothing leaves this machine. "
+	    "log: it ends as failed with reason log_mode. live: it goes to "
+	    "the recipients' mail servers; verpost refuses to start while "
+	    "something this needs is missing."),
+	TEXT(node, "",
+	    "Name of this machine among those that share the database. Empty: "
+	    "the host name."),
+	CHOICE(log_level, "info", level_choices,
+	    "Least important lines to write to standard error."),
+
+	TEXT(run_dir, "/run/verpost",
+	    "Directory for the process number, the lock of the master and "
+	    "Unix sockets. Must survive nothing."),
+	TEXT(state_dir, "/var/lib/verpost",
+	    "Directory for files that must survive a restart."),
+	TEXT(user, "verpost",
+	    "User that the processes change to when started as root."),
+	TEXT(group, "",
+	    "Group that the processes change to. Empty: the user's own."),
+	TEXT(key_file, "/etc/verpost/keys",
+	    "File with the keys that seal secrets in the database and sign "
+	    "return paths. Made by 'verpost keyfile create'; mode 0600. Keep "
+	    "a copy elsewhere: without it DKIM keys cannot be read."),
+	TEXT(postgres, "host=/run/postgresql dbname=verpost user=verpost",
+	    "How to reach PostgreSQL, as a libpq connection string. Use a "
+	    "socket directory (host=/...) or hostaddr, never a host name: "
+	    "looking it up would block."),
+	TEXT(redis, "127.0.0.1:6379",
+	    "Where Redis is: address:port, or unix:/path."),
+	TEXT(dns_servers, "",
+	    "Resolvers to ask, as address or address:port. Empty: those of "
+	    "/etc/resolv.conf. A validating resolver on 127.0.0.1 is best."),
+
+	UINT(httpd_processes, "1", 0, 64,
+	    "Processes that answer the HTTP API. 0: none on this node."),
+	UINT(mta_processes, "1", 0, 64,
+	    "Processes that deliver. Each source address belongs to one of "
+	    "them, so more processes than sources are of no use."),
+	UINT(smtpd_processes, "1", 0, 64,
+	    "Processes that receive bounces. 0: none on this node."),
+	UINT(hooks_processes, "1", 0, 16,
+	    "Processes that send webhooks. 0: none on this node."),
+	TIME(drain_time, "30s", SECOND, 600 * SECOND,
+	    "How long a process may take to finish what it has begun when it "
+	    "is asked to stop."),
+
+	TEXT(http_listen, "127.0.0.1:8025",
+	    "Addresses the HTTP API listens on. Put a proxy with TLS in front "
+	    "of it before opening it to others."),
+	SIZE(http_body_max, "60M", 64 * KILO, 1024 * MEGA,
+	    "Largest request body; what is larger gets 413."),
+	UINT(http_connections_max, "10000", 10, 100000,
+	    "Open HTTP connections per process."),
+	TIME(http_request_time, "60s", SECOND, 3600 * SECOND,
+	    "Longest time from the first octet of a request to its last."),
+
+	TEXT(smtp_in_listen, "127.0.0.1:2525",
+	    "Addresses that bounces come back to. Live: port 25 of every "
+	    "address that the MX of a return-path host resolves to."),
+	TEXT(smtp_in_hostname, "",
+	    "Name of this machine in SMTP, as the MX of the return-path hosts "
+	    "says it. Empty: the host name."),
+	TEXT(smtp_in_cert, "",
+	    "Certificate chain (PEM) to offer STARTTLS with. Empty: no "
+	    "STARTTLS on the return-path port."),
+	TEXT(smtp_in_key, "",
+	    "Private key (PEM) of smtp_in_cert."),
+	UINT(smtp_in_connections_max, "200", 1, 10000,
+	    "Open connections on the return-path port per process."),
+	SIZE(return_size_max, "10M", 64 * KILO, 100 * MEGA,
+	    "Largest mail taken on the return-path port."),
+	TEXT(postmaster, "",
+	    "Address that sees to mail for postmaster and abuse. Live mode "
+	    "needs one."),
+
+	SIZE(message_size_max, "40M", 64 * KILO, 100 * MEGA,
+	    "Largest email accepted, attachments after base64 included."),
+	UINT(recipients_max, "50", 1, 100,
+	    "Most recipients of one email."),
+
+	UINT(smtp_port, "25", 1, 65535,
+	    "Port that mail exchangers are connected to. Anything but 25 is "
+	    "for tests."),
+	TEXT(mx_private, "",
+	    "Networks (address/bits) that mail may be delivered to although "
+	    "they are private, loopback or link-local."),
+	TIME(max_age, "72h", 60 * SECOND, 30 * DAY,
+	    "How long delivery of an email is tried."),
+	TIME(retry_first, "1m", SECOND, 12 * HOUR,
+	    "Pause after the first deferral; it doubles from then on."),
+	TIME(retry_longest, "4h", SECOND, 24 * HOUR,
+	    "Longest pause between two attempts."),
+	TIME(retry_unknown, "15m", 900 * SECOND, 24 * HOUR,
+	    "Pause after an attempt whose end nobody knows: the message was "
+	    "handed over and no reply came. At least 15 minutes, so that two "
+	    "copies are never under way at once."),
+	UINT(in_hand_max, "2000", 10, 100000,
+	    "Recipients that one process takes from the queue at a time."),
+	SIZE(in_hand_bytes_max, "128M", MEGA, 4096 * MEGA,
+	    "Memory for the content of those."),
+	UINT(connections_max, "20", 1, 1000,
+	    "Open connections from one source address to one site."),
+	UINT(connection_mails_max, "1000", 1, 100000,
+	    "Messages over one connection before it is closed."),
+	TIME(connection_idle, "30s", SECOND, 300 * SECOND,
+	    "How long an unused connection is kept for the next message."),
+
+	TEXT(webhook_private, "",
+	    "Networks (address/bits) that webhooks may be sent to although "
+	    "they are private, loopback or link-local."),
+	TEXT(webhook_ca_file, "",
+	    "Additional certificates (PEM) to trust for webhooks."),
+	TIME(webhook_timeout, "15s", SECOND, 120 * SECOND,
+	    "How long an endpoint may take to answer."),
+
+	TEXT(simulator_listen, "127.0.0.1:8027",
+	    "Address of the built-in simulator, which takes all mail in mode "
+	    "simulator. Empty: no simulator (not in mode simulator)."),
+	TIME(simulator_dsn_delay, "1s", 0, 3600 * SECOND,
+	    "Pause before the simulator sends the bounce of a mail that it "
+	    "took first."),
+
+	TIME(retention, "30d", DAY, 3650 * DAY,
+	    "How long emails, their content and events are kept after their "
+	    "day. Days with unfinished mail are kept in any case."),
+};
+/* clang-format on */
+
+const size_t settings_row_count = ARRAY_LEN(settings_rows);
+
+const char *
+mode_name(int mode)
+{
+	return mode_choices[mode];
+}
+
+static int
+check_listen(const char *key, const char *list, struct error *err)
+{
+	struct slice rest = slice_trim(slice_of(list));
+	struct net_addr addr;
+
+	while (rest.len > 0) {
+		struct slice one = slice_take_until(&rest, ' ');
+
+		if (one.len > 0 &&
+		    net_addr_parse_listen(one, &addr, err) != 0) {
+			error_add(err, "%s", key);
+			if (err != NULL)
+				err->kind = ERR_CONFIG;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+check_networks(const char *key, const char *list, struct error *err)
+{
+	struct net_guard guard;
+
+	if (net_guard_parse(slice_of(list), &guard, err) == 0)
+		return 0;
+	error_add(err, "%s", key);
+	if (err != NULL)
+		err->kind = ERR_CONFIG;
+	return -1;
+}
+
+static int
+check_path(const char *key, const char *path, struct error *err)
+{
+	if (path[0] == '/')
+		return 0;
+	return error_set(err, ERR_CONFIG,
+	    "%s must be an absolute path, not '%s'", key, path);
+}
+
+static int
+check_live(const struct settings *s, struct error *err)
+{
+	if (s->mode != MODE_LIVE)
+		return 0;
+	if (s->postmaster[0] == '\0')
+		return error_set(err, ERR_CONFIG,
+		    "mode live needs 'postmaster': the address that reads "
+		    "mail for postmaster and abuse (RFC 2142)");
+	if (strchr(s->smtp_in_hostname, '.') == NULL)
+		return error_set(err, ERR_CONFIG,
+		    "mode live needs a full name in 'smtp_in_hostname', not "
+		    "'%s'", s->smtp_in_hostname);
+	return 0;
+}
+
+int
+settings_check(const struct settings *s, struct error *err)
+{
+	if (check_path("run_dir", s->run_dir, err) != 0 ||
+	    check_path("state_dir", s->state_dir, err) != 0 ||
+	    check_path("key_file", s->key_file, err) != 0 ||
+	    check_listen("http_listen", s->http_listen, err) != 0 ||
+	    check_listen("smtp_in_listen", s->smtp_in_listen, err) != 0 ||
+	    check_listen("simulator_listen", s->simulator_listen, err) != 0 ||
+	    check_networks("mx_private", s->mx_private, err) != 0 ||
+	    check_networks("webhook_private", s->webhook_private, err) != 0)
+		return -1;
+	if ((s->smtp_in_cert[0] == '\0') != (s->smtp_in_key[0] == '\0'))
+		return error_set(err, ERR_CONFIG,
+		    "smtp_in_cert and smtp_in_key go together: set both or "
+		    "neither");
+	if (s->retry_first > s->retry_longest)
+		return error_set(err, ERR_CONFIG,
+		    "retry_first is longer than retry_longest");
+	if (s->mode == MODE_SIMULATOR && s->simulator_listen[0] == '\0')
+		return error_set(err, ERR_CONFIG,
+		    "mode simulator needs 'simulator_listen'");
+	if (s->http_body_max < s->message_size_max)
+		return error_set(err, ERR_CONFIG,
+		    "http_body_max is smaller than message_size_max");
+	return check_live(s, err);
+}
+
+static void
+fill_host_name(char **text)
+{
+	char host[256] = "";
+
+	if ((*text)[0] != '\0')
+		return;
+	if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
+		memcpy(host, "localhost", sizeof("localhost"));
+	free(*text);
+	*text = xstrdup(host);
+}
+
+static int
+finish(struct settings *s, struct error *err)
+{
+	fill_host_name(&s->node);
+	fill_host_name(&s->smtp_in_hostname);
+	if (settings_check(s, err) == 0)
+		return 0;
+	settings_fini(s);
+	return -1;
+}
+
+int
+settings_load(struct settings *s, const char *path, struct error *err)
+{
+	if (config_load(
+		settings_rows, settings_row_count, path, s, err) != 0) {
+		settings_fini(s);
+		return -1;
+	}
+	if (finish(s, err) == 0)
+		return 0;
+	return error_add(err, "%s", path);
+}
+
+int
+settings_parse(struct settings *s, struct slice text, const char *name,
+    struct error *err)
+{
+	if (config_parse(settings_rows, settings_row_count, text, name, s,
+		err) != 0) {
+		settings_fini(s);
+		return -1;
+	}
+	if (finish(s, err) == 0)
+		return 0;
+	return error_add(err, "%s", name);
+}
+
+void
+settings_fini(struct settings *s)
+{
+	config_fini(settings_rows, settings_row_count, s);
+	memset(s, 0, sizeof(*s));
+}
+
+void
+settings_document(struct strbuf *out)
+{
+	strbuf_add_text(out,
+	    "# verpost.conf - the settings of Verpost, with their defaults.\n"
+	    "# \"key = value\" lines; '#' starts a comment. What is commented\n"
+	    "# out has the value shown. 'verpost check' reads this file and\n"
+	    "# says what is wrong with it.\n\n");
+	config_document(settings_rows, settings_row_count, out);
+}
+
+/* "password=x" or "password = 'x y'" inside a connection string. */
+static void
+mask_password(char *conninfo)
+{
+	char *at = strstr(conninfo, "password");
+	char quote;
+
+	if (at == NULL)
+		return;
+	at += strlen("password");
+	while (*at == ' ' || *at == '=')
+		at++;
+	quote = *at == '\'' ? *at++ : ' ';
+	for (; *at != '\0' && *at != quote; at++)
+		*at = '*';
+}
+
+void
+settings_print(const struct settings *s, struct strbuf *out)
+{
+	struct settings shown = *s;
+
+	shown.postgres = xstrdup(s->postgres);
+	mask_password(shown.postgres);
+	config_print(settings_rows, settings_row_count, &shown, out);
+	free(shown.postgres);
+}
