@@ -25,8 +25,8 @@ struct conn_ops {
 	void (*ready)(void *ctx);
 	/* New octets: look with conn_peek, take with conn_consume. */
 	void (*readable)(void *ctx);
-	/* The output fell below the low-water mark after having been above
-	 * it. May be NULL. */
+	/* The output fell below CONN_LOW_WATER after having been above it.
+	 * May be NULL. */
 	void (*drained)(void *ctx);
 	/* Nothing more will come: end of stream (kind ERR_NONE), reset,
 	 * failed connect or handshake, or the deadline (ERR_TIMEOUT). What
@@ -34,10 +34,14 @@ struct conn_ops {
 	void (*closed)(void *ctx, const struct error *why);
 };
 
+#define CONN_LOW_WATER ((size_t)16 * 1024)
+#define CONN_INPUT_MAX ((size_t)64 * 1024)
+
 /*
- * Starts to connect. source: local address to bind, or NULL. The guard is
- * applied to *to; a refusal arrives in closed. Never calls back before it
- * returns.
+ * Starts to connect. source: local address to bind (its port is not used), or
+ * NULL. The guard is applied to *to; a refusal arrives in closed (ERR_DENIED).
+ * Never calls back before it returns; every failure arrives in closed.
+ * ops: borrowed for the life of the connection.
  */
 struct conn *conn_connect(struct loop *l, const struct net_addr *to,
     const struct net_addr *source, const struct net_guard *guard,
@@ -45,15 +49,23 @@ struct conn *conn_connect(struct loop *l, const struct net_addr *to,
 /* Takes an accepted non-blocking descriptor. */
 struct conn *conn_accept(
     struct loop *l, int fd, const struct conn_ops *ops, void *ctx);
+/* Another owner from now on (a session pool hands its connection over). */
+void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *ctx);
 /* Closes at once without flushing; clears the pointer; accepts NULL. */
 void conn_close(struct conn **c);
-/* Sends what is queued, then closes by itself, within timeout_ms; the owner
- * forgets it now. */
+/* Sends what is queued, says that nothing more comes, waits for the end from
+ * the far side (so that no reset overtakes our last words), then closes by
+ * itself, all within timeout_ms; the owner forgets it now. */
 void conn_close_flushed(struct conn **c, int64_t timeout_ms);
 
-/* Re-arms the deadline: closed(ERR_TIMEOUT) comes unless it is set again. */
+/* Re-arms the deadline: closed(ERR_TIMEOUT) comes unless it is set again. The
+ * label stands in the error text; a constant. after_ms < 0: none. May fire a
+ * few ms late or early. */
 void conn_set_deadline(struct conn *c, int64_t after_ms, const char *label);
-/* Queues octets; writes at once what the socket takes. */
+/*
+ * Queues octets. All that was queued within one turn of the loop leaves in one
+ * writev at its end (one segment where it fits); earlier, once 256 kB wait.
+ */
 void conn_write(struct conn *c, struct slice data);
 /* Queues without copying: data stays valid until free_fn(free_ctx). */
 void conn_write_ref(struct conn *c, struct slice data,
@@ -63,22 +75,26 @@ size_t conn_input_len(const struct conn *c);
 /* The whole input as one run; borrowed until the next consume or turn. */
 struct slice conn_peek(struct conn *c);
 void conn_consume(struct conn *c, size_t n);
-/* Stops reading from the socket above this much unread input (default 64 kB;
- * back-pressure). */
+/* Stops reading from the socket above this much unread input (default
+ * CONN_INPUT_MAX; back-pressure), so input never grows above it. */
 void conn_set_input_max(struct conn *c, size_t bytes);
 void conn_pause_reading(struct conn *c, bool paused);
 
 /*
- * Swaps to TLS. Fails (closed, ERR_TLS) when unread or unwritten octets are
- * there (RFC 3207 section 4.2: no plaintext crosses into TLS). host: server
- * name for SNI on the client side, NULL on the server side.
+ * Swaps to TLS. Fails (closed, ERR_TLS) when unread octets are there (RFC 3207
+ * section 4.2: no plaintext crosses into TLS). What is queued goes out in the
+ * clear first ("220 ready"). timeout_ms becomes the deadline; ready comes when
+ * the handshake is done. host: server name for SNI on the client side, NULL on
+ * the server side. ctx: borrowed, see net/tls.h.
  */
 void conn_start_tls(struct conn *c, struct ssl_ctx_st *ctx, bool is_server,
     const char *host, int64_t timeout_ms);
-bool conn_is_tls(const struct conn *c);
+bool conn_is_tls(const struct conn *c); /* and the handshake is done */
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
 void conn_tls_describe(const struct conn *c, char *out, size_t out_len);
 const struct net_addr *conn_peer(const struct conn *c);
+/* The local address in use; unset before the connection stands. */
+struct net_addr conn_local(const struct conn *c);
 int conn_fd(const struct conn *c);
 
 /* A listening socket's accept loop in this process. */
