@@ -69,8 +69,42 @@ void queue_reap(struct queue *q, const struct queue_lane *lane, int dead,
  * those that another worker holds: forget them unless claimed. */
 void queue_sync(struct queue *q, const struct queue_lane *lane, int worker,
     const struct queue_job *jobs, size_t n, queue_leased *others, void *ctx);
-/* Takes a job out wherever it waits; count 0 when it is held. */
+/* Takes a job out wherever it waits; count 0 when it is held, else 1. */
 void queue_drop(struct queue *q, const struct queue_lane *lane,
     const struct queue_member *m, queue_done *done, void *ctx);
+
+/* Own jobs wait for the end of a hold; unpark gives back at most max. */
+void queue_park(struct queue *q, const struct queue_lane *lane, int worker,
+    int hold, const struct queue_job *jobs, size_t n, queue_done *done,
+    void *ctx);
+void queue_unpark(struct queue *q, const struct queue_lane *lane, int hold,
+    size_t max, queue_done *done, void *ctx);
+
+/* For the keeper and the operator. ------------------------------------------ */
+
+/* Who holds jobs in this lane. */
+typedef void queue_holders_got(
+    void *ctx, const int *workers, size_t count, const struct error *err);
+void queue_holders(struct queue *q, const struct queue_lane *lane,
+    queue_holders_got *done, void *ctx);
+
+struct queue_lane_state {
+	size_t ready, later, held, parked;
+	struct slice mark; /* "" when nobody filled it */
+	struct slice why;  /* "worker reason until", one per line; or "" */
+};
+typedef void queue_state_got(
+    void *ctx, const struct queue_lane_state *state, const struct error *err);
+void queue_state(struct queue *q, const struct queue_lane *lane,
+    queue_state_got *done, void *ctx);
+/* Says that this lane was filled while Redis had this run id. */
+void queue_mark(struct queue *q, const struct queue_lane *lane,
+    struct slice run_id, queue_done *done, void *ctx);
+typedef void queue_run_id_got(
+    void *ctx, struct slice run_id, const struct error *err);
+void queue_run_id(struct queue *q, queue_run_id_got *done, void *ctx);
+/* Why a worker does not ask this lane, and until when; text.len 0 clears. */
+void queue_why(struct queue *q, const struct queue_lane *lane, int worker,
+    struct slice text, int64_t until_ms, queue_done *done, void *ctx);
 
 #endif

@@ -1,0 +1,41 @@
+/*
+ * queue/reap.h - who is alive, and what the dead held.
+ *
+ * A keeper that has itself reached Postgres without a break for 30 s sets
+ * workers dead that nobody has seen for 30 s, commits that, and then gives
+ * back what they hold in every lane; so too what any number holds that is
+ * dead or unknown.
+ */
+#ifndef QUEUE_REAP_H
+#define QUEUE_REAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct pg;
+struct queue;
+struct reap;
+
+struct reap *reap_new(struct loop *l, struct pg *pg, struct queue *q);
+void reap_free(struct reap **r);
+/* Duty, every 5 s: liveness, then holders of all lanes of all pools. A step
+ * that is still under way makes the next call do nothing. */
+void reap_step(struct reap *r);
+/* Whether a step is under way (for tests). */
+bool reap_is_busy(const struct reap *r);
+
+struct reap_counts {
+	uint64_t died, given_back, steps, failures;
+};
+struct reap_counts reap_counts(const struct reap *r);
+
+/*
+ * Gives back what one worker held, in all lanes of these pools: for a
+ * successor in the slot that knows its predecessor is gone. Fire and forget;
+ * the keeper does it again if it fails.
+ */
+void reap_worker(struct queue *q, const int *pools, size_t pool_count,
+    int dead);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * store/attempts.h - the claim: a row (recipient, n), committed before MAIL
+ * FROM, says who may send. Whoever wants to finish a recipient without
+ * sending (expiry, cancellation, suppression) claims it, too.
+ */
+#ifndef STORE_ATTEMPTS_H
+#define STORE_ATTEMPTS_H
+
+#include "store/pg.h"
+
+#define STORE_CLAIM_MS (15 * 60 * 1000) /* then an open claim is unknown */
+
+enum store_claim_result {
+	STORE_CLAIM_NONE = 0,
+	STORE_CLAIM_MINE,	/* send, or finish */
+	STORE_CLAIM_FINISHED,	/* nothing to do: ack */
+	STORE_CLAIM_NOT_DUE,	/* defer to retry_at_ms */
+	STORE_CLAIM_SUPPRESSED, /* finish it as suppressed */
+	/*
+	 * An open claim of holder since claimed_at_ms. Younger than
+	 * STORE_CLAIM_MS: defer to its end; older: record unknown for (id,
+	 * attempts), with worker = holder and only_open.
+	 */
+	STORE_CLAIM_OPEN,
+	STORE_CLAIM_MOVED, /* other attempts went by: read the row again */
+	STORE_CLAIM_GONE,  /* no such recipient */
+};
+
+struct store_claim {
+	struct id id;
+	int n;	    /* attempts of the row + 1 */
+	int source; /* number, or 0 */
+	int account;
+	int stream;
+	struct slice key; /* suppression key of the address */
+	/* results */
+	enum store_claim_result result;
+	int64_t retry_at_ms;
+	int holder; /* OPEN */
+	int open_n; /* OPEN */
+	int64_t claimed_at_ms;
+};
+
+struct store_claiming;
+/*
+ * claims: borrowed until done; results stand in them. anyway: due time and
+ * suppression are not looked at (to finish, never to send).
+ */
+struct store_claiming *store_claim_start(struct pg *pg, int worker,
+    int64_t now_ms, bool anyway, struct store_claim *claims, size_t n,
+    store_done *done, void *ctx);
+void store_claim_cancel(struct store_claiming **op);
+
+/* Takes an open claim of one's own back: nothing was sent. */
+struct pg_tx *store_claim_release(struct pg *pg, int worker,
+    const struct store_claim *claims, size_t n, store_done *done, void *ctx);
+/* claimed_at := now_ms for one's own open claims, before a late dot. */
+struct pg_tx *store_claim_renew(struct pg *pg, int worker, int64_t now_ms,
+    struct store_claim *claims, size_t n, store_done *done, void *ctx);
+
+struct store_attempt {
+	struct id recipient;
+	int n, worker, source;
+	int64_t claimed_at_ms, finished_at_ms;
+	int outcome, stage, code; /* outcome 0: open */
+	struct slice status, reply, mx, tls;
+};
+typedef void store_attempt_got(void *ctx, const struct store_attempt *attempt,
+    size_t count, const struct error *err);
+/* All attempts for an email, by recipient and n. */
+struct pg_tx *store_attempt_list(
+    struct pg *pg, struct id email, store_attempt_got *done, void *ctx);
+
+#endif

@@ -1,0 +1,64 @@
+/* store/emails.h - reading accepted mail: one with all about it, or a list. */
+#ifndef STORE_EMAILS_H
+#define STORE_EMAILS_H
+
+#include "model/status.h"
+#include "store/pg.h"
+
+struct store_recipient {
+	struct id id;
+	struct slice address;
+	int field; /* 0 to, 1 cc, 2 bcc */
+	enum status status;
+	int attempts;
+	int64_t retry_at_ms, expires_at_ms, finished_at_ms; /* 0: none */
+	struct slice reason; /* FAIL_*; ptr NULL: none */
+	/* The last attempt that ended; n 0: none. */
+	struct {
+		int n;
+		int outcome, stage, code;
+		struct slice status, reply, mx, tls;
+		int64_t finished_at_ms;
+	} last;
+};
+
+struct store_email {
+	struct id id;
+	int account, domain, stream;
+	struct slice domain_name; /* ptr NULL: the domain is gone */
+	int64_t created_at_ms;
+	struct slice message_id; /* ptr NULL: derived */
+	struct slice head;	 /* record without bodies and attachments */
+	struct slice content;	 /* find only; ptr NULL: dropped by retention */
+	unsigned int status_bits; /* status_event_bit of all recipients */
+	size_t count;
+	const struct store_recipient *recipient; /* find only */
+};
+
+typedef void store_email_got(void *ctx, const struct store_email *email,
+    size_t count, bool has_more, const struct error *err);
+
+/* ERR_NOTFOUND: no such email in this account (0: any account). */
+struct pg_tx *store_email_find(struct pg *pg, int account, struct id id,
+    store_email_got *done, void *ctx);
+/*
+ * Newest first. after: older than this id; before: newer; zero: not given,
+ * and at most one of them is. A cursor need not exist.
+ */
+struct pg_tx *store_email_list(struct pg *pg, int account, size_t limit,
+    struct id after, struct id before, store_email_got *done, void *ctx);
+
+struct store_event {
+	struct id recipient;
+	int kind; /* enum event_kind */
+	int dedupe;
+	int64_t at_ms;
+	struct slice data; /* JSON object, or ptr NULL */
+};
+typedef void store_event_got(void *ctx, const struct store_event *event,
+    size_t count, const struct error *err);
+/* All events of an email, oldest first. */
+struct pg_tx *store_event_list(
+    struct pg *pg, struct id email, store_event_got *done, void *ctx);
+
+#endif
