@@ -38,8 +38,8 @@ enum smtp_stage {
 };
 
 enum smtp_source {
-	SMTP_REMOTE,	   /* the far end said it: reply is set */
-	SMTP_LOCAL,	   /* we could not: error is set */
+	SMTP_REMOTE, /* the far end said it: reply is set */
+	SMTP_LOCAL,  /* we could not: error is set */
 };
 
 struct smtp_outcome {
@@ -79,15 +79,16 @@ struct smtp_client_ops {
 	void (*ready)(void *ctx);
 	/* The head transaction ended with this outcome. A 250 to the dot is
 	 * source SMTP_REMOTE, stage SMTP_STAGE_DOT, 2xx. Called once for each
-	 * smtp_client_send, in order. Stage SMTP_STAGE_IDLE: nothing was sent
-	 * for it yet when the session ended. outcome: borrowed. */
-	void (*mail_done)(
-	    void *ctx, void *mail, const struct smtp_outcome *outcome);
+	 * smtp_client_send, in order. Stage SMTP_STAGE_IDLE: its turn never
+	 * came, the session ended first. outcome: borrowed. */
+	void (*mail_done)(void *ctx, void *mail,
+	    const struct smtp_outcome *outcome);
 	/* The session is over (QUIT answered, 421, failure at greeting or
 	 * EHLO, protocol error): close the connection. Transactions still
 	 * pending have been reported before. why: borrowed. */
 	void (*closed)(void *ctx, const struct smtp_outcome *why);
-	/* The state, thus the deadline, changed. label for time-out logs. */
+	/* The state, thus the deadline, changed. label for time-out logs.
+	 * First called from smtp_client_new, for the greeting. */
 	void (*deadline)(void *ctx, unsigned int seconds, const char *label);
 	/* The final dot goes into the output now: last chance to record it.
 	 * May be NULL. */
@@ -130,19 +131,18 @@ void smtp_client_tls_done(struct smtp_client *c);
  * was taken never reached the system (conn_pending); a final dot in it was
  * not sent: SMTP_STAGE_BODY instead of SMTP_STAGE_DOT.
  */
-void smtp_client_lost(
-    struct smtp_client *c, const struct error *why);
-void smtp_client_lost_unsent(
-    struct smtp_client *c, const struct error *why, size_t unsent_octets);
+void smtp_client_lost(struct smtp_client *c, const struct error *why);
+void smtp_client_lost_unsent(struct smtp_client *c, const struct error *why,
+    size_t unsent_octets);
 
 struct smtp_mail {
 	struct slice return_path; /* "b-...@host"; len 0: the null path */
 	const struct mail_address *recipient;
-	struct slice message;	/* CRLF lines, not dot-stuffed; borrowed until
-				   mail_done */
-	bool eightbit;		/* has octets above 0x7f: needs 8BITMIME */
-	bool smtputf8;		/* needs SMTPUTF8 */
-	void *ctx;		/* handed back in mail_done */
+	struct slice message; /* CRLF lines, not dot-stuffed; borrowed until
+				 mail_done */
+	bool eightbit;	      /* has octets above 0x7f: needs 8BITMIME */
+	bool smtputf8;	      /* needs SMTPUTF8 */
+	void *ctx;	      /* handed back in mail_done */
 };
 
 /* True when smtp_client_send may be called now. */

@@ -26,7 +26,8 @@ struct smtp_reply {
 struct smtp_reply_parser {
 	struct smtp_reply reply;
 	unsigned int lines;
-	bool in_progress;
+	bool in_progress; /* more lines are to come */
+	bool cut;
 };
 
 /*
@@ -35,7 +36,7 @@ struct smtp_reply_parser {
  * (ERR_LIMIT). on_line, if not NULL, sees each line's text (EHLO keywords).
  */
 int smtp_reply_feed(struct smtp_reply_parser *p, struct slice line,
-    void (*on_line)(void *ctx, unsigned int code, struct slice text),
-    void *ctx, struct error *err) MUST_CHECK;
+    void (*on_line)(void *ctx, unsigned int code, struct slice text), void *ctx,
+    struct error *err) MUST_CHECK;
 
 #endif

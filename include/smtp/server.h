@@ -52,9 +52,9 @@ struct smtp_server_ops {
 
 struct smtp_server_options {
 	const char *hostname;
-	const char *banner;	/* after "220 <hostname> " */
-	size_t size_max;	/* octets, announced */
-	size_t rcpt_max;	/* per transaction, at least 100 */
+	const char *banner;	 /* after "220 <hostname> " */
+	size_t size_max;	 /* octets, announced */
+	size_t rcpt_max;	 /* per transaction, at least 100 */
 	unsigned int errors_max; /* 4xx/5xx before 421; 0: 20 */
 	bool smtputf8;
 };
@@ -65,8 +65,7 @@ void smtp_server_free(struct smtp_server **s);
 /* Returns the octets used; stops early while an answer is awaited. */
 size_t smtp_server_feed(struct smtp_server *s, struct slice data);
 /* The answer to message(); d->code 0: "250 2.0.0 Ok". */
-void smtp_server_answer(
-    struct smtp_server *s, const struct smtp_decision *d);
+void smtp_server_answer(struct smtp_server *s, const struct smtp_decision *d);
 void smtp_server_tls_done(struct smtp_server *s);
 /* "421 4.3.2 shutting down" and closed. */
 void smtp_server_shutdown(struct smtp_server *s);

@@ -1,1 +1,7 @@
-# smtp: see contrib/HACKING.md
+noinst_LIBRARIES += src/smtp/libsmtp.a
+src_smtp_libsmtp_a_SOURCES = \
+	%reldir%/caps.c \
+	%reldir%/client.c include/smtp/client.h %reldir%/client_priv.h \
+	%reldir%/client_send.c \
+	%reldir%/reply.c include/smtp/reply.h \
+	%reldir%/stuff.c

@@ -1,0 +1,799 @@
+/*
+ * The client is two halves. The sending half (client_send.c) puts commands
+ * into the output and notes each in a first-in first-out list of what is
+ * awaited; with PIPELINING it runs ahead. The receiving half hands each reply
+ * to the handler of the list's head; what the handler returns is the next
+ * state, and enter() sends that state's command unless it was sent before.
+ *
+ *   BANNER > EHLO [> HELO] [> STARTTLS > TLS > EHLO] > IDLE
+ *   IDLE [> RSET] > MAIL > RCPT > DATA > DOT > IDLE, or > MAIL when the next
+ *       transaction already rides behind the dot
+ *   MAIL refused > IDLE; RCPT or DATA refused > IDLE, RSET before the next
+ *   the same with commands under way: on to DATA, which should be refused, too;
+ *       a 354 is answered by a lone dot: > EMPTY_DOT > IDLE (RFC 2920 3.1)
+ *   IDLE > QUIT > CLOSED; any > CLOSED on 421 or when the peer makes no sense
+ *
+ * Invariants: commands to be sent always belong to the newest transaction,
+ * replies to the oldest; a transaction begins only when the one before it has
+ * its dot out or is done with. Thus at most one has a dot without a reply.
+ *
+ * Callbacks that can end the owner's use of the client come last: closed is
+ * called by settle() as the outermost entry point returns.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "smtp/client_priv.h"
+
+#define SMTP_CLIENT_MAGIC 0x534d5450u
+#define OUT_KEEP ((size_t)256 * 1024)
+
+typedef enum smtp_state smtp_on_reply(struct smtp_client *c,
+    const struct smtp_reply *r, struct smtp_transaction *txn);
+
+static smtp_on_reply on_banner, on_ehlo, on_helo, on_starttls, on_mail, on_rcpt,
+    on_data, on_dot, on_empty_dot, on_rset, on_quit;
+
+/* Deadlines: RFC 5321 section 4.5.3.2; it has none for RSET and QUIT. */
+static const struct {
+	const char *name; /* for logs and bounces */
+	unsigned int deadline_s;
+	smtp_send *send;	 /* NULL: nothing is sent, the others' turn */
+	smtp_on_reply *on_reply; /* NULL: no reply is awaited */
+	enum smtp_stage stage;
+} steps[SMTP_STATE_COUNT] = {
+	[SMTP_BANNER] = { "greeting", 300, NULL, on_banner, SMTP_STAGE_BANNER },
+	[SMTP_EHLO] = { "EHLO", 300, smtp_send_ehlo, on_ehlo, SMTP_STAGE_EHLO },
+	[SMTP_HELO] = { "HELO", 300, smtp_send_helo, on_helo, SMTP_STAGE_EHLO },
+	[SMTP_STARTTLS] = { "STARTTLS", 120, smtp_send_starttls, on_starttls,
+	    SMTP_STAGE_STARTTLS },
+	[SMTP_TLS] = { "TLS handshake", 60, NULL, NULL, SMTP_STAGE_TLS },
+	[SMTP_IDLE] = { "idle", 300, NULL, NULL, SMTP_STAGE_IDLE },
+	[SMTP_MAIL] = { "MAIL FROM", 300, smtp_send_mail, on_mail,
+	    SMTP_STAGE_MAIL },
+	[SMTP_RCPT] = { "RCPT TO", 300, smtp_send_rcpt, on_rcpt,
+	    SMTP_STAGE_RCPT },
+	[SMTP_DATA] = { "DATA", 120, smtp_send_data, on_data, SMTP_STAGE_DATA },
+	[SMTP_DOT] = { "end of data", 600, smtp_send_dot, on_dot,
+	    SMTP_STAGE_DOT },
+	[SMTP_EMPTY_DOT] = { "end of empty data", 600, smtp_send_empty_dot,
+	    on_empty_dot, SMTP_STAGE_IDLE },
+	[SMTP_RSET] = { "RSET", 60, smtp_send_rset, on_rset, SMTP_STAGE_IDLE },
+	[SMTP_QUIT] = { "QUIT", 60, smtp_send_quit, on_quit, SMTP_STAGE_IDLE },
+	[SMTP_CLOSED] = { "closed", 0, NULL, NULL, SMTP_STAGE_IDLE },
+};
+
+const char *
+smtp_state_name(enum smtp_state state)
+{
+	return steps[state].name;
+}
+
+unsigned int
+smtp_state_deadline_s(enum smtp_state state)
+{
+	return steps[state].deadline_s;
+}
+
+const char *
+smtp_stage_name(enum smtp_stage stage)
+{
+	static const char *const names[] = {
+		[SMTP_STAGE_CONNECT] = "connect",
+		[SMTP_STAGE_BANNER] = "greeting",
+		[SMTP_STAGE_EHLO] = "EHLO",
+		[SMTP_STAGE_STARTTLS] = "STARTTLS",
+		[SMTP_STAGE_TLS] = "TLS handshake",
+		[SMTP_STAGE_MAIL] = "MAIL FROM",
+		[SMTP_STAGE_RCPT] = "RCPT TO",
+		[SMTP_STAGE_DATA] = "DATA",
+		[SMTP_STAGE_BODY] = "message",
+		[SMTP_STAGE_DOT] = "end of data",
+		[SMTP_STAGE_IDLE] = "idle",
+	};
+
+	return names[stage];
+}
+
+/* The two rings. ------------------------------------------------------------
+ */
+
+static struct smtp_awaited *
+awaited_head(struct smtp_client *c)
+{
+	return c->awaited_count > 0 ? &c->awaited[c->awaited_first] : NULL;
+}
+
+static void
+awaited_push(struct smtp_client *c, enum smtp_state state,
+    struct smtp_transaction *txn)
+{
+	size_t at = (c->awaited_first + c->awaited_count) % SMTP_AWAITED_MAX;
+
+	invariant(c->awaited_count < SMTP_AWAITED_MAX);
+	c->awaited[at] = (struct smtp_awaited){ state, txn };
+	c->awaited_count++;
+}
+
+static struct smtp_awaited
+awaited_pop(struct smtp_client *c)
+{
+	struct smtp_awaited head = c->awaited[c->awaited_first];
+
+	c->awaited_first = (c->awaited_first + 1) % SMTP_AWAITED_MAX;
+	c->awaited_count--;
+	return head;
+}
+
+static struct smtp_transaction *
+txn_oldest(struct smtp_client *c)
+{
+	return c->txn_count > 0 ? &c->txn[c->txn_first] : NULL;
+}
+
+static const struct smtp_transaction *
+txn_newest(const struct smtp_client *c)
+{
+	return c->txn_count > 0
+	    ? &c->txn[(c->txn_first + c->txn_count - 1) % SMTP_PENDING_MAX]
+	    : NULL;
+}
+
+/* Whether a transaction has been begun whose dot has not been sent. */
+static bool
+txn_is_open(const struct smtp_client *c)
+{
+	const struct smtp_transaction *t = txn_newest(c);
+
+	return t != NULL && !t->dot_out && !t->refused;
+}
+
+static struct smtp_transaction *
+txn_push(struct smtp_client *c, const struct smtp_mail *mail)
+{
+	size_t at = (c->txn_first + c->txn_count) % SMTP_PENDING_MAX;
+
+	c->txn_count++;
+	c->txn[at] = (struct smtp_transaction){ .mail = *mail };
+	return &c->txn[at];
+}
+
+static void
+txn_pop(struct smtp_client *c)
+{
+	c->txn_first = (c->txn_first + 1) % SMTP_PENDING_MAX;
+	c->txn_count--;
+}
+
+/* Reports. ------------------------------------------------------------------
+ */
+
+static void
+report(struct smtp_client *c, struct smtp_transaction *txn,
+    const struct smtp_outcome *outcome)
+{
+	if (txn->reported)
+		return;
+	txn->reported = true;
+	c->ops->mail_done(c->ctx, txn->mail.ctx, outcome);
+}
+
+static void
+report_reply(struct smtp_client *c, struct smtp_transaction *txn,
+    enum smtp_stage stage, const struct smtp_reply *r)
+{
+	struct smtp_outcome outcome = { .source = SMTP_REMOTE,
+		.stage = stage,
+		.reply = *r };
+
+	report(c, txn, &outcome);
+}
+
+/* Transactions refused here are reported when their turn has come. */
+static void
+report_refused(struct smtp_client *c)
+{
+	struct smtp_transaction *txn;
+
+	while ((txn = txn_oldest(c)) != NULL && txn->refused) {
+		struct smtp_mail mail = txn->mail;
+		struct smtp_outcome outcome = txn->outcome;
+
+		txn_pop(c);
+		c->ops->mail_done(c->ctx, mail.ctx, &outcome);
+	}
+}
+
+/* Where a transaction stands: at what is being answered, or would be next. */
+static enum smtp_stage
+stage_of(struct smtp_client *c, const struct smtp_transaction *txn)
+{
+	const struct smtp_awaited *head = awaited_head(c);
+
+	if (c->answering)
+		head = &c->answered;
+	return head != NULL && head->txn == txn ? steps[head->state].stage
+						: SMTP_STAGE_IDLE;
+}
+
+/*
+ * The end of the session for the reason *why. Every pending transaction is
+ * reported: with its own stage; of two, the second's turn had not come.
+ */
+static enum smtp_state
+session_over(struct smtp_client *c, const struct smtp_outcome *why)
+{
+	if (c->state == SMTP_CLOSED)
+		return SMTP_CLOSED;
+	c->why = *why;
+	c->state = SMTP_CLOSED;
+	while (c->txn_count > 0) {
+		struct smtp_transaction txn = *txn_oldest(c);
+		struct smtp_outcome outcome = txn.refused ? txn.outcome : *why;
+
+		if (!txn.refused)
+			outcome.stage = stage_of(c, txn_oldest(c));
+		if (outcome.source == SMTP_LOCAL &&
+		    outcome.stage == SMTP_STAGE_DOT && !txn.dot_out)
+			outcome.stage = SMTP_STAGE_BODY;
+		txn_pop(c);
+		report(c, &txn, &outcome);
+	}
+	c->awaited_count = 0;
+	c->body_txn = NULL;
+	log_debug(c->opt.log, "smtp.closed",
+	    log_text("stage", smtp_stage_name(why->stage)),
+	    log_uint("code", why->reply.code),
+	    log_text("error", why->error.text));
+	return SMTP_CLOSED;
+}
+
+static enum smtp_state
+over_reply(struct smtp_client *c, const struct smtp_reply *r)
+{
+	struct smtp_outcome why = {
+		.source = SMTP_REMOTE,
+		.stage = steps[c->answered.state].stage,
+		.reply = *r,
+	};
+
+	return session_over(c, &why);
+}
+
+static enum smtp_state
+over_local(struct smtp_client *c, const struct error *err)
+{
+	struct smtp_outcome why = { .source = SMTP_LOCAL,
+		.stage = steps[c->state].stage,
+		.error = *err };
+
+	return session_over(c, &why);
+}
+
+/* A reply of a class that the command cannot have. */
+static enum smtp_state
+over_senseless(struct smtp_client *c, const struct smtp_reply *r)
+{
+	struct error err = { 0 };
+
+	(void)error_set(&err, ERR_SYNTAX, "protocol error: %u in reply to %s",
+	    r->code, steps[c->answered.state].name);
+	return over_local(c, &err);
+}
+
+/* The machine. --------------------------------------------------------------
+ */
+
+static void
+send_step(struct smtp_client *c, enum smtp_state state)
+{
+	struct smtp_transaction *txn = NULL;
+
+	if (state >= SMTP_MAIL && state <= SMTP_EMPTY_DOT) {
+		invariant(txn_is_open(c));
+		txn = &c->txn[txn_newest(c) - c->txn];
+	}
+	awaited_push(c, state, txn);
+	steps[state].send(c, txn);
+}
+
+/* The only place where the state changes, but for the end. */
+static void
+enter(struct smtp_client *c, enum smtp_state next)
+{
+	const struct smtp_awaited *head = awaited_head(c);
+
+	log_debug(c->opt.log, "smtp.state",
+	    log_text("from", steps[c->state].name),
+	    log_text("to", steps[next].name));
+	c->state = next;
+	if (head != NULL)
+		invariant(head->state == next);
+	else if (steps[next].send != NULL)
+		send_step(c, next);
+	c->ops->deadline(c->ctx, steps[next].deadline_s, steps[next].name);
+}
+
+/* What comes after a transaction, RSET or EHLO. */
+static enum smtp_state
+next_or_idle(struct smtp_client *c)
+{
+	const struct smtp_awaited *head = awaited_head(c);
+
+	if (head != NULL)
+		return head->state;
+	return c->quitting ? SMTP_QUIT : SMTP_IDLE;
+}
+
+static enum smtp_state
+on_banner(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	struct error err = { 0 };
+
+	(void)txn;
+	if (!smtp_name_is_safe(c->opt.helo_name)) {
+		(void)error_set(&err, ERR_SYNTAX, "our own name is no name");
+		return over_local(c, &err);
+	}
+	if (r->code == 220)
+		return SMTP_EHLO;
+	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+}
+
+static enum smtp_state
+after_hello(struct smtp_client *c)
+{
+	struct error err = { 0 };
+
+	if (!c->tls && c->opt.tls != SMTP_TLS_NEVER) {
+		if (c->caps.starttls)
+			return SMTP_STARTTLS;
+		if (c->opt.tls == SMTP_TLS_MUST) {
+			struct smtp_outcome why = {
+				.source = SMTP_LOCAL,
+				.stage = SMTP_STAGE_STARTTLS,
+			};
+
+			(void)error_set(&err, ERR_TLS,
+			    "TLS is required, the server does not offer it");
+			why.error = err;
+			return session_over(c, &why);
+		}
+	}
+	return next_or_idle(c);
+}
+
+static enum smtp_state
+on_ehlo(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	(void)txn;
+	if (r->code / 100 == 2) {
+		c->caps.ehlo = true;
+		return after_hello(c);
+	}
+	c->caps = (struct smtp_client_caps){ 0 };
+	/* Not understood, as opposed to: I will not talk to you. */
+	if (r->code >= 500 && r->code <= 504)
+		return SMTP_HELO;
+	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+}
+
+static enum smtp_state
+on_helo(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	(void)txn;
+	if (r->code / 100 == 2)
+		return after_hello(c);
+	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+}
+
+static enum smtp_state
+on_starttls(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	(void)txn;
+	if (r->code == 220)
+		return SMTP_TLS;
+	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+}
+
+/*
+ * A command of a transaction was refused. With commands under way, on to the
+ * next one's reply; else the transaction is over.
+ */
+static enum smtp_state
+refused(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	report_reply(c, txn, steps[c->answered.state].stage, r);
+	if (awaited_head(c) == NULL) {
+		c->needs_rset = txn->mail_ok;
+		txn_pop(c);
+	}
+	return next_or_idle(c);
+}
+
+static enum smtp_state
+on_mail(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	if (r->code / 100 == 2) {
+		txn->mail_ok = true;
+		return SMTP_RCPT;
+	}
+	return r->code >= 400 ? refused(c, r, txn) : over_senseless(c, r);
+}
+
+static enum smtp_state
+on_rcpt(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	if (r->code / 100 == 2) {
+		txn->rcpt_ok = true;
+		return SMTP_DATA;
+	}
+	return r->code >= 400 ? refused(c, r, txn) : over_senseless(c, r);
+}
+
+static enum smtp_state
+on_data(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	if (r->code == 354 && txn->mail_ok && txn->rcpt_ok)
+		return SMTP_DOT;
+	/* A recipient without a sender: a dot might send an empty message. */
+	if (r->code == 354 && !txn->rcpt_ok)
+		return SMTP_EMPTY_DOT;
+	return r->code >= 400 ? refused(c, r, txn) : over_senseless(c, r);
+}
+
+static enum smtp_state
+on_dot(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	if (r->code < 400 && (r->code / 100 != 2 || !txn->dot_out))
+		return over_senseless(c, r);
+	/* Refused in the middle: there is no way to stop but to leave. */
+	if (!txn->dot_out)
+		return over_reply(c, r);
+	report_reply(c, txn, SMTP_STAGE_DOT, r);
+	txn_pop(c);
+	/* One large message should not cost its memory for the session. */
+	if (c->out.len == 0 && c->out.cap > OUT_KEEP)
+		strbuf_fini(&c->out);
+	return next_or_idle(c);
+}
+
+static enum smtp_state
+on_empty_dot(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	(void)txn;
+	if (r->code / 100 == 3)
+		return over_senseless(c, r);
+	txn_pop(c);
+	return next_or_idle(c);
+}
+
+static enum smtp_state
+on_rset(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	(void)txn;
+	if (r->code / 100 == 3)
+		return over_senseless(c, r);
+	if (r->code / 100 != 2)
+		return over_reply(c, r);
+	c->needs_rset = false;
+	if (awaited_head(c) == NULL && txn_is_open(c))
+		return SMTP_MAIL;
+	return next_or_idle(c);
+}
+
+static enum smtp_state
+on_quit(struct smtp_client *c, const struct smtp_reply *r,
+    struct smtp_transaction *txn)
+{
+	(void)txn;
+	return over_reply(c, r);
+}
+
+static void
+over_unawaited(struct smtp_client *c, const struct smtp_reply *r)
+{
+	struct error err = { 0 };
+
+	c->answered = (struct smtp_awaited){ c->state, NULL };
+	if (r->code == 421 && c->state == SMTP_IDLE) {
+		over_reply(c, r);
+		return;
+	}
+	(void)error_set(&err, ERR_SYNTAX,
+	    "protocol error: reply %u that nobody awaits", r->code);
+	over_local(c, &err);
+}
+
+static void
+dispatch(struct smtp_client *c)
+{
+	const struct smtp_reply *r = &c->parser.reply;
+	enum smtp_state next;
+
+	if (c->awaited_count == 0) {
+		over_unawaited(c, r);
+		return;
+	}
+	c->answered = awaited_pop(c);
+	c->answering = true;
+	next = r->code == 421
+	    ? over_reply(c, r)
+	    : steps[c->answered.state].on_reply(c, r, c->answered.txn);
+	c->answering = false;
+	if (next != SMTP_CLOSED)
+		enter(c, next);
+}
+
+static void
+on_reply_line(void *ctx, unsigned int code, struct slice text)
+{
+	struct smtp_client *c = ctx;
+	const struct smtp_awaited *head = awaited_head(c);
+
+	/* The first line names the server, the others what it offers. */
+	if (head != NULL && head->state == SMTP_EHLO && code == 250 &&
+	    c->parser.lines > 1)
+		smtp_caps_take(&c->caps, text);
+}
+
+static void
+feed_line(struct smtp_client *c, struct slice line)
+{
+	struct error err = { 0 };
+	int rc;
+
+	if (c->state == SMTP_CLOSED)
+		return;
+	if (c->opt.transcript != NULL)
+		c->opt.transcript(c->ctx, 'S',
+		    slice_first(line, SMTP_REPLY_LINE_MAX));
+	rc = smtp_reply_feed(&c->parser, line, on_reply_line, c, &err);
+	if (rc == 1) {
+		dispatch(c);
+	} else if (rc < 0) {
+		(void)error_add(&err, "protocol error in reply to %s",
+		    steps[c->state].name);
+		over_local(c, &err);
+	}
+}
+
+/*
+ * Ends an entry point. The outermost one tells the owner what has come true;
+ * closed is the very last act, for the owner may free the client in it.
+ */
+static void
+settle(struct smtp_client *c)
+{
+	if (c->nested == 1) {
+		if (c->state == SMTP_TLS && !c->tls_asked) {
+			c->tls_asked = true;
+			c->ops->need_tls(c->ctx);
+		}
+		report_refused(c);
+		while (smtp_client_can_send(c) && !c->announced) {
+			c->announced = true;
+			c->ops->ready(c->ctx);
+			report_refused(c);
+		}
+		if (c->state == SMTP_IDLE && c->quitting)
+			enter(c, SMTP_QUIT);
+		if (!smtp_client_can_send(c))
+			c->announced = false;
+	}
+	c->nested--;
+	if (c->nested == 0 && c->state == SMTP_CLOSED && !c->told) {
+		c->told = true;
+		c->ops->closed(c->ctx, &c->why);
+	}
+}
+
+/* Entry points. -------------------------------------------------------------
+ */
+
+struct smtp_client *
+smtp_client_new(const struct smtp_client_options *opt,
+    const struct smtp_client_ops *ops, void *ctx)
+{
+	struct smtp_client *c = xmalloc(sizeof(*c));
+
+	c->magic = SMTP_CLIENT_MAGIC;
+	c->opt = *opt;
+	c->ops = ops;
+	c->ctx = ctx;
+	strbuf_init(&c->out, 0);
+	c->nested++;
+	awaited_push(c, SMTP_BANNER, NULL);
+	enter(c, SMTP_BANNER);
+	c->nested--;
+	return c;
+}
+
+void
+smtp_client_free(struct smtp_client **c)
+{
+	if (*c == NULL)
+		return;
+	OBJ_CHECK(*c, SMTP_CLIENT_MAGIC);
+	(*c)->magic = 0;
+	strbuf_fini(&(*c)->out);
+	free(*c);
+	*c = NULL;
+}
+
+size_t
+smtp_client_input(struct smtp_client *c, struct slice data)
+{
+	size_t used = 0;
+
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	c->nested++;
+	while (c->state != SMTP_CLOSED && used < data.len) {
+		struct slice line, rest = slice_from(data, used);
+
+		if (c->state == SMTP_TLS && !c->tls_asked)
+			break;
+		line = slice_first(rest, slice_find_char(rest, '\n'));
+		if (line.len == rest.len && rest.len <= SMTP_REPLY_LINE_MAX)
+			break;
+		used += MIN(line.len + 1, rest.len);
+		if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+			line.len--;
+		feed_line(c, line);
+	}
+	settle(c);
+	return used;
+}
+
+void
+smtp_client_feed(struct smtp_client *c, struct slice line)
+{
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	c->nested++;
+	feed_line(c, line);
+	settle(c);
+}
+
+void
+smtp_client_tls_done(struct smtp_client *c)
+{
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	if (c->state != SMTP_TLS)
+		return;
+	c->nested++;
+	/* RFC 3207 section 4.2: what was said in the clear counts no more. */
+	c->caps = (struct smtp_client_caps){ 0 };
+	c->parser = (struct smtp_reply_parser){ 0 };
+	c->tls = true;
+	enter(c, SMTP_EHLO);
+	settle(c);
+}
+
+void
+smtp_client_lost_unsent(struct smtp_client *c, const struct error *why,
+    size_t unsent_octets)
+{
+	struct smtp_transaction *txn;
+	uint64_t unsent;
+
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	if (c->state == SMTP_CLOSED)
+		return;
+	c->nested++;
+	txn = txn_oldest(c);
+	if (__builtin_add_overflow((uint64_t)c->out.len,
+		(uint64_t)unsent_octets, &unsent) ||
+	    unsent > c->out_total)
+		unsent = c->out_total;
+	if (txn != NULL && txn->dot_out && txn->dot_at >= c->out_total - unsent)
+		txn->dot_out = false;
+	over_local(c, why);
+	settle(c);
+}
+
+void
+smtp_client_lost(struct smtp_client *c, const struct error *why)
+{
+	smtp_client_lost_unsent(c, why, 0);
+}
+
+bool
+smtp_client_can_send(const struct smtp_client *c)
+{
+	if (c->quitting || c->txn_count == SMTP_PENDING_MAX || txn_is_open(c))
+		return false;
+	if (c->state == SMTP_IDLE)
+		return true;
+	return c->caps.pipelining && c->state > SMTP_IDLE &&
+	    c->state < SMTP_QUIT;
+}
+
+/* All commands in one go, or only the first. */
+static void
+start(struct smtp_client *c)
+{
+	enum smtp_state first = c->needs_rset ? SMTP_RSET : SMTP_MAIL;
+
+	if (c->caps.pipelining) {
+		if (c->needs_rset)
+			send_step(c, SMTP_RSET);
+		send_step(c, SMTP_MAIL);
+		send_step(c, SMTP_RCPT);
+		send_step(c, SMTP_DATA);
+		c->needs_rset = false;
+	}
+	if (c->state == SMTP_IDLE)
+		enter(c, first);
+}
+
+void
+smtp_client_send(struct smtp_client *c, const struct smtp_mail *mail)
+{
+	struct smtp_transaction *txn;
+
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	invariant(smtp_client_can_send(c));
+	c->nested++;
+	c->announced = false;
+	txn = txn_push(c, mail);
+	txn->refused = !smtp_mail_fits(&c->caps, mail, &txn->outcome);
+	if (!txn->refused)
+		start(c);
+	settle(c);
+}
+
+void
+smtp_client_quit(struct smtp_client *c)
+{
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	c->nested++;
+	c->quitting = true;
+	settle(c);
+}
+
+bool
+smtp_client_more(struct smtp_client *c)
+{
+	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	if (c->body_txn == NULL)
+		return false;
+	c->nested++;
+	smtp_send_body(c);
+	settle(c);
+	return true;
+}
+
+const struct smtp_client_caps *
+smtp_client_capabilities(const struct smtp_client *c)
+{
+	return &c->caps;
+}
+
+struct strbuf *
+smtp_client_output(struct smtp_client *c)
+{
+	return &c->out;
+}
+
+const char *
+smtp_client_label(const struct smtp_client *c)
+{
+	return steps[c->state].name;
+}
+
+bool
+smtp_client_is_closed(const struct smtp_client *c)
+{
+	return c->state == SMTP_CLOSED;
+}
