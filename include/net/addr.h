@@ -20,18 +20,18 @@ struct net_addr {
 int net_addr_parse(struct slice host, uint16_t port, struct net_addr *out,
     struct error *err) MUST_CHECK;
 /* "host:port", "[v6]:port", ":port" (loopback), "unix:/path". */
-int net_addr_parse_listen(
-    struct slice text, struct net_addr *out, struct error *err) MUST_CHECK;
+int net_addr_parse_listen(struct slice text, struct net_addr *out,
+    struct error *err) MUST_CHECK;
 void net_addr_format(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 /* With the port: "192.0.2.1:25", "[2001:db8::1]:25". */
 void net_addr_format_port(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 uint16_t net_addr_port(const struct net_addr *a);
 void net_addr_set_port(struct net_addr *a, uint16_t port);
 int net_addr_family(const struct net_addr *a); /* AF_UNSPEC when unset */
-void net_addr_from_v4(
-    const uint8_t octets[4], uint16_t port, struct net_addr *out);
-void net_addr_from_v6(
-    const uint8_t octets[16], uint16_t port, struct net_addr *out);
+void net_addr_from_v4(const uint8_t octets[4], uint16_t port,
+    struct net_addr *out);
+void net_addr_from_v6(const uint8_t octets[16], uint16_t port,
+    struct net_addr *out);
 /* The address in network order: 4 or 16 octets; false for anything else. */
 bool net_addr_octets(const struct net_addr *a, uint8_t out[16], size_t *len);
 bool net_addr_eq_host(const struct net_addr *a, const struct net_addr *b);
@@ -63,12 +63,12 @@ int net_guard_parse(struct slice text, struct net_guard *out,
 void net_guard_fini(struct net_guard *g);
 bool net_guard_allows(const struct net_guard *g, const struct net_addr *a);
 /* Why it is refused: "loopback", "private", "our own"; NULL when allowed. */
-const char *net_guard_refusal(
-    const struct net_guard *g, const struct net_addr *a);
+const char *net_guard_refusal(const struct net_guard *g,
+    const struct net_addr *a);
 /* Why it is refused, e.g. "loopback", "private"; NULL when it is public. */
 const char *net_addr_special(const struct net_addr *a);
 /* These, and no others, are our own addresses: for tests. */
-void net_guard_set_own(
-    struct net_guard *g, const struct net_addr *addr, size_t n);
+void net_guard_set_own(struct net_guard *g, const struct net_addr *addr,
+    size_t n);
 
 #endif

@@ -47,8 +47,8 @@ struct conn *conn_connect(struct loop *l, const struct net_addr *to,
     const struct net_addr *source, const struct net_guard *guard,
     int64_t timeout_ms, const struct conn_ops *ops, void *ctx);
 /* Takes an accepted non-blocking descriptor. */
-struct conn *conn_accept(
-    struct loop *l, int fd, const struct conn_ops *ops, void *ctx);
+struct conn *conn_accept(struct loop *l, int fd, const struct conn_ops *ops,
+    void *ctx);
 /* Another owner from now on (a session pool hands its connection over). */
 void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *ctx);
 /* Closes at once without flushing; clears the pointer; accepts NULL. */
@@ -65,6 +65,7 @@ void conn_set_deadline(struct conn *c, int64_t after_ms, const char *label);
 /*
  * Queues octets. All that was queued within one turn of the loop leaves in one
  * writev at its end (one segment where it fits); earlier, once 256 kB wait.
+ * Dropped after the end, and between conn_start_tls and ready.
  */
 void conn_write(struct conn *c, struct slice data);
 /* Queues without copying: data stays valid until free_fn(free_ctx). */
@@ -112,7 +113,7 @@ void listener_pause(struct listener *l, bool paused);
 
 /* Binds and listens: SO_REUSEADDR, non-blocking, close-on-exec; TCP_NODELAY
  * on TCP. A stale Unix socket file is replaced. Returns the fd or -1. */
-int net_listen(
-    const struct net_addr *a, int backlog, struct error *err) MUST_CHECK;
+int net_listen(const struct net_addr *a, int backlog,
+    struct error *err) MUST_CHECK;
 
 #endif

@@ -14,6 +14,7 @@
 struct loop;
 struct event_base;
 
+/* Also makes the process ignore SIGPIPE: sockets report it by errno. */
 struct loop *loop_new(void);
 void loop_free(struct loop **l);
 /* Runs until loop_stop; deferred calls run before it goes to sleep. */
@@ -46,6 +47,11 @@ void loop_call_schedule(struct loop *l, struct loop_call *call,
     void (*fn)(void *ctx), void *ctx);
 void loop_call_cancel(struct loop_call *call);
 
+/* Runs fn when the loop is freed, unless cancelled before: for what lives
+ * without an owner. */
+void loop_at_free(struct loop *l, struct loop_call *call, void (*fn)(void *ctx),
+    void *ctx);
+
 /* One-shot timer; embed a pointer. May fire a few ms early (coarse clock). */
 struct timer;
 struct timer *timer_new(struct loop *l, void (*fn)(void *ctx), void *ctx);
@@ -55,8 +61,8 @@ void timer_cancel(struct timer *t);
 bool timer_is_set(const struct timer *t);
 
 /* Calls fn in the loop when the signal arrives. Lives as long as the loop. */
-void loop_on_signal(
-    struct loop *l, int signo, void (*fn)(int signo, void *ctx), void *ctx);
+void loop_on_signal(struct loop *l, int signo, void (*fn)(int signo, void *ctx),
+    void *ctx);
 
 /* Watches a descriptor that something else owns (libpq, c-ares, a pipe). Free
  * it before the descriptor is closed. A descriptor that is both readable and

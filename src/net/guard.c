@@ -134,8 +134,8 @@ net_addr_special(const struct net_addr *a)
 static int
 parse_block(struct slice word, struct net_block *out, struct error *err)
 {
+	bool has_bits = slice_has_char(word, '/');
 	struct slice host = slice_take_until(&word, '/');
-	bool has_bits = host.ptr + host.len != word.ptr + word.len;
 	uint16_t bits = 0;
 	unsigned int most;
 

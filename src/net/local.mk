@@ -1,1 +1,9 @@
-# net: see contrib/HACKING.md
+noinst_LIBRARIES += src/net/libnet.a
+src_net_libnet_a_SOURCES = \
+	%reldir%/addr.c include/net/addr.h \
+	%reldir%/conn.c %reldir%/conn_priv.h include/net/conn.h \
+	%reldir%/conn_tls.c \
+	%reldir%/guard.c \
+	%reldir%/listener.c \
+	%reldir%/loop.c include/net/loop.h \
+	%reldir%/tls.c include/net/tls.h

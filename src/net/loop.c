@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/attr.h"
@@ -25,6 +26,7 @@ struct loop {
 	struct event_base *base;
 	struct list calls;   /* of struct loop_call */
 	struct list signals; /* of struct loop_signal */
+	struct list at_free; /* of struct loop_call */
 	struct event wake;   /* ends a turn that waits a bounded time */
 	char *scratch;
 	int64_t mono_ms;
@@ -87,6 +89,8 @@ loop_new(void)
 	invariant(l->base != NULL);
 	list_init(&l->calls);
 	list_init(&l->signals);
+	list_init(&l->at_free);
+	signal(SIGPIPE, SIG_IGN);
 	event_assign(&l->wake, l->base, -1, 0, on_wake, NULL);
 	l->scratch = xmalloc(SCRATCH_LEN);
 	return l;
@@ -115,6 +119,12 @@ loop_free(struct loop **lp)
 
 	if (l == NULL)
 		return;
+	while ((node = list_pop(&l->at_free)) != NULL) {
+		struct loop_call *call =
+		    list_entry(node, struct loop_call, node);
+
+		call->fn(call->ctx);
+	}
 	drop_calls(l);
 	while ((node = list_pop(&l->signals)) != NULL) {
 		struct loop_signal *s =
@@ -243,6 +253,15 @@ void
 loop_call_cancel(struct loop_call *call)
 {
 	list_remove(&call->node);
+}
+
+void
+loop_at_free(struct loop *l, struct loop_call *call, void (*fn)(void *ctx),
+    void *ctx)
+{
+	call->fn = fn;
+	call->ctx = ctx;
+	list_append(&l->at_free, &call->node);
 }
 
 /*
