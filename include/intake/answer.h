@@ -6,6 +6,7 @@
 #define INTAKE_ANSWER_H
 
 #include "base/attr.h"
+#include "base/slice.h"
 
 enum answer_kind {
 	ANSWER_OK,
@@ -48,5 +49,13 @@ const char *answer_name(enum answer_kind kind);
  */
 int answer_set(struct intake_answer *a, enum answer_kind kind,
     const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Foreign text for a message, cut and without control characters:
+ * answer_quote(text).s */
+#define ANSWER_QUOTE_MAX 72
+struct answer_quote {
+	char s[ANSWER_QUOTE_MAX + 4];
+};
+struct answer_quote answer_quote(struct slice text);
 
 #endif
