@@ -34,7 +34,7 @@ struct child_spec {
 	/* Runs in the new process and returns its exit status. */
 	int (*run)(void *ctx);
 	void *ctx;    /* borrowed for the life of the set */
-	int stage;    /* children_stop_stage ends them in this order */
+	int stage;    /* children_stop ends them by stage */
 	int stop_signal; /* asks it to finish: SIGTERM, SIGINT ... */
 };
 
@@ -58,8 +58,12 @@ int64_t children_next_ms(const struct children *c, int64_t now_ms);
 void children_stop(struct children *c, int stage);
 /* Asks one child to finish so that it is started again at once: reload. */
 void children_restart(struct children *c, size_t index, int64_t now_ms);
-/* SIGKILL to what still runs. */
-void children_kill(struct children *c);
+/* Whether a child is to run: false ends it for good, true starts it again. */
+void children_want(struct children *c, size_t index, bool wanted);
+bool children_is_wanted(const struct children *c, size_t index);
+/* SIGKILL to what still runs of a stage; -1: all. */
+void children_kill(struct children *c, int stage);
+void children_signal(struct children *c, int signo); /* all that run */
 
 size_t children_count(const struct children *c);
 size_t children_running(const struct children *c, int stage); /* -1: all */

@@ -80,6 +80,9 @@ struct settings {
 	uint64_t simulator_dsn_delay;
 
 	uint64_t retention;
+	uint64_t retention_content;
+	uint64_t retention_returns;
+	uint64_t retention_simulator;
 };
 
 extern const struct config_row settings_rows[];
@@ -105,6 +108,11 @@ void settings_fini(struct settings *s);
  * socket or file. ERR_CONFIG names the setting and what to change.
  */
 int settings_check(const struct settings *s, struct error *err) MUST_CHECK;
+
+/* Warns about what differs and takes a restart, not a reload: ports, users,
+ * directories. */
+void settings_warn_fixed(
+    const struct settings *old, const struct settings *fresh);
 
 /* The commented example file, etc/verpost.conf. */
 void settings_document(struct strbuf *out);

@@ -230,10 +230,37 @@ children_restart(struct children *c, size_t index, int64_t now_ms)
 }
 
 void
-children_kill(struct children *c)
+children_want(struct children *c, size_t index, bool wanted)
+{
+	struct child *child = &c->child[index];
+
+	if (child->stopped != wanted)
+		return;
+	child->stopped = !wanted;
+	child->backoff.failures = 0;
+	if (!wanted)
+		signal_child(child, child->spec.stop_signal);
+}
+
+bool
+children_is_wanted(const struct children *c, size_t index)
+{
+	return !c->child[index].stopped;
+}
+
+void
+children_kill(struct children *c, int stage)
 {
 	for (size_t i = 0; i < c->count; i++)
-		signal_child(&c->child[i], SIGKILL);
+		if (stage < 0 || c->child[i].spec.stage == stage)
+			signal_child(&c->child[i], SIGKILL);
+}
+
+void
+children_signal(struct children *c, int signo)
+{
+	for (size_t i = 0; i < c->count; i++)
+		signal_child(&c->child[i], signo);
 }
 
 size_t

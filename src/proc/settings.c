@@ -166,9 +166,16 @@ const struct config_row settings_rows[] = {
 	    "Pause before the simulator sends the bounce of a mail that it "
 	    "took first."),
 
-	TIME(retention, "30d", DAY, 3650 * DAY,
-	    "How long emails, their content and events are kept after their "
-	    "day. Days with unfinished mail are kept in any case."),
+	TIME(retention, "40d", DAY, 3650 * DAY,
+	    "How long emails, recipients and events are kept, from the day of "
+	    "the email. Days with unfinished mail are kept in any case. "
+	    "Bounces can be matched as long."),
+	TIME(retention_content, "7d", DAY, 3650 * DAY,
+	    "How long the content of emails is kept."),
+	TIME(retention_returns, "30d", DAY, 3650 * DAY,
+	    "How long mail that came back is kept."),
+	TIME(retention_simulator, "7d", DAY, 3650 * DAY,
+	    "How long mail that the simulator took is kept."),
 };
 /* clang-format on */
 
@@ -264,6 +271,29 @@ settings_check(const struct settings *s, struct error *err)
 		return error_set(err, ERR_CONFIG,
 		    "http_body_max is smaller than message_size_max");
 	return check_live(s, err);
+}
+
+void
+settings_warn_fixed(const struct settings *old, const struct settings *fresh)
+{
+	const struct {
+		const char *key, *was, *is;
+	} fixed[] = {
+		{ "run_dir", old->run_dir, fresh->run_dir },
+		{ "user", old->user, fresh->user },
+		{ "group", old->group, fresh->group },
+		{ "http_listen", old->http_listen, fresh->http_listen },
+		{ "smtp_in_listen", old->smtp_in_listen,
+		    fresh->smtp_in_listen },
+		{ "simulator_listen", old->simulator_listen,
+		    fresh->simulator_listen },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		if (strcmp(fixed[i].was, fixed[i].is) != 0)
+			log_warn(NULL, "master.reload",
+			    log_text("setting", fixed[i].key),
+			    log_text("takes_effect", "after a restart"));
 }
 
 static void
