@@ -1,8 +1,9 @@
 /*
  * base/config.h - a settings file read through a table.
  *
- * File form: "key = value" lines, '#' comments, no sections. A value may be
- * quoted with "..." to keep blanks. Unknown keys, repeated keys and values
+ * File form: "key = value" lines, no sections. '#' begins a comment at the
+ * start of a line and after a blank. A value may be quoted with "..." to keep
+ * blanks and '#'; \" and \\ stand for themselves in it. Unknown keys, repeated keys and values
  * out of range are refused with file and line number. A list setting is
  * written as values separated by blanks.
  *
@@ -31,15 +32,16 @@ struct config_row {
 	const char *key;
 	enum config_type type;
 	size_t offset;	       /* into the settings struct */
-	const char *fallback;  /* default, as it would be written */
-	uint64_t smallest, largest; /* numbers only */
+	const char *fallback;  /* default, as it would be written; NULL: none */
+	uint64_t smallest, largest; /* numbers only; largest 0: no bounds */
 	const char *const *choices; /* NULL-terminated, CONFIG_CHOICE only */
 	const char *help;	    /* one or more sentences */
 };
 
 /*
  * Fills *settings (zeroed by the caller) with defaults, then with the file's
- * values. name: file name for messages. Returns 0 or -1 with ERR_CONFIG:
+ * values. name: file name for messages. On failure the texts are freed.
+ * Returns 0 or -1 with ERR_CONFIG:
  * "verpost.conf:12: unknown key 'htpp_listen' (did you mean http_listen?)".
  */
 int config_parse(const struct config_row *rows, size_t n, struct slice text,

@@ -2,7 +2,7 @@
  * base/crash.h - named points where a test build can stop a process.
  *
  * In a build with --enable-test-hooks, a process that reaches the point named
- * in the file VERPOST_CRASH_POINT (first line: the name) writes "<pid> <name>"
+ * in the file VERPOST_CRASH_POINT (first line: the name) adds "<pid> <name>"
  * to the file VERPOST_CRASH_REACHED and stops itself (SIGSTOP), so that a test
  * can kill it exactly there. Ordinary builds compile to nothing.
  */

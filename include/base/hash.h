@@ -34,6 +34,8 @@ void hash_each(struct hash *h,
 
 /* SipHash-2-4 under the process seed. */
 uint64_t hash_bytes(const void *ptr, size_t len);
+/* SipHash-2-4 under a given seed, little-endian as in its paper. */
+uint64_t hash_siphash(const uint64_t seed[2], const void *ptr, size_t len);
 /* A hash that is the same on every machine and for ever (FNV-1a, 64 bits). */
 uint64_t hash_stable(const void *ptr, size_t len);
 

@@ -3,9 +3,9 @@
  *
  * The reader works on one contiguous buffer, checks UTF-8, decodes strings in
  * place, refuses duplicate member names, trailing octets, NUL characters
- * (U+0000), lone surrogates and more than JSON_DEPTH_MAX levels, and gives a
- * tree whose nodes live in an arena and whose texts point into the buffer.
- * Measured: it is on the accept path (see contrib/notes on the choice).
+ * (U+0000), lone surrogates, more than JSON_DEPTH_MAX levels or JSON_NODES_MAX
+ * values, and gives a tree whose nodes live in an arena and whose texts point
+ * into the buffer. Why our own: contrib/notes/0001-own-json-reader.md.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -20,6 +20,8 @@
 #include "base/strbuf.h"
 
 #define JSON_DEPTH_MAX 32
+/* Values in one text; 64 octets of arena each. */
+#define JSON_NODES_MAX 250000
 
 enum json_type {
 	JSON_NULL,
@@ -29,21 +31,27 @@ enum json_type {
 	JSON_STRING,
 	JSON_ARRAY,
 	JSON_OBJECT,
+	/*
+	 * An array of 16 or more integers that are all 0..255, as some clients
+	 * send attachments: text holds one octet for each, first is NULL.
+	 */
+	JSON_OCTETS,
 };
 
 struct json {
 	enum json_type type;
 	uint32_t count;	      /* elements or members */
-	struct slice text;    /* string: decoded; number: as written */
+	struct slice text;    /* string: decoded; number: as written; octets */
 	struct slice name;    /* member name when inside an object, decoded */
 	struct json *first;   /* first element or member, or NULL */
 	struct json *next;    /* next one of the same parent, or NULL */
 };
 
 /*
- * text: borrowed and CHANGED (strings are decoded in place); it must outlive
- * the tree. Returns 0, or -1 with ERR_SYNTAX (or ERR_LIMIT) and a text that
- * names the line and column: "line 3, column 17: expected ',' or '}'".
+ * text: borrowed and CHANGED (strings are decoded in place), also on failure;
+ * it must outlive the tree. Returns 0, or -1 with ERR_SYNTAX (or ERR_LIMIT) and a text that
+ * names the line and column (in octets): "line 3, column 17: expected ',' or
+ * '}'".
  */
 int json_parse(struct arena *arena, char *text, size_t len,
     const struct json **out, struct error *err) MUST_CHECK;
