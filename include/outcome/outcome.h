@@ -10,12 +10,14 @@
 #ifndef OUTCOME_OUTCOME_H
 #define OUTCOME_OUTCOME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/slice.h"
 #include "mail/status.h"
 #include "model/id.h"
+#include "model/status.h"
 #include "outcome/verdict.h"
 
 struct outcome_writer;
@@ -50,6 +52,8 @@ struct outcome_attempt {
 	struct slice text;	       /* what was said, or our own error */
 	struct slice mx;	       /* "mx1.example.com[192.0.2.1]:25", or "" */
 	struct slice tls;
+	bool only_open; /* of another worker: nothing is written if that
+			   attempt has an outcome by now */
 };
 void outcome_attempt(struct outcome_writer *w,
     const struct outcome_attempt *a, outcome_done *done, void *ctx);
@@ -69,12 +73,18 @@ struct outcome_dsn {
 void outcome_dsn(struct outcome_writer *w, const struct outcome_dsn *d,
     outcome_done *done, void *ctx);
 
-/* A recipient is given up without an attempt under way (max age, no lane,
- * cancelled): status failed with that reason (FAIL_*). */
+/*
+ * A recipient ends without a transaction (max age where nobody leases it,
+ * suppressed since it was accepted): the status with, for STATUS_FAILED, its
+ * reason (FAIL_*). n and worker: of the claim that was taken to end it.
+ */
 struct outcome_end {
 	struct id recipient;
 	int account;
+	unsigned int n;
+	int worker;
 	int64_t at_ms;
+	enum status status; /* STATUS_FAILED or STATUS_SUPPRESSED */
 	const char *reason;
 	struct slice text;
 };

@@ -1,1 +1,15 @@
-# delivery: see contrib/HACKING.md
+noinst_LIBRARIES += src/delivery/libdelivery.a
+src_delivery_libdelivery_a_SOURCES = \
+	include/delivery/mta.h \
+	%reldir%/claim.c \
+	%reldir%/delivery_priv.h \
+	%reldir%/dest.c \
+	%reldir%/finish.c \
+	%reldir%/identity.c \
+	%reldir%/job.c \
+	%reldir%/lease.c \
+	%reldir%/message.c \
+	%reldir%/mta.c \
+	%reldir%/owner.c \
+	%reldir%/route.c \
+	%reldir%/session.c

@@ -1,0 +1,63 @@
+/*
+ * delivery/mta.h - the engine: leases jobs, resolves their sites, claims,
+ * signs and delivers them over SMTP, and hands what happened to outcome/.
+ *
+ * One mta is one process. It owns some sources (sending addresses); every
+ * limit is counted per source, so all are plain integers here.
+ */
+#ifndef DELIVERY_MTA_H
+#define DELIVERY_MTA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/crypto.h"
+#include "net/addr.h"
+#include "net/loop.h"
+#include "outcome/verdict.h"
+
+struct mta;
+struct pg;
+
+enum mta_mode {
+	MTA_SIMULATOR, /* every recipient goes to the simulator; no DNS */
+	MTA_LOG,       /* a line in the log; recipients end failed: log_mode */
+	MTA_LIVE,
+};
+
+struct mta_options {
+	struct loop *loop;
+	struct pg *pg;		/* borrowed; reconnects by itself */
+	const char *redis;	/* "unix:/path" or "host:port" */
+	const struct keyring *ring;
+	const char *node;
+	unsigned int slot;	/* 0.. within the node */
+	unsigned int slots;	/* mta processes of this node */
+	enum mta_mode mode;
+	struct net_addr simulator; /* port set; len 0: there is none */
+	struct net_guard guard;	   /* where MX hosts may be */
+	uint16_t smtp_port;	   /* 25 */
+	const char *dns_servers;   /* NULL: the system's */
+	struct retry_policy retry;
+	size_t in_hand_max;	   /* jobs leased; 0: 2,000 */
+	size_t in_hand_bytes_max;  /* of their content; 0: 128 MB */
+	unsigned int connections_max; /* per site and source; 0: 20 */
+	unsigned int connection_mails_max; /* mails per connection; 0: 1,000 */
+	int64_t idle_ms;	   /* an unused connection; 0: 30 s */
+	/* This process was declared dead and others take its work: it must
+	 * end now and come back under a new number. */
+	void (*lost)(void *ctx);
+	void *lost_ctx;
+};
+
+struct mta *mta_new(const struct mta_options *opt);
+/*
+ * Leases nothing more, gives back what is not claimed, finishes what is, then
+ * QUITs, gives up its sources and calls done; after timeout_ms it calls done
+ * whatever is left.
+ */
+void mta_drain(struct mta *m, int64_t timeout_ms, void (*done)(void *ctx),
+    void *ctx);
+void mta_free(struct mta **m);
+
+#endif

@@ -1,0 +1,353 @@
+/*
+ * delivery_priv.h - the engine's parts and how a job walks through them.
+ *
+ *   lease.c   Redis lanes -> jobs        one lane_state per lane
+ *   job.c     read the row, decide       finished? not due? expired?
+ *   route.c   domain -> mail hosts       struct route, cached, single flight
+ *   dest.c    route x source             waiting jobs, sessions, back-off
+ *   claim.c   attempts row, committed    only what is claimed is sent
+ *   message.c MIME and DKIM              identity.c: the domain's key
+ *   session.c one connection             smtp/client over net/conn
+ *   finish.c  verdict -> outcome -> ack or defer
+ *   owner.c   worker row, heartbeat, sources
+ *
+ * A job is on exactly one list at a time besides its lane's, named by state.
+ */
+#ifndef DELIVERY_PRIV_H
+#define DELIVERY_PRIV_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "delivery/mta.h"
+#include "mail/address.h"
+#include "mail/dkim.h"
+#include "net/conn.h"
+#include "net/resolver.h"
+#include "outcome/outcome.h"
+#include "queue/queue.h"
+#include "smtp/client.h"
+
+#define JOB_MAGIC 0x6a6f6231u
+#define SESSION_MAGIC 0x73657331u
+
+enum job_state {
+	JOB_READING,  /* its row is asked for */
+	JOB_ROUTING,  /* waits for its domain's key or DNS */
+	JOB_WAITING,  /* dest->waiting, by fair tag */
+	JOB_CLAIMING, /* its attempts row is being committed */
+	JOB_LOADING,  /* claimed; its large content is being read */
+	JOB_CLAIMED,  /* dest->claimed: next on a session */
+	JOB_SENDING,  /* session->mails */
+	JOB_WRITING,  /* its outcome is being committed */
+};
+
+/* The record of an email, shared by its recipients in hand. */
+struct content {
+	unsigned int refs;
+	char *ptr;
+	size_t len;
+};
+
+struct job {
+	unsigned int magic;
+	enum job_state state;
+	struct mta *mta;
+	struct lane_state *lane;
+	struct list lane_node; /* lane->held */
+	struct list node;      /* the list its state names */
+	struct queue_job q;
+	struct arena arena;
+
+	/* from its row */
+	int account, domain;
+	unsigned int n;		/* the attempt about to be made */
+	struct mail_address address;
+	struct slice address_key;
+	struct content *content; /* counted; NULL: large, not read yet */
+	size_t content_bytes;
+	bool is_large; /* counted in mta->large_bytes */
+	struct pg_tx *content_read; /* while it is being read */
+	struct id email;
+	struct slice message_id; /* set by the sender, or len 0 */
+	int64_t created_at_ms, expires_at_ms;
+
+	/* Ends without a destination, once claimed. */
+	enum { JOB_END_NONE, JOB_END_DNS, JOB_END_EXPIRED,
+		JOB_END_SUPPRESSED, JOB_END_LOG } end;
+
+	struct route *route;	/* counted reference, or NULL */
+	struct dest *dest;
+	int64_t claimed_at_ms;
+	unsigned int host_tries; /* links lost under it, this attempt */
+	struct strbuf message;	/* built and signed, while sending */
+	char return_path[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
+};
+
+/* -- lease.c ------------------------------------------------------------ */
+
+struct lane_state {
+	struct mta *mta;
+	struct queue_lane lane;
+	struct list held; /* every job of this lane in this process */
+	size_t held_count;
+	bool asking;	  /* a lease call is under way */
+	bool woken;	  /* work arrived since that call */
+	bool has_more;	  /* ask again as soon as there is room */
+	struct queue_job acks[100], defers[100];
+	size_t ack_count, defer_count;
+};
+
+void lanes_init(struct mta *m);
+void lanes_fini(struct mta *m);
+/* Makes lanes for the pools of the sources owned. */
+void lanes_update(struct mta *m);
+/* Asks every lane for which there is room and no question under way. */
+void lanes_ask(struct mta *m);
+/* Done with a job in Redis: it is freed. */
+void lane_ack(struct job *j);
+/* Back to the schedule after delay_ms (0: in front); it is freed. */
+void lane_defer(struct job *j, int64_t delay_ms);
+/* All held jobs but those whose outcome is not yet written or which are being
+ * sent: back to the schedule. For draining. */
+void lanes_give_back(struct mta *m);
+
+/* -- job.c -------------------------------------------------------------- */
+
+struct job *job_new(struct lane_state *lane, const struct queue_job *q);
+void job_free(struct job *j); /* takes it off all lists */
+/* Reads the rows of freshly leased jobs, all JOB_READING on the list. */
+void jobs_read(struct mta *m, struct list *fresh);
+/* Memory became free: loads large contents that wait. */
+void jobs_load_large(struct mta *m);
+void jobs_fini(struct mta *m);
+/* The domain's identity is known: on to the route. */
+void job_identified(struct job *j);
+/* Its route is known: to a destination, or to an end. */
+void job_routed(struct job *j);
+/* It was claimed (at j->claimed_at_ms): to its destination, or ends. */
+void job_claimed(struct job *j);
+
+/* -- route.c ------------------------------------------------------------ */
+
+#define ROUTE_HOSTS_MAX 8
+#define ROUTE_ADDRS_MAX 16
+
+struct route_host {
+	uint16_t preference;
+	struct slice name;
+	size_t addr_count;
+	struct net_addr addr[4];
+};
+
+struct route {
+	struct mta *mta;
+	struct slice domain;
+	unsigned int refs;  /* jobs, destinations, the table */
+	enum { ROUTE_ASKING, ROUTE_READY, ROUTE_NONE } state;
+	enum verdict_dns why_none; /* ROUTE_NONE */
+	bool is_simulator;
+	int64_t expires_at_ms; /* clock_mono_ms */
+	struct list jobs;      /* waiting for the answer */
+	size_t host_count;
+	struct route_host host[ROUTE_HOSTS_MAX]; /* by preference */
+	struct slice site; /* canonical name of the MX set */
+	struct arena arena;
+	/* while asking */
+	struct dns_query *query[1 + 2 * ROUTE_HOSTS_MAX];
+	unsigned int open_queries;
+	bool address_failed; /* some address lookup had no answer */
+	bool address_refused; /* some address was refused by the guard */
+	bool implicit;	     /* no MX: the domain is its own host */
+};
+
+void routes_init(struct mta *m);
+void routes_fini(struct mta *m);
+/* Finds or asks; job_routed is called now when the answer is known. */
+void route_job(struct job *j);
+struct route *route_ref(struct route *r);
+void route_unref(struct route *r);
+/* Once a second: forgets what is old and unused. */
+void routes_tick(struct mta *m);
+
+/* -- dest.c ------------------------------------------------------------- */
+
+struct source {
+	int number;
+	int pool;
+	unsigned int weight;
+	struct net_addr addr; /* port 0 */
+	char helo[256];
+};
+
+struct dest {
+	struct mta *mta;
+	struct slice key;
+	struct list work_node; /* mta->work: has something to look at */
+	struct route *route; /* the newest one; counted */
+	struct source source; /* copied */
+	struct list waiting;  /* by tag */
+	struct list claimed;
+	struct list sessions;
+	size_t waiting_count, claimed_count, claiming_count, sending_count;
+	unsigned int session_count, connecting_count;
+	unsigned int fail_count;    /* rounds over all hosts, in a row */
+	int64_t retry_at_mono_ms;   /* no connection before */
+	struct smtp_outcome last_failure; /* why the last round failed */
+	char last_host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
+	bool clear_text_only;	    /* STARTTLS broke: until tls_again */
+	int64_t tls_again_mono_ms;
+	int64_t used_at_mono_ms;
+};
+
+void dests_init(struct mta *m);
+void dests_fini(struct mta *m);
+void dests_tick(struct mta *m);
+/* Queues the job on a destination of its route. */
+void dest_add(struct job *j);
+/* A claimed job for a session that can send, or NULL; asks for claims. */
+struct job *dest_take(struct dest *d);
+/* A claim came back for the job. */
+void dest_claimed(struct job *j);
+/* The job was not claimed or is over: counters only. */
+void dest_forget(struct job *j);
+/* A job whose link died before the dot: to the front of the claimed. */
+void dest_return(struct job *j);
+/* A session ended. ready: it had been usable. why: borrowed. */
+void dest_session_over(struct dest *d, bool ready,
+    const struct smtp_outcome *why, const char *host);
+void dest_session_ready(struct dest *d);
+/* At the end of this turn: kicks its connections, opens more, asks for
+ * claims, as the backlog needs. */
+void dest_work_soon(struct dest *d);
+void dest_work(struct dest *d);
+bool dests_are_idle(const struct mta *m); /* nothing claimed or being sent */
+void dests_close_sessions(struct mta *m);
+
+/* -- claim.c ------------------------------------------------------------ */
+
+void claims_init(struct mta *m);
+void claims_fini(struct mta *m);
+/* Puts a job into the next claim batch. */
+void claim_job(struct job *j);
+/* Sends the batch if none is under way. */
+void claims_flush(struct mta *m);
+
+/* -- identity.c --------------------------------------------------------- */
+
+struct identity { /* what a sending domain signs with */
+	struct mta *mta;
+	int domain;
+	bool is_loaded; /* once at least; usable says how it went */
+	struct list jobs; /* waiting for the first load */
+	struct pg_tx *loading;
+	char name[MAIL_DOMAIN_MAX + 1];
+	char return_path_host[MAIL_DOMAIN_MAX + 1];
+	bool usable;
+	struct dkim_key *key;
+	int64_t loaded_at_mono_ms;
+};
+
+void identities_init(struct mta *m);
+void identities_fini(struct mta *m);
+/*
+ * The identity of a domain, or NULL while it is being loaded for the first
+ * time: jobs of that domain then wait in identity_wait. Borrowed for the turn.
+ */
+struct identity *identity_get(struct mta *m, int domain);
+/* job_identified is called once it is there (usable or not). */
+void identity_wait(struct job *j);
+
+/* -- message.c ---------------------------------------------------------- */
+
+/* Builds and signs into j->message and j->return_path. */
+int message_build(struct job *j, struct identity *i,
+    struct error *err) MUST_CHECK;
+
+/* -- session.c ---------------------------------------------------------- */
+
+struct session *session_new(struct dest *d);
+/* There may be something to send. */
+void session_kick(struct session *s);
+void session_quit(struct session *s);
+/* Without farewell; jobs go back to the destination. */
+void session_abort(struct session *s);
+struct list *session_node(struct session *s);
+struct session *session_of(struct list *node);
+bool session_is_ready(const struct session *s);
+
+/* -- finish.c ----------------------------------------------------------- */
+
+/* A transaction, or the attempt to make one, ended. host: for people. */
+void finish_attempt(struct job *j, const struct smtp_outcome *outcome,
+    const char *host, const char *tls);
+/* Suppressed since it was accepted. The job is claimed. */
+void finish_suppressed(struct job *j);
+/* An open claim of a worker that is gone, too old to be alive: the outcome of
+ * that attempt is unknown. */
+void finish_abandoned(struct job *j, int holder, unsigned int n,
+    int64_t claimed_at_ms);
+/* DNS decided. The job is claimed. */
+void finish_dns(struct job *j, enum verdict_dns what);
+/* We decided (content, log_mode, expired). The job is claimed. */
+void finish_local(struct job *j, enum verdict v, const char *reason,
+    const char *status, const char *text);
+
+/* -- owner.c ------------------------------------------------------------ */
+
+/* Registers, takes over from a dead predecessor, beats every 5 s. */
+void owner_start(struct mta *m);
+void owner_stop(struct mta *m, void (*done)(struct mta *m));
+void owner_fini(struct mta *m);
+/* May MAIL FROM be sent now? False 20 s after the last good heartbeat was
+ * sent (queue.md section 6). */
+bool owner_is_alive(const struct mta *m);
+
+/* -- mta.c -------------------------------------------------------------- */
+
+struct owner;
+struct claims;
+
+struct mta {
+	struct mta_options opt;
+	struct log_ctx log;
+	struct queue *queue;
+	struct resolver *resolver;
+	struct net_guard open_guard; /* for the simulator */
+	struct dkim_signer *signer;
+	struct outcome_writer *outcomes;
+	struct ssl_ctx_st *tls;
+	int worker; /* 0: not yet registered */
+	size_t source_count;
+	struct source *sources;
+	size_t lane_count;
+	struct lane_state **lanes;
+	struct hash *routes;	 /* domain -> struct route */
+	struct hash *dests;	 /* key -> struct dest */
+	struct hash *identities; /* number -> struct identity_slot */
+	struct claims *claims;
+	struct owner *owner;
+	size_t in_hand, in_hand_bytes;
+	struct list reads;  /* struct read under way */
+	struct list large;  /* claimed jobs that wait to load their content */
+	size_t large_bytes; /* of large contents in memory */
+	size_t next_lane; /* asked first next time */
+	struct timer *tick;
+	struct timer *yield; /* a lane said: ask again in 2 ms */
+	struct loop_call flush_call; /* acks, defers and new leases */
+	struct list work;	     /* destinations with something to do */
+	struct loop_call work_call;
+	bool draining;
+	void (*drained)(void *ctx);
+	void *drained_ctx;
+	struct timer *drain_deadline;
+};
+
+/* Flushes acks and asks for more jobs at the end of this turn. */
+void mta_flush_soon(struct mta *m);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * The end of an attempt: verdict, then the outcome's commit, then the ack or
+ * the new due time in Redis. The job stays held (and the claim open) until the
+ * commit, so a crash in between repeats at most this.
+ */
+#include "delivery/delivery_priv.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/crypto.h"
+
+/* The commit is there: out of the schedule, or back for later. */
+static void
+on_committed(void *ctx, const struct error *err)
+{
+	struct job *j = ctx;
+	int64_t delay = j->q.delay_ms;
+
+	OBJ_CHECK(j, JOB_MAGIC);
+	if (err != NULL) {
+		/* The claim stays open: it will be found as unknown. */
+		log_error(&j->mta->log, "outcome.refused", log_err(err),
+		    log_text("recipient", id_text(j->q.member.id).s));
+		lane_defer(j, 60000);
+		return;
+	}
+	crash_point("commit-before-ack");
+	if (delay < 0)
+		lane_ack(j);
+	else
+		lane_defer(j, delay);
+}
+
+static void
+log_attempt(const struct job *j, const struct outcome_attempt *a)
+{
+	char to[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
+	char status[MAIL_STATUS_TEXT];
+
+	snprintf(to, sizeof(to), "%.*s", SLICE_FMT(j->address_key));
+	mail_status_format(a->status, status);
+	log_info(&j->mta->log, "attempt",
+	    log_text("recipient", id_text(j->q.member.id).s),
+	    log_text("to", to), log_uint("n", j->n),
+	    log_text("verdict", verdict_name(a->verdict.verdict)),
+	    log_slice("mx", a->mx), log_slice("tls", a->tls),
+	    log_text("stage", smtp_stage_name(a->stage)),
+	    log_uint("code", a->code), log_text("status", status),
+	    log_slice("text", a->text),
+	    log_int("age_ms", a->at_ms - j->created_at_ms),
+	    log_int("took_ms", a->at_ms - a->claimed_at_ms));
+}
+
+static void
+write_attempt(struct job *j, struct outcome_attempt *a)
+{
+	struct mta *m = j->mta;
+
+	a->recipient = j->q.member.id;
+	a->account = j->account;
+	a->address_key = j->address_key;
+	a->at_ms = clock_now_ms();
+	a->expires_at_ms = j->expires_at_ms;
+	if (a->verdict.verdict == VERDICT_NEXT_HOST)
+		a->verdict.verdict = VERDICT_DEFERRED;
+	j->q.delay_ms = -1;
+	if (a->verdict.verdict == VERDICT_DEFERRED ||
+	    a->verdict.verdict == VERDICT_UNKNOWN) {
+		a->retry_at_ms = verdict_retry_at(&m->opt.retry,
+		    a->verdict.verdict, a->n, a->at_ms, a->claimed_at_ms,
+		    a->expires_at_ms, crypto_random_u64());
+		j->q.delay_ms = a->retry_at_ms - a->at_ms;
+	}
+	log_attempt(j, a);
+	dest_forget(j);
+	list_remove(&j->node);
+	j->state = JOB_WRITING;
+	strbuf_fini(&j->message);
+	outcome_attempt(m->outcomes, a, on_committed, j);
+}
+
+static struct outcome_attempt
+own_attempt(const struct job *j)
+{
+	return (struct outcome_attempt){
+		.n = j->n,
+		.worker = j->mta->worker,
+		.claimed_at_ms = j->claimed_at_ms,
+	};
+}
+
+void
+finish_attempt(struct job *j, const struct smtp_outcome *outcome,
+    const char *host, const char *tls)
+{
+	struct outcome_attempt a = own_attempt(j);
+
+	a.verdict = verdict_of_smtp(outcome);
+	a.stage = outcome->stage;
+	if (outcome->source == SMTP_REMOTE) {
+		a.code = outcome->reply.code;
+		a.status = outcome->reply.status;
+		a.text = slice_mem(outcome->reply.text, outcome->reply.text_len);
+		if (a.verdict.verdict == VERDICT_DELIVERED)
+			crash_point("reply-before-commit");
+	} else {
+		a.text = slice_of(outcome->error.text);
+	}
+	a.mx = slice_of(host);
+	a.tls = slice_of(tls);
+	write_attempt(j, &a);
+}
+
+static void
+set_status(struct outcome_attempt *a, const char *status)
+{
+	struct slice text = slice_of(status);
+
+	if (text.len > 0 && mail_status_take(&text, &a->status, NULL) == -1)
+		a->status = (struct mail_status){ { 0 } };
+}
+
+void
+finish_local(struct job *j, enum verdict v, const char *reason,
+    const char *status, const char *text)
+{
+	struct outcome_attempt a = own_attempt(j);
+
+	a.verdict.verdict = v;
+	a.verdict.reason = reason;
+	a.stage = SMTP_STAGE_CONNECT;
+	a.text = slice_of(text);
+	set_status(&a, status);
+	write_attempt(j, &a);
+}
+
+void
+finish_dns(struct job *j, enum verdict_dns what)
+{
+	struct outcome_attempt a = own_attempt(j);
+
+	a.verdict = verdict_of_dns(what);
+	a.stage = SMTP_STAGE_CONNECT;
+	a.text = slice_of(verdict_dns_text(what));
+	set_status(&a, verdict_dns_status(what));
+	write_attempt(j, &a);
+}
+
+void
+finish_abandoned(struct job *j, int holder, unsigned int n,
+    int64_t claimed_at_ms)
+{
+	struct outcome_attempt a = {
+		.n = n,
+		.worker = holder,
+		.claimed_at_ms = claimed_at_ms,
+		.only_open = true,
+		.stage = SMTP_STAGE_DOT,
+		.verdict = { .verdict = VERDICT_UNKNOWN },
+		.text = SLICE("the process that sent it ended before it could "
+			      "record the reply"),
+	};
+
+	write_attempt(j, &a);
+}
+
+void
+finish_suppressed(struct job *j)
+{
+	struct outcome_end e = {
+		.recipient = j->q.member.id,
+		.account = j->account,
+		.n = j->n,
+		.worker = j->mta->worker,
+		.at_ms = clock_now_ms(),
+		.status = STATUS_SUPPRESSED,
+		.text = SLICE("suppressed after it was accepted"),
+	};
+
+	dest_forget(j);
+	list_remove(&j->node);
+	j->state = JOB_WRITING;
+	j->q.delay_ms = -1;
+	outcome_end(j->mta->outcomes, &e, on_committed, j);
+}

@@ -1,0 +1,339 @@
+/*
+ * A job in this process: from the lease to its route, and the memory it holds.
+ *
+ * The row decides: a finished one is acked, one that is not due goes back, one
+ * beyond its max age and one in log mode end, once claimed.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/jobs.h"
+
+/* Records up to this size come with the row; larger ones are read when the
+ * job's turn has come, so that a lease of big mails does not fill memory. */
+#define CONTENT_WITH_ROW ((size_t)256 * 1024)
+
+struct read {
+	struct mta *mta;
+	struct list node; /* mta->reads */
+	struct list jobs; /* asked for; given-back ones have left it */
+	struct pg_tx *tx;
+};
+
+/* -- content ------------------------------------------------------------------ */
+
+static void
+content_unref(struct content *c)
+{
+	if (c == NULL || --c->refs > 0)
+		return;
+	free(c->ptr);
+	free(c);
+}
+
+static struct content *
+content_new(char *ptr, size_t len)
+{
+	struct content *c = xmalloc(sizeof(*c));
+
+	c->refs = 1;
+	c->ptr = ptr;
+	c->len = len;
+	return c;
+}
+
+/* -- life ---------------------------------------------------------------------- */
+
+struct job *
+job_new(struct lane_state *lane, const struct queue_job *q)
+{
+	struct job *j = xmalloc(sizeof(*j));
+
+	j->magic = JOB_MAGIC;
+	j->mta = lane->mta;
+	j->lane = lane;
+	j->q = *q;
+	j->state = JOB_READING;
+	list_init(&j->node);
+	list_append(&lane->held, &j->lane_node);
+	lane->held_count++;
+	lane->mta->in_hand++;
+	return j;
+}
+
+void
+job_free(struct job *j)
+{
+	struct mta *m = j->mta;
+
+	OBJ_CHECK(j, JOB_MAGIC);
+	dest_forget(j);
+	list_remove(&j->node);
+	list_remove(&j->lane_node);
+	j->lane->held_count--;
+	m->in_hand--;
+	if (j->content != NULL)
+		m->in_hand_bytes -= j->content_bytes;
+	if (j->is_large) {
+		m->large_bytes -= j->content_bytes;
+		jobs_load_large(m);
+	}
+	pg_tx_cancel(&j->content_read);
+	content_unref(j->content);
+	route_unref(j->route);
+	strbuf_fini(&j->message);
+	arena_fini(&j->arena);
+	j->magic = 0;
+	free(j);
+	mta_flush_soon(m);
+}
+
+/* -- the row -------------------------------------------------------------------- */
+
+static void
+take_row(struct job *j, const struct store_job *row)
+{
+	struct store_job_email *email = row->email;
+	struct strbuf key = STRBUF_INIT;
+
+	j->email = email->id;
+	j->account = email->account;
+	j->domain = email->domain;
+	j->n = (unsigned int)row->attempts + 1;
+	j->created_at_ms = email->created_at_ms;
+	j->expires_at_ms = row->expires_at_ms;
+	j->message_id = arena_slice(&j->arena, email->message_id);
+	mail_address_add_key(&key, &j->address);
+	j->address_key = arena_slice(&j->arena, strbuf_slice(&key));
+	strbuf_fini(&key);
+	j->content_bytes = email->content_bytes;
+}
+
+/* The first job of an email takes its record; the others share it. */
+static void
+take_content(struct job *j, const struct store_job *row, struct content **shared)
+{
+	if (*shared == NULL && row->email->content != NULL) {
+		*shared = content_new(
+		    row->email->content, row->email->content_bytes);
+		row->email->content = NULL;
+		j->content = *shared;
+	} else if (*shared != NULL) {
+		(*shared)->refs++;
+		j->content = *shared;
+	}
+	if (j->content != NULL)
+		j->mta->in_hand_bytes += j->content_bytes;
+}
+
+static void
+end_when_claimed(struct job *j, int end)
+{
+	j->end = end;
+	claim_job(j);
+	claims_flush(j->mta);
+}
+
+static void
+job_decide(struct job *j, const struct store_job *row, int64_t now_ms)
+{
+	if (row->expires_at_ms <= now_ms)
+		end_when_claimed(j, JOB_END_EXPIRED);
+	else if (row->retry_at_ms > now_ms)
+		lane_defer(j, row->retry_at_ms - now_ms);
+	else if (j->mta->opt.mode == MTA_LOG)
+		end_when_claimed(j, JOB_END_LOG);
+	else if (identity_get(j->mta, j->domain) == NULL)
+		identity_wait(j);
+	else
+		job_identified(j);
+}
+
+static struct job *
+find_asked(struct read *read, struct id id)
+{
+	list_each(node, &read->jobs) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (id_cmp(j->q.member.id, id) == 0)
+			return j;
+	}
+	return NULL;
+}
+
+static void
+take_rows(struct read *read, const struct store_job *row, size_t count)
+{
+	int64_t now_ms = clock_now_ms();
+	struct content *shared = NULL;
+	const struct store_job_email *last = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		struct job *j = find_asked(read, row[i].id);
+		struct error err;
+
+		if (row[i].email != last)
+			shared = NULL;
+		last = row[i].email;
+		if (j == NULL)
+			continue;
+		list_remove(&j->node);
+		if (row[i].finished_at_ms != 0) {
+			lane_ack(j);
+			continue;
+		}
+		if (mail_path_parse(&j->arena,
+			arena_slice(&j->arena, row[i].address), &j->address,
+			&err) == -1) {
+			log_error(&read->mta->log, "job.address",
+			    log_text("recipient", id_text(row[i].id).s),
+			    log_err(&err));
+			lane_defer(j, 60000);
+			continue;
+		}
+		take_row(j, &row[i]);
+		take_content(j, &row[i], &shared);
+		job_decide(j, &row[i], now_ms);
+	}
+}
+
+static void
+read_free(struct read *read)
+{
+	pg_tx_cancel(&read->tx);
+	list_remove(&read->node);
+	free(read);
+}
+
+static void
+on_rows(void *ctx, const struct store_job *row, size_t count,
+    const struct error *err)
+{
+	struct read *read = ctx;
+	struct list *node;
+
+	read->tx = NULL;
+	if (err == NULL)
+		take_rows(read, row, count);
+	/* Not read: back for a second; gone from the database: forget it. */
+	while ((node = list_pop(&read->jobs)) != NULL) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (err != NULL)
+			lane_defer(j, 1000);
+		else
+			lane_ack(j);
+	}
+	read_free(read);
+}
+
+void
+jobs_read(struct mta *m, struct list *fresh)
+{
+	struct read *read = xmalloc(sizeof(*read));
+	struct id ids[128];
+	struct list *node;
+	size_t n = 0;
+
+	read->mta = m;
+	list_init(&read->jobs);
+	list_append(&m->reads, &read->node);
+	while (n < ARRAY_LEN(ids) && (node = list_pop(fresh)) != NULL) {
+		list_append(&read->jobs, node);
+		ids[n++] = list_entry(node, struct job, node)->q.member.id;
+	}
+	read->tx = store_jobs_read(
+	    m->opt.pg, ids, n, CONTENT_WITH_ROW, on_rows, read);
+	if (!list_is_empty(fresh))
+		jobs_read(m, fresh);
+}
+
+void
+jobs_fini(struct mta *m)
+{
+	list_each_safe(node, &m->reads)
+		read_free(list_entry(node, struct read, node));
+}
+
+/* -- onwards --------------------------------------------------------------------- */
+
+void
+job_identified(struct job *j)
+{
+	route_job(j);
+}
+
+void
+job_routed(struct job *j)
+{
+	if (j->route->state == ROUTE_NONE)
+		end_when_claimed(j, JOB_END_DNS);
+	else
+		dest_add(j);
+}
+
+static void
+on_content(void *ctx, char *content, size_t len, const struct error *err)
+{
+	struct job *j = ctx;
+	struct mta *m = j->mta;
+
+	j->content_read = NULL;
+	if (err != NULL) {
+		finish_local(j, VERDICT_DEFERRED, NULL, "4.3.0", err->text);
+		return;
+	}
+	j->content = content_new(content, len);
+	m->in_hand_bytes += j->content_bytes;
+	dest_claimed(j);
+}
+
+/* At least one at a time, and as many as the budget of octets allows. */
+void
+jobs_load_large(struct mta *m)
+{
+	while (!list_is_empty(&m->large)) {
+		struct job *j =
+		    list_entry(list_first(&m->large), struct job, node);
+
+		if (m->large_bytes > 0 &&
+		    m->large_bytes + j->content_bytes > m->opt.in_hand_bytes_max)
+			return;
+		list_remove(&j->node);
+		m->large_bytes += j->content_bytes;
+		j->is_large = true;
+		j->content_read =
+		    store_content_read(m->opt.pg, j->email, on_content, j);
+	}
+}
+
+void
+job_claimed(struct job *j)
+{
+	switch (j->end) {
+	case JOB_END_NONE:
+		break;
+	case JOB_END_DNS:
+		finish_dns(j, j->route->why_none);
+		return;
+	case JOB_END_EXPIRED:
+		finish_local(j, VERDICT_FAILED, FAIL_EXPIRED, "4.4.7",
+		    "not delivered within the time allowed");
+		return;
+	case JOB_END_SUPPRESSED:
+		finish_suppressed(j);
+		return;
+	case JOB_END_LOG:
+		finish_local(j, VERDICT_FAILED, FAIL_LOG_MODE, "",
+		    "mode = log: accepted and not sent");
+		return;
+	}
+	if (j->content != NULL) {
+		dest_claimed(j);
+		return;
+	}
+	j->state = JOB_LOADING;
+	list_append(&j->mta->large, &j->node);
+	jobs_load_large(j->mta);
+}

@@ -1,0 +1,327 @@
+/*
+ * Leasing: one question per lane at a time, only while there is room. A lane
+ * is asked when its wake arrives, when its last lease came back full, and once
+ * a second anyway (which also moves what has fallen due). Acks and defers
+ * gather during a turn and go out together.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/mem.h"
+
+#define LEASE_BATCH 64
+
+static size_t
+room(const struct mta *m)
+{
+	if (m->draining || m->worker == 0 || m->source_count == 0 ||
+	    !owner_is_alive(m) || m->in_hand >= m->opt.in_hand_max ||
+	    m->in_hand_bytes >= m->opt.in_hand_bytes_max ||
+	    outcome_writer_pending(m->outcomes) > m->opt.in_hand_max)
+		return 0;
+	return m->opt.in_hand_max - m->in_hand;
+}
+
+static void
+on_leased(void *ctx, const struct queue_lease_result *r)
+{
+	struct lane_state *lane = ctx;
+	struct mta *m = lane->mta;
+	struct list fresh;
+
+	lane->asking = false;
+	lane->has_more = lane->woken;
+	if (r->err != NULL) {
+		log_debug(&m->log, "lease.failed", log_err(r->err));
+		return;
+	}
+	if (r->yield) {
+		lane->has_more = true;
+		timer_set(m->yield, 2);
+		return;
+	}
+	lane->has_more = lane->woken || r->count >= LEASE_BATCH / 2;
+	if (lane->has_more)
+		mta_flush_soon(m);
+	if (r->count == 0)
+		return;
+	crash_point("lease-after");
+	list_init(&fresh);
+	for (size_t i = 0; i < r->count; i++) {
+		struct job *j = job_new(lane, &r->job[i]);
+
+		list_append(&fresh, &j->node);
+	}
+	jobs_read(m, &fresh);
+}
+
+static void
+lane_ask(struct lane_state *lane, size_t n)
+{
+	lane->asking = true;
+	lane->woken = false;
+	queue_lease(lane->mta->queue, &lane->lane, lane->mta->worker,
+	    MIN(n, LEASE_BATCH), 1, on_leased, lane);
+}
+
+void
+lanes_ask(struct mta *m)
+{
+	size_t n = room(m);
+
+	/* Small leases cost Redis several times as much per job. */
+	if (n < m->opt.in_hand_max / 4 || !queue_is_connected(m->queue))
+		return;
+	for (size_t i = 0; i < m->lane_count && n > 0; i++) {
+		struct lane_state *lane =
+		    m->lanes[(m->next_lane + i) % m->lane_count];
+
+		if (lane->asking)
+			continue;
+		lane_ask(lane, n);
+		n -= MIN(n, LEASE_BATCH);
+	}
+	if (m->lane_count > 0)
+		m->next_lane = (m->next_lane + 1) % m->lane_count;
+}
+
+static void
+lanes_ask_again(struct mta *m)
+{
+	size_t n = room(m);
+
+	for (size_t i = 0; i < m->lane_count; i++) {
+		struct lane_state *lane = m->lanes[i];
+
+		if (!lane->has_more || lane->asking)
+			continue;
+		if (n < LEASE_BATCH || n < m->opt.in_hand_max / 4)
+			break;
+		lane_ask(lane, n);
+		n -= LEASE_BATCH;
+	}
+}
+
+static void
+lane_flush(struct lane_state *lane)
+{
+	struct mta *m = lane->mta;
+
+	if (lane->ack_count > 0)
+		queue_ack(m->queue, &lane->lane, m->worker, lane->acks,
+		    lane->ack_count, NULL, NULL);
+	if (lane->defer_count > 0)
+		queue_defer(m->queue, &lane->lane, m->worker, lane->defers,
+		    lane->defer_count, NULL, NULL);
+	lane->ack_count = lane->defer_count = 0;
+}
+
+static void
+on_flush(void *ctx)
+{
+	struct mta *m = ctx;
+
+	for (size_t i = 0; i < m->lane_count; i++)
+		lane_flush(m->lanes[i]);
+	lanes_ask_again(m);
+}
+
+void
+mta_flush_soon(struct mta *m)
+{
+	loop_call_schedule(m->opt.loop, &m->flush_call, on_flush, m);
+}
+
+static void
+on_yield_over(void *ctx)
+{
+	lanes_ask_again(ctx);
+}
+
+void
+lane_ack(struct job *j)
+{
+	struct lane_state *lane = j->lane;
+
+	if (lane->ack_count == ARRAY_LEN(lane->acks))
+		lane_flush(lane);
+	lane->acks[lane->ack_count++] = j->q;
+	mta_flush_soon(j->mta);
+	job_free(j);
+}
+
+void
+lane_defer(struct job *j, int64_t delay_ms)
+{
+	struct lane_state *lane = j->lane;
+
+	if (lane->defer_count == ARRAY_LEN(lane->defers))
+		lane_flush(lane);
+	j->q.delay_ms = MAX(delay_ms, 0);
+	lane->defers[lane->defer_count++] = j->q;
+	mta_flush_soon(j->mta);
+	job_free(j);
+}
+
+void
+lanes_give_back(struct mta *m)
+{
+	for (size_t i = 0; i < m->lane_count; i++) {
+		list_each_safe(node, &m->lanes[i]->held) {
+			struct job *j = list_entry(node, struct job, lane_node);
+
+			if (j->state == JOB_READING || j->state == JOB_ROUTING ||
+			    j->state == JOB_WAITING)
+				lane_defer(j, 0);
+		}
+	}
+}
+
+/* -- Redis came or came back --------------------------------------------- */
+
+static void
+on_synced(void *ctx, const struct queue_lease_result *r)
+{
+	struct lane_state *lane = ctx;
+
+	if (r->err != NULL)
+		return; /* the next reconnect syncs again */
+	/* Held by another worker: ours only if claimed. */
+	for (size_t i = 0; i < r->count; i++) {
+		list_each_safe(node, &lane->held) {
+			struct job *j = list_entry(node, struct job, lane_node);
+
+			if (id_cmp(j->q.member.id, r->job[i].member.id) != 0)
+				continue;
+			if (j->state == JOB_READING ||
+			    j->state == JOB_ROUTING || j->state == JOB_WAITING)
+				job_free(j);
+			break;
+		}
+	}
+}
+
+static void
+lane_sync(struct lane_state *lane)
+{
+	struct mta *m = lane->mta;
+	struct queue_job *jobs = xcalloc(lane->held_count, sizeof(*jobs));
+	size_t n = 0;
+
+	list_each(node, &lane->held)
+		jobs[n++] = list_entry(node, struct job, lane_node)->q;
+	/* What was acked or deferred in this turn goes first. */
+	lane_flush(lane);
+	queue_sync(m->queue, &lane->lane, m->worker, jobs, n, on_synced, lane);
+	free(jobs);
+}
+
+static void
+on_connected(void *ctx)
+{
+	struct mta *m = ctx;
+
+	for (size_t i = 0; i < m->lane_count && m->worker != 0; i++)
+		lane_sync(m->lanes[i]);
+	lanes_ask(m);
+}
+
+static void
+on_wake(void *ctx, const struct queue_lane *which)
+{
+	struct mta *m = ctx;
+	size_t n = room(m);
+
+	for (size_t i = 0; i < m->lane_count && n > 0; i++) {
+		struct lane_state *lane = m->lanes[i];
+
+		if (lane->lane.pool == which->pool &&
+		    strcmp(lane->lane.name, which->name) == 0) {
+			if (lane->asking)
+				lane->woken = true;
+			else
+				lane_ask(lane, n);
+			return;
+		}
+	}
+}
+
+static const struct queue_ops ops = { on_connected, on_wake };
+
+void
+lanes_init(struct mta *m)
+{
+	m->yield = timer_new(m->opt.loop, on_yield_over, m);
+}
+
+static bool
+has_pool(const struct mta *m, int pool)
+{
+	for (size_t i = 0; i < m->lane_count; i++)
+		if (m->lanes[i]->lane.pool == pool)
+			return true;
+	return false;
+}
+
+static void
+add_pool(struct mta *m, int pool)
+{
+	size_t count = queue_lane_count();
+
+	m->lanes = xrealloc(
+	    m->lanes, (m->lane_count + count) * sizeof(m->lanes[0]));
+	for (size_t i = 0; i < count; i++) {
+		struct lane_state *lane = xmalloc(sizeof(*lane));
+
+		lane->mta = m;
+		list_init(&lane->held);
+		queue_lane_nth(pool, i, &lane->lane);
+		m->lanes[m->lane_count++] = lane;
+	}
+}
+
+/*
+ * The wake channels are per pool, so a new pool means a new connection; pools
+ * come and go with sources, which is rare.
+ */
+void
+lanes_update(struct mta *m)
+{
+	bool changed = m->queue == NULL;
+	size_t n = 0;
+	int *pools;
+
+	for (size_t i = 0; i < m->source_count; i++) {
+		if (has_pool(m, m->sources[i].pool))
+			continue;
+		add_pool(m, m->sources[i].pool);
+		changed = true;
+	}
+	if (!changed)
+		return;
+	pools = xcalloc(m->lane_count, sizeof(*pools));
+	for (size_t i = 0; i < m->lane_count; i += queue_lane_count())
+		pools[n++] = m->lanes[i]->lane.pool;
+	queue_free(&m->queue);
+	/* Answers to what was asked on the old connection never come. */
+	for (size_t i = 0; i < m->lane_count; i++)
+		m->lanes[i]->asking = false;
+	m->queue = queue_new(m->opt.loop, m->opt.redis, pools, n, &ops, m);
+	free(pools);
+}
+
+void
+lanes_fini(struct mta *m)
+{
+	for (size_t i = 0; i < m->lane_count; i++) {
+		list_each_safe(node, &m->lanes[i]->held)
+			job_free(list_entry(node, struct job, lane_node));
+		free(m->lanes[i]);
+	}
+	free(m->lanes);
+	m->lanes = NULL;
+	m->lane_count = 0;
+	timer_free(&m->yield);
+	queue_free(&m->queue);
+}

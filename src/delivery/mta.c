@@ -1,0 +1,162 @@
+/*
+ * The engine put together: parts are made in the order of their dependence and
+ * taken apart in reverse. One tick a second asks every lane, lets destinations
+ * and routes age, and moves what only time moves.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/tls.h"
+
+#define TICK_MS 1000
+
+static void check_drained(struct mta *m);
+
+static void
+on_tick(void *ctx)
+{
+	struct mta *m = ctx;
+
+	lanes_ask(m);
+	dests_tick(m);
+	routes_tick(m);
+	if (m->draining)
+		check_drained(m);
+	timer_set(m->tick, m->draining ? 50 : TICK_MS);
+}
+
+static void
+set_defaults(struct mta_options *opt)
+{
+	if (opt->in_hand_max == 0)
+		opt->in_hand_max = 2000;
+	if (opt->in_hand_bytes_max == 0)
+		opt->in_hand_bytes_max = (size_t)128 << 20;
+	if (opt->connections_max == 0)
+		opt->connections_max = 20;
+	if (opt->connection_mails_max == 0)
+		opt->connection_mails_max = 1000;
+	if (opt->idle_ms == 0)
+		opt->idle_ms = 30000;
+	if (opt->smtp_port == 0)
+		opt->smtp_port = 25;
+}
+
+/* What cannot be had is said now; mail then waits, or goes in clear text. */
+static void
+make_tools(struct mta *m)
+{
+	struct resolver_options dns = { .servers = m->opt.dns_servers };
+	struct error err;
+
+	m->signer = dkim_signer_new(clock_now_ms, &err);
+	if (m->signer == NULL)
+		die("DKIM library: %s", err.text);
+	m->tls = tls_client_ctx_new(&err);
+	if (m->tls == NULL)
+		log_error(&m->log, "tls.unavailable", log_err(&err));
+	if (m->opt.mode != MTA_LIVE)
+		return;
+	m->resolver = resolver_new(m->opt.loop, &dns, &err);
+	if (m->resolver == NULL)
+		die("DNS resolver: %s", err.text);
+}
+
+struct mta *
+mta_new(const struct mta_options *opt)
+{
+	struct mta *m = xmalloc(sizeof(*m));
+
+	m->opt = *opt;
+	set_defaults(&m->opt);
+	m->open_guard.allow_all = true;
+	list_init(&m->reads);
+	list_init(&m->large);
+	list_init(&m->work);
+	make_tools(m);
+	m->outcomes = outcome_writer_new(opt->loop, opt->pg);
+	routes_init(m);
+	dests_init(m);
+	identities_init(m);
+	claims_init(m);
+	lanes_init(m);
+	m->tick = timer_new(opt->loop, on_tick, m);
+	timer_set(m->tick, TICK_MS);
+	owner_start(m);
+	return m;
+}
+
+/* -- draining ------------------------------------------------------------------- */
+
+static void
+tell_drained(struct mta *m)
+{
+	void (*done)(void *ctx) = m->drained;
+
+	timer_cancel(m->drain_deadline);
+	m->drained = NULL;
+	if (done != NULL)
+		done(m->drained_ctx);
+}
+
+static void
+on_drain_deadline(void *ctx)
+{
+	struct mta *m = ctx;
+
+	log_warn(&m->log, "drain.deadline", log_uint("in_hand", m->in_hand));
+	tell_drained(m);
+}
+
+/* Transactions under way end, outcomes are committed, acks are out. */
+static void
+check_drained(struct mta *m)
+{
+	lanes_give_back(m);
+	if (!dests_are_idle(m) || m->in_hand > 0 ||
+	    outcome_writer_pending(m->outcomes) > 0)
+		return;
+	dests_close_sessions(m);
+	owner_stop(m, tell_drained);
+}
+
+void
+mta_drain(struct mta *m, int64_t timeout_ms, void (*done)(void *ctx),
+    void *ctx)
+{
+	m->draining = true;
+	m->drained = done;
+	m->drained_ctx = ctx;
+	m->drain_deadline = timer_new(m->opt.loop, on_drain_deadline, m);
+	timer_set(m->drain_deadline, timeout_ms);
+	timer_set(m->tick, 0);
+}
+
+void
+mta_free(struct mta **mp)
+{
+	struct mta *m = *mp;
+
+	if (m == NULL)
+		return;
+	*mp = NULL;
+	m->draining = true; /* nothing new starts while it is taken apart */
+	owner_fini(m);
+	claims_fini(m);
+	jobs_fini(m);
+	outcome_writer_free(&m->outcomes);
+	lanes_fini(m);
+	dests_fini(m);
+	identities_fini(m);
+	routes_fini(m);
+	resolver_free(&m->resolver);
+	loop_call_cancel(&m->flush_call);
+	loop_call_cancel(&m->work_call);
+	timer_free(&m->tick);
+	timer_free(&m->drain_deadline);
+	dkim_signer_free(&m->signer);
+	tls_ctx_free(&m->tls);
+	free(m->sources);
+	free(m);
+}

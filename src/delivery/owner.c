@@ -1,0 +1,339 @@
+/*
+ * Who this process is to the others: its worker row, the heartbeat that keeps
+ * it alive, and the sources it owns. Starts over whenever Postgres was away.
+ *
+ *   add row -> set earlier lives in this slot dead -> reap what they held
+ *   -> own sources -> lease;  then every 5 s: beat, look for sources
+ *
+ * The master starts a slot's next process only after the last one has ended,
+ * so an earlier row of the same node, role and slot is of a dead process.
+ */
+#include "delivery/delivery_priv.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "queue/reap.h"
+#include "store/sources.h"
+#include "store/workers.h"
+
+struct owner {
+	struct mta *mta;
+	struct timer *timer;
+	struct pg_tx *tx; /* one step at a time */
+	int64_t beat_sent_mono_ms, beat_good_mono_ms;
+	void (*stopped)(struct mta *m);
+	char boot_id[64];
+	size_t dead_count;
+	int dead[64];
+	size_t want_count;
+	int want[256];
+};
+
+static void step_sources(struct owner *o);
+
+static void
+read_boot_id(char *out, size_t size)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, out, size - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+static void
+again(struct owner *o, int64_t after_ms)
+{
+	if (o->stopped == NULL)
+		timer_set(o->timer, after_ms);
+}
+
+static bool
+step_failed(struct owner *o, const char *what, const struct error *err)
+{
+	o->tx = NULL;
+	if (err == NULL)
+		return false;
+	log_warn(&o->mta->log, "owner.failed", log_text("step", what),
+	    log_err(err));
+	again(o, 1000);
+	return true;
+}
+
+bool
+owner_is_alive(const struct mta *m)
+{
+	const struct owner *o = m->owner;
+
+	return m->worker != 0 &&
+	    clock_mono_ms() - o->beat_good_mono_ms < STORE_FENCE_MS;
+}
+
+/* -- sources ------------------------------------------------------------------- */
+
+static bool
+same_sources(const struct mta *m, const struct source *s, size_t n)
+{
+	if (n != m->source_count)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (s[i].number != m->sources[i].number ||
+		    s[i].pool != m->sources[i].pool ||
+		    s[i].weight != m->sources[i].weight ||
+		    strcmp(s[i].helo, m->sources[i].helo) != 0 ||
+		    !net_addr_eq_host(&s[i].addr, &m->sources[i].addr))
+			return false;
+	return true;
+}
+
+static void
+reap_dead(struct owner *o)
+{
+	struct mta *m = o->mta;
+	size_t step = queue_lane_count();
+
+	if (m->queue == NULL || !queue_is_connected(m->queue))
+		return; /* the keeper does it */
+	for (size_t d = 0; d < o->dead_count; d++)
+		for (size_t i = 0; i < m->lane_count; i += step)
+			reap_worker(m->queue, &m->lanes[i]->lane.pool, 1,
+			    o->dead[d]);
+	o->dead_count = 0;
+}
+
+static void
+take_sources(struct mta *m, struct source *list, size_t n)
+{
+	if (same_sources(m, list, n)) {
+		free(list);
+		return;
+	}
+	free(m->sources);
+	m->sources = list;
+	m->source_count = n;
+	for (size_t i = 0; i < n; i++) {
+		char ip[NET_ADDR_TEXT];
+
+		net_addr_format(&list[i].addr, ip);
+		log_info(&m->log, "source.owned", log_text("address", ip),
+		    log_text("helo", list[i].helo),
+		    log_int("pool", list[i].pool));
+	}
+	lanes_update(m);
+	lanes_ask(m);
+}
+
+static void
+on_owned(void *ctx, const struct store_source *row, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+	struct source *list;
+	size_t n = 0;
+
+	if (step_failed(o, "own sources", err))
+		return;
+	list = xcalloc(count, sizeof(*list));
+	for (size_t i = 0; i < count; i++) {
+		struct source *s = &list[n];
+		struct error why;
+
+		s->number = row[i].number;
+		s->pool = row[i].pool;
+		s->weight = (unsigned int)MAX(row[i].weight, 1);
+		snprintf(s->helo, sizeof(s->helo), "%.*s",
+		    SLICE_FMT(row[i].helo));
+		if (net_addr_parse(row[i].address, 0, &s->addr, &why) == -1)
+			log_error(&o->mta->log, "source.address", log_err(&why));
+		else
+			n++;
+	}
+	take_sources(o->mta, list, n);
+	reap_dead(o);
+	again(o, STORE_HEARTBEAT_MS);
+}
+
+/*
+ * Every enabled source of this node goes to the slot that its number picks:
+ * all processes come to the same split without asking each other.
+ */
+static void
+on_sources(void *ctx, const struct store_source *row, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+	unsigned int slots = MAX(m->opt.slots, 1u);
+
+	if (step_failed(o, "list sources", err))
+		return;
+	o->want_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!row[i].enabled || i % slots != m->opt.slot)
+			continue;
+		if (o->want_count < ARRAY_LEN(o->want))
+			o->want[o->want_count++] = row[i].number;
+	}
+	o->tx = store_source_own(m->opt.pg, m->worker, o->want, o->want_count,
+	    on_owned, o);
+}
+
+static void
+step_sources(struct owner *o)
+{
+	o->tx = store_source_list(o->mta->opt.pg, slice_of(o->mta->opt.node),
+	    on_sources, o);
+}
+
+/* -- the worker row --------------------------------------------------------------- */
+
+static void
+on_beat(void *ctx, const struct error *err)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+
+	if (err != NULL && err->kind == ERR_NOTFOUND) {
+		o->tx = NULL;
+		log_error(&m->log, "worker.declared_dead",
+		    log_int("worker", m->worker));
+		m->worker = 0;
+		if (m->opt.lost != NULL)
+			m->opt.lost(m->opt.lost_ctx);
+		return;
+	}
+	if (step_failed(o, "heartbeat", err))
+		return;
+	o->beat_good_mono_ms = o->beat_sent_mono_ms;
+	step_sources(o);
+}
+
+static void
+on_slot_clear(void *ctx, const struct store_worker *dead, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+
+	if (step_failed(o, "clear slot", err))
+		return;
+	for (size_t i = 0; i < count && o->dead_count < ARRAY_LEN(o->dead); i++)
+		o->dead[o->dead_count++] = dead[i].id;
+	step_sources(o);
+}
+
+static void
+on_added(void *ctx, const struct store_worker *row, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+
+	if (step_failed(o, "register", err) || count == 0)
+		return;
+	m->worker = row->id;
+	o->beat_good_mono_ms = o->beat_sent_mono_ms;
+	log_info(&m->log, "worker.registered", log_int("worker", m->worker));
+	o->tx = store_worker_set_dead_slot(m->opt.pg, slice_of(m->opt.node),
+	    SLICE("mta"), (int)m->opt.slot, m->worker, on_slot_clear, o);
+}
+
+static void
+on_time(void *ctx)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+
+	if (o->tx != NULL)
+		return;
+	if (!pg_is_up(m->opt.pg)) {
+		again(o, 200);
+		return;
+	}
+	o->beat_sent_mono_ms = clock_mono_ms();
+	if (m->worker != 0) {
+		o->tx = store_worker_beat(
+		    m->opt.pg, m->worker, clock_now_ms(), on_beat, o);
+		return;
+	}
+	o->tx = store_worker_add(m->opt.pg,
+	    &(struct store_worker){
+		.node = slice_of(m->opt.node),
+		.role = SLICE("mta"),
+		.boot_id = slice_of(o->boot_id),
+		.slot = (int)m->opt.slot,
+		.pid = (int)getpid(),
+		.started_at_ms = clock_now_ms(),
+	    },
+	    on_added, o);
+}
+
+/* -- start and stop ---------------------------------------------------------------- */
+
+void
+owner_start(struct mta *m)
+{
+	struct owner *o = xmalloc(sizeof(*o));
+
+	o->mta = m;
+	o->timer = timer_new(m->opt.loop, on_time, o);
+	read_boot_id(o->boot_id, sizeof(o->boot_id));
+	m->owner = o;
+	timer_set(o->timer, 0);
+}
+
+static void
+on_dead(void *ctx, const struct error *err)
+{
+	struct owner *o = ctx;
+
+	(void)err; /* a failure only means that the successor waits for it */
+	o->tx = NULL;
+	o->stopped(o->mta);
+}
+
+static void
+on_disowned(void *ctx, const struct error *err)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+
+	(void)err;
+	o->tx = store_worker_set_dead(m->opt.pg, m->worker, on_dead, o);
+	m->worker = 0;
+}
+
+void
+owner_stop(struct mta *m, void (*done)(struct mta *m))
+{
+	struct owner *o = m->owner;
+
+	if (o->stopped != NULL)
+		return;
+	o->stopped = done;
+	timer_cancel(o->timer);
+	pg_tx_cancel(&o->tx);
+	if (m->worker == 0 || !pg_is_up(m->opt.pg)) {
+		done(m);
+		return;
+	}
+	o->tx = store_source_disown(m->opt.pg, m->worker, on_disowned, o);
+}
+
+void
+owner_fini(struct mta *m)
+{
+	struct owner *o = m->owner;
+
+	if (o == NULL)
+		return;
+	pg_tx_cancel(&o->tx);
+	timer_free(&o->timer);
+	free(o);
+	m->owner = NULL;
+}

@@ -1,0 +1,370 @@
+/*
+ * From a recipient's domain to its mail hosts (RFC 5321 section 5.1): MX, or
+ * the domain itself when there is no MX; null MX (RFC 7505) and a name that
+ * does not exist are final. Asked once for all who wait, kept for the TTL.
+ *
+ * A route is shared by reference: sessions go on with the one they started
+ * with when a newer answer has replaced it in the table.
+ */
+#include "delivery/delivery_priv.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define ROUTE_TTL_MIN_S 30
+#define ROUTE_TTL_MAX_S 3600
+#define ROUTE_NONE_TTL_S 60
+
+/* Test domains of Resend and SES: acted out by the simulator in every mode. */
+static const char *const simulator_domains[] = { "resend.dev",
+	"simulator.amazonses.com" };
+
+void
+routes_init(struct mta *m)
+{
+	m->routes = hash_new();
+}
+
+struct route *
+route_ref(struct route *r)
+{
+	r->refs++;
+	return r;
+}
+
+void
+route_unref(struct route *r)
+{
+	if (r == NULL || --r->refs > 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(r->query); i++)
+		dns_query_cancel(&r->query[i]);
+	arena_fini(&r->arena);
+	free(r);
+}
+
+static bool
+fini_one(void *ctx, struct slice key, void *value)
+{
+	struct route *r = value;
+
+	(void)ctx;
+	(void)key;
+	for (size_t i = 0; i < ARRAY_LEN(r->query); i++)
+		dns_query_cancel(&r->query[i]);
+	route_unref(r);
+	return true;
+}
+
+void
+routes_fini(struct mta *m)
+{
+	if (m->routes == NULL)
+		return;
+	hash_each(m->routes, fini_one, NULL);
+	hash_free(&m->routes);
+}
+
+/* -- the answer ----------------------------------------------------------------- */
+
+static void
+tell_jobs(void *ctx)
+{
+	struct route *r = ctx;
+	struct list *node;
+
+	while ((node = list_pop(&r->jobs)) != NULL)
+		job_routed(list_entry(node, struct job, node));
+	route_unref(r);
+}
+
+static void
+settle(struct route *r, uint32_t ttl_s)
+{
+	ttl_s = MAX(ttl_s, (uint32_t)ROUTE_TTL_MIN_S);
+	ttl_s = MIN(ttl_s, (uint32_t)ROUTE_TTL_MAX_S);
+	r->expires_at_ms =
+	    loop_mono_ms(r->mta->opt.loop) + (int64_t)ttl_s * 1000;
+	loop_defer(r->mta->opt.loop, tell_jobs, route_ref(r));
+}
+
+static void
+settle_none(struct route *r, enum verdict_dns why)
+{
+	r->state = ROUTE_NONE;
+	r->why_none = why;
+	settle(r, why == VERDICT_DNS_FAILED ? 0 : ROUTE_NONE_TTL_S);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct slice *x = a, *y = b;
+
+	return slice_cmp(*x, *y);
+}
+
+/*
+ * The site: all host names, sorted and joined. Domains of one mailbox host
+ * have the same, and so share connections and limits.
+ */
+static void
+name_site(struct route *r)
+{
+	struct slice names[ROUTE_HOSTS_MAX];
+	struct strbuf site = STRBUF_INIT;
+
+	for (size_t i = 0; i < r->host_count; i++)
+		names[i] = r->host[i].name;
+	qsort(names, r->host_count, sizeof(names[0]), by_name);
+	for (size_t i = 0; i < r->host_count; i++) {
+		if (i > 0)
+			strbuf_add_char(&site, ',');
+		strbuf_add_slice(&site, names[i]);
+	}
+	r->site = arena_slice(&r->arena, strbuf_slice(&site));
+	strbuf_fini(&site);
+}
+
+static void
+settle_hosts(struct route *r, uint32_t ttl_s)
+{
+	size_t usable = 0;
+
+	for (size_t i = 0; i < r->host_count; i++)
+		if (r->host[i].addr_count > 0)
+			r->host[usable++] = r->host[i];
+	r->host_count = usable;
+	if (usable > 0) {
+		r->state = ROUTE_READY;
+		name_site(r);
+		settle(r, ttl_s);
+	} else if (r->address_failed) {
+		settle_none(r, VERDICT_DNS_FAILED);
+	} else {
+		settle_none(r, r->address_refused ? VERDICT_DNS_REFUSED :
+						    VERDICT_DNS_NO_HOST);
+	}
+}
+
+/* -- addresses -------------------------------------------------------------------- */
+
+struct address_question {
+	struct route *route;
+	size_t host;
+	size_t slot;
+};
+
+static void
+add_addresses(struct route *r, struct route_host *host,
+    const struct dns_answer *answer)
+{
+	for (size_t i = 0; i < answer->count; i++) {
+		struct net_addr addr = answer->record[i].addr;
+
+		net_addr_set_port(&addr, r->mta->opt.smtp_port);
+		if (!net_guard_allows(&r->mta->opt.guard, &addr)) {
+			r->address_refused = true;
+			continue;
+		}
+		if (host->addr_count < ARRAY_LEN(host->addr))
+			host->addr[host->addr_count++] = addr;
+	}
+}
+
+static void
+on_address(void *ctx, const struct dns_answer *answer)
+{
+	struct address_question *q = ctx;
+	struct route *r = q->route;
+
+	r->query[q->slot] = NULL;
+	if (answer->result == DNS_FAILED)
+		r->address_failed = true;
+	if (answer->result == DNS_OK)
+		add_addresses(r, &r->host[q->host], answer);
+	if (--r->open_queries == 0)
+		settle_hosts(r, answer->ttl_s);
+}
+
+/* A and AAAA, both asked only when a source of that family is owned. */
+static void
+ask_addresses(struct route *r)
+{
+	static const enum dns_type types[] = { DNS_A, DNS_AAAA };
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct mta *m = r->mta;
+
+	for (size_t h = 0; h < r->host_count; h++) {
+		for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+			struct address_question *q;
+			bool wanted = false;
+
+			for (size_t i = 0; i < m->source_count; i++)
+				wanted |= net_addr_family(
+					      &m->sources[i].addr) == families[t];
+			if (!wanted)
+				continue;
+			q = arena_alloc(&r->arena, sizeof(*q));
+			q->route = r;
+			q->host = h;
+			q->slot = 1 + h * 2 + t;
+			r->open_queries++;
+			r->query[q->slot] = resolver_ask(m->resolver,
+			    r->host[h].name, types[t], on_address, q);
+		}
+	}
+	if (r->open_queries == 0) { /* no source is left */
+		r->address_failed = true;
+		settle_hosts(r, 0);
+	}
+}
+
+/* -- MX ----------------------------------------------------------------------------- */
+
+static void
+add_host(struct route *r, struct slice name, uint16_t preference)
+{
+	struct route_host *host;
+
+	if (r->host_count == ROUTE_HOSTS_MAX)
+		return;
+	host = &r->host[r->host_count++];
+	host->name = arena_slice(&r->arena, name);
+	host->preference = preference;
+}
+
+static void
+on_mx(void *ctx, const struct dns_answer *answer)
+{
+	struct route *r = ctx;
+
+	r->query[0] = NULL;
+	switch (answer->result) {
+	case DNS_FAILED:
+		settle_none(r, VERDICT_DNS_FAILED);
+		return;
+	case DNS_NXDOMAIN:
+		settle_none(r, VERDICT_DNS_NXDOMAIN);
+		return;
+	case DNS_NODATA:
+		r->implicit = true;
+		add_host(r, r->domain, 0);
+		break;
+	case DNS_OK:
+		if (answer->count == 1 && answer->record[0].name.len == 0) {
+			settle_none(r, VERDICT_DNS_NULL_MX);
+			return;
+		}
+		for (size_t i = 0; i < answer->count; i++)
+			if (answer->record[i].name.len > 0)
+				add_host(r, answer->record[i].name,
+				    answer->record[i].preference);
+		break;
+	}
+	if (r->host_count == 0) {
+		settle_none(r, VERDICT_DNS_NO_HOST);
+		return;
+	}
+	ask_addresses(r);
+}
+
+/* -- asking --------------------------------------------------------------------------- */
+
+static bool
+is_simulated(const struct mta *m, struct slice domain)
+{
+	if (m->opt.mode == MTA_SIMULATOR)
+		return true;
+	if (m->opt.simulator.len == 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(simulator_domains); i++)
+		if (slice_eq_text(domain, simulator_domains[i]))
+			return true;
+	return false;
+}
+
+static void
+use_simulator(struct route *r)
+{
+	r->is_simulator = true;
+	if (r->mta->opt.simulator.len == 0) {
+		settle_none(r, VERDICT_DNS_NO_HOST);
+		return;
+	}
+	add_host(r, SLICE("simulator"), 0);
+	r->host[0].addr[0] = r->mta->opt.simulator;
+	r->host[0].addr_count = 1;
+	settle_hosts(r, ROUTE_TTL_MAX_S);
+}
+
+static struct route *
+route_new(struct mta *m, struct slice domain)
+{
+	struct route *r = xmalloc(sizeof(*r));
+
+	r->mta = m;
+	r->refs = 1; /* the table's */
+	r->state = ROUTE_ASKING;
+	list_init(&r->jobs);
+	arena_init(&r->arena);
+	r->domain = arena_slice(&r->arena, domain);
+	return r;
+}
+
+static void
+route_ask(struct route *r)
+{
+	if (is_simulated(r->mta, r->domain))
+		use_simulator(r);
+	else
+		r->query[0] = resolver_ask(
+		    r->mta->resolver, r->domain, DNS_MX, on_mx, r);
+}
+
+void
+route_job(struct job *j)
+{
+	struct mta *m = j->mta;
+	struct slice domain = j->address.domain;
+	struct route *r = hash_find(m->routes, domain);
+	struct route *old = NULL;
+	bool is_new = false;
+
+	if (r == NULL || (r->state != ROUTE_ASKING &&
+	    r->expires_at_ms <= loop_mono_ms(m->opt.loop))) {
+		r = route_new(m, domain);
+		old = hash_put(m->routes, domain, r);
+		route_unref(old);
+		is_new = true;
+	}
+	j->route = route_ref(r);
+	j->state = JOB_ROUTING;
+	if (r->state != ROUTE_ASKING) {
+		job_routed(j);
+		return;
+	}
+	list_append(&r->jobs, &j->node);
+	if (is_new)
+		route_ask(r);
+}
+
+static bool
+tick_one(void *ctx, struct slice key, void *value)
+{
+	struct mta *m = ctx;
+	struct route *r = value;
+
+	if (r->state != ROUTE_ASKING && r->refs == 1 &&
+	    r->expires_at_ms <= loop_mono_ms(m->opt.loop)) {
+		hash_remove(m->routes, key);
+		route_unref(r);
+	}
+	return true;
+}
+
+void
+routes_tick(struct mta *m)
+{
+	hash_each(m->routes, tick_one, m);
+}

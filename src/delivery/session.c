@@ -1,0 +1,594 @@
+/*
+ * One connection of a destination: smtp/client over net/conn.
+ *
+ *   CONNECTING --ready--> TALKING --client ready--> usable (ready = true)
+ *       |                    |                          |
+ *       +--- next address <--+  (only before usable)    +--> over
+ *
+ * Until it is usable a failure means the next address, and when the addresses
+ * are used up, over. A TLS handshake that breaks or stalls is tried once more
+ * in clear text at the same address (opportunistic TLS, design section 6).
+ * Mails are bound to a session only when their MAIL FROM goes out.
+ */
+#include "delivery/delivery_priv.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/crypto.h"
+#include "base/mem.h"
+
+#define CONNECT_MS 30000
+#define TLS_MS 30000
+#define TLS_AGAIN_MS (60 * 60 * 1000)
+/* No dot later than this after the claim (queue.md section 8). */
+#define DOT_LIMIT_MS (4 * 60 * 1000)
+/* A claim older than this starts no transaction. */
+#define CLAIM_OLD_MS (3 * 60 * 1000)
+#define BODY_CHUNK ((size_t)64 * 1024)
+
+struct session {
+	unsigned int magic;
+	struct dest *dest;
+	struct mta *mta;
+	struct list node;
+	struct route *route; /* counted: its hosts are used by index */
+	struct {
+		uint8_t host, addr;
+	} order[ROUTE_ADDRS_MAX];
+	size_t order_count, order_at;
+	struct conn *conn;
+	struct smtp_client *client;
+	struct list mails; /* jobs under way, first one first */
+	struct timer *idle;
+	struct timer *dot_limit;
+	unsigned int mail_count;
+	bool ready;	 /* it was usable */
+	bool clear_text; /* of this attempt */
+	bool quitting;
+	bool tls_wanted;
+	bool in_client;	 /* inside a call into smtp/client */
+	bool over;
+	char host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
+	char tls[64];
+};
+
+static void session_connect(struct session *s);
+
+struct list *
+session_node(struct session *s)
+{
+	return &s->node;
+}
+
+struct session *
+session_of(struct list *node)
+{
+	struct session *s = list_entry(node, struct session, node);
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	return s;
+}
+
+bool
+session_is_ready(const struct session *s)
+{
+	return s->ready;
+}
+
+/* -- addresses in the order of trial ---------------------------------------- */
+
+static void
+add_host(struct session *s, uint8_t h)
+{
+	const struct route_host *host = &s->route->host[h];
+	int family = net_addr_family(&s->dest->source.addr);
+
+	for (uint8_t a = 0; a < host->addr_count; a++) {
+		if (s->order_count == ARRAY_LEN(s->order))
+			return;
+		if (!s->route->is_simulator &&
+		    net_addr_family(&host->addr[a]) != family)
+			continue;
+		s->order[s->order_count].host = h;
+		s->order[s->order_count++].addr = a;
+	}
+}
+
+/* By preference; equal ones shuffled (RFC 5321 section 5.1). */
+static void
+make_order(struct session *s)
+{
+	uint8_t hosts[ROUTE_HOSTS_MAX];
+	size_t n = s->route->host_count;
+
+	for (size_t i = 0; i < n; i++)
+		hosts[i] = (uint8_t)i;
+	for (size_t i = 0; i + 1 < n; i++) {
+		uint16_t pref = s->route->host[hosts[i]].preference;
+		size_t same = 1;
+		size_t pick;
+		uint8_t h;
+
+		while (i + same < n &&
+		    s->route->host[hosts[i + same]].preference == pref)
+			same++;
+		pick = i + crypto_random_u64() % same;
+		h = hosts[i];
+		hosts[i] = hosts[pick];
+		hosts[pick] = h;
+	}
+	for (size_t i = 0; i < n; i++)
+		add_host(s, hosts[i]);
+}
+
+/* -- the end ------------------------------------------------------------------ */
+
+static void
+free_later(void *ctx)
+{
+	struct session *s = ctx;
+
+	s->magic = 0;
+	free(s);
+}
+
+/* Disarms everything; freed after this turn. */
+static void
+session_dispose(struct session *s)
+{
+	s->over = true;
+	list_remove(&s->node);
+	timer_free(&s->idle);
+	timer_free(&s->dot_limit);
+	conn_close(&s->conn);
+	smtp_client_free(&s->client);
+	route_unref(s->route);
+	loop_defer(s->mta->opt.loop, free_later, s);
+}
+
+static void
+session_over(struct session *s, const struct smtp_outcome *why)
+{
+	struct dest *d = s->dest;
+	bool ready = s->ready;
+	char host[sizeof(s->host)];
+
+	memcpy(host, s->host, sizeof(host));
+	session_dispose(s);
+	dest_session_over(d, ready, why, host);
+}
+
+static void
+session_failed(struct session *s, const struct smtp_outcome *why)
+{
+	struct smtp_outcome copy = *why;
+	bool tls_broke = why->stage == SMTP_STAGE_TLS ||
+	    why->stage == SMTP_STAGE_STARTTLS;
+
+	if (s->ready || s->quitting) {
+		session_over(s, &copy);
+		return;
+	}
+	log_debug(&s->mta->log, "session.failed", log_text("host", s->host),
+	    log_text("stage", smtp_stage_name(copy.stage)),
+	    log_text("error", copy.source == SMTP_REMOTE ? copy.reply.text :
+							   copy.error.text));
+	conn_close(&s->conn);
+	smtp_client_free(&s->client);
+	if (tls_broke && !s->clear_text) {
+		struct dest *d = s->dest;
+
+		d->clear_text_only = true;
+		d->tls_again_mono_ms =
+		    loop_mono_ms(s->mta->opt.loop) + TLS_AGAIN_MS;
+		session_connect(s);
+		return;
+	}
+	s->order_at++;
+	if (s->order_at < s->order_count) {
+		session_connect(s);
+		return;
+	}
+	session_over(s, &copy);
+}
+
+/* -- sending ------------------------------------------------------------------ */
+
+static void
+session_flush(struct session *s)
+{
+	struct strbuf *out;
+
+	if (s->over || s->client == NULL || s->conn == NULL)
+		return;
+	out = smtp_client_output(s->client);
+	if (out->len > 0) {
+		conn_write(s->conn, strbuf_slice(out));
+		strbuf_reset(out);
+	}
+	while (conn_pending(s->conn) < BODY_CHUNK &&
+	    smtp_client_more(s->client)) {
+		out = smtp_client_output(s->client);
+		conn_write(s->conn, strbuf_slice(out));
+		strbuf_reset(out);
+	}
+}
+
+static void
+finish_aged(struct session *s, struct job *j)
+{
+	struct smtp_outcome why = { .source = SMTP_LOCAL,
+		.stage = SMTP_STAGE_IDLE };
+
+	error_set(&why.error, ERR_TIMEOUT,
+	    "waited too long for a turn on a connection");
+	finish_attempt(j, &why, s->host, s->tls);
+}
+
+static bool
+start_mail(struct session *s, struct job *j)
+{
+	struct smtp_mail mail = { 0 };
+	struct identity *i;
+	struct error err;
+
+	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
+		finish_aged(s, j);
+		return false;
+	}
+	i = identity_get(s->mta, j->domain);
+	if (i == NULL || !i->usable) {
+		finish_local(j, VERDICT_DEFERRED, NULL, "4.3.5",
+		    "the sending domain has no usable DKIM key");
+		return false;
+	}
+	if (message_build(j, i, &err) == -1) {
+		log_error(&s->mta->log, "message.build", log_err(&err),
+		    log_text("recipient", id_text(j->q.member.id).s));
+		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.6.0", err.text);
+		return false;
+	}
+	list_append(&s->mails, &j->node);
+	s->mail_count++;
+	mail.return_path = slice_of(j->return_path);
+	mail.recipient = &j->address;
+	mail.message = strbuf_slice(&j->message);
+	mail.smtputf8 = j->address.smtputf8;
+	mail.eightbit = mail.smtputf8;
+	mail.ctx = j;
+	timer_set(s->dot_limit,
+	    j->claimed_at_ms + DOT_LIMIT_MS - clock_now_ms());
+	smtp_client_send(s->client, &mail);
+	return true;
+}
+
+static bool
+may_send(struct session *s)
+{
+	return !s->over && !s->quitting && s->ready &&
+	    smtp_client_can_send(s->client) && owner_is_alive(s->mta);
+}
+
+static void
+session_pull(struct session *s)
+{
+	while (may_send(s)) {
+		struct job *j;
+
+		if (s->mail_count >= s->mta->opt.connection_mails_max) {
+			session_quit(s);
+			return;
+		}
+		j = dest_take(s->dest);
+		if (j == NULL)
+			break;
+		timer_cancel(s->idle);
+		(void)start_mail(s, j);
+	}
+	if (!s->over && list_is_empty(&s->mails) && s->ready && !s->quitting &&
+	    !timer_is_set(s->idle))
+		timer_set(s->idle, s->mta->opt.idle_ms);
+}
+
+void
+session_kick(struct session *s)
+{
+	if (s->over || !s->ready || s->in_client)
+		return;
+	session_pull(s);
+	session_flush(s);
+}
+
+void
+session_quit(struct session *s)
+{
+	if (s->over || s->quitting)
+		return;
+	s->quitting = true;
+	if (s->client == NULL) {
+		struct smtp_outcome why = { .source = SMTP_LOCAL,
+			.stage = SMTP_STAGE_CONNECT };
+
+		error_set(&why.error, ERR_UNAVAIL, "shutting down");
+		session_over(s, &why);
+		return;
+	}
+	smtp_client_quit(s->client);
+	session_flush(s);
+}
+
+void
+session_abort(struct session *s)
+{
+	list_each_safe(node, &s->mails)
+		job_free(list_entry(node, struct job, node));
+	s->dest->session_count--;
+	if (!s->ready)
+		s->dest->connecting_count--;
+	session_dispose(s);
+}
+
+static void
+on_idle(void *ctx)
+{
+	session_quit(ctx);
+}
+
+static void
+lose(struct session *s, enum err_kind kind, const char *text)
+{
+	struct error err;
+
+	error_set(&err, kind, "%s", text);
+	smtp_client_lost_unsent(s->client, &err, conn_pending(s->conn));
+}
+
+static void
+on_dot_limit(void *ctx)
+{
+	lose(ctx, ERR_TIMEOUT,
+	    "the transaction did not get to its end within 4 minutes");
+}
+
+/* -- smtp/client speaks --------------------------------------------------------- */
+
+static void
+on_need_tls(void *ctx)
+{
+	struct session *s = ctx;
+
+	s->tls_wanted = true; /* once the input is consumed */
+}
+
+static void
+on_client_ready(void *ctx)
+{
+	struct session *s = ctx;
+
+	if (!s->ready) {
+		s->ready = true;
+		if (conn_is_tls(s->conn))
+			conn_tls_describe(s->conn, s->tls, sizeof(s->tls));
+		dest_session_ready(s->dest);
+	}
+	session_pull(s);
+}
+
+static void
+on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
+{
+	struct session *s = ctx;
+	struct job *j = mail;
+	bool lost;
+
+	OBJ_CHECK(j, JOB_MAGIC);
+	list_remove(&j->node);
+	/* A connection that died under it before the dot (often the first use
+	 * after a pause): again at once, but not for ever. */
+	lost = outcome->source == SMTP_LOCAL &&
+	    (outcome->error.kind == ERR_NET ||
+		outcome->error.kind == ERR_NONE) &&
+	    outcome->stage != SMTP_STAGE_DOT;
+	if ((lost || outcome->stage == SMTP_STAGE_IDLE) &&
+	    j->host_tries++ < 3) {
+		strbuf_fini(&j->message);
+		dest_return(j);
+		return;
+	}
+	finish_attempt(j, outcome, s->host, s->tls);
+}
+
+static void
+on_client_closed(void *ctx, const struct smtp_outcome *why)
+{
+	session_failed(ctx, why);
+}
+
+static void
+on_client_deadline(void *ctx, unsigned int seconds, const char *label)
+{
+	struct session *s = ctx;
+
+	conn_set_deadline(s->conn, (int64_t)seconds * 1000, label);
+}
+
+#ifdef VERPOST_TEST_HOOKS
+static void
+dot_is_out(void *ctx)
+{
+	(void)ctx;
+	crash_point("dot-before-reply");
+}
+#endif
+
+static void
+on_before_dot(void *ctx, void *mail)
+{
+	struct session *s = ctx;
+
+	(void)mail;
+	timer_cancel(s->dot_limit);
+#ifdef VERPOST_TEST_HOOKS
+	loop_defer(s->mta->opt.loop, dot_is_out, NULL);
+#endif
+}
+
+static const struct smtp_client_ops client_ops = {
+	.need_tls = on_need_tls,
+	.ready = on_client_ready,
+	.mail_done = on_mail_done,
+	.closed = on_client_closed,
+	.deadline = on_client_deadline,
+	.before_dot = on_before_dot,
+};
+
+/* -- net/conn speaks -------------------------------------------------------------- */
+
+static void
+on_conn_ready(void *ctx)
+{
+	struct session *s = ctx;
+	struct smtp_client_options opt = { 0 };
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	if (s->client != NULL) { /* TLS is up */
+		s->in_client = true;
+		smtp_client_tls_done(s->client);
+		s->in_client = false;
+		session_flush(s);
+		return;
+	}
+	opt.helo_name = s->dest->source.helo;
+	opt.tls = s->clear_text ? SMTP_TLS_NEVER : SMTP_TLS_MAY;
+	opt.body_chunk = BODY_CHUNK;
+	opt.log = &s->mta->log;
+	s->client = smtp_client_new(&opt, &client_ops, s);
+}
+
+static void
+on_conn_readable(void *ctx)
+{
+	struct session *s = ctx;
+	struct slice in;
+	size_t used;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	if (s->client == NULL)
+		return; /* cannot be: the client is made when it connects */
+	in = conn_peek(s->conn);
+	s->in_client = true;
+	used = smtp_client_input(s->client, in);
+	s->in_client = false;
+	if (s->over || s->conn == NULL || s->client == NULL)
+		return;
+	conn_consume(s->conn, used);
+	session_flush(s);
+	if (s->over || !s->tls_wanted)
+		return;
+	s->tls_wanted = false;
+	conn_start_tls(s->conn, s->mta->tls, false,
+	    s->route->host[s->order[s->order_at].host].name.ptr, TLS_MS);
+}
+
+static void
+on_conn_drained(void *ctx)
+{
+	session_flush(ctx);
+}
+
+static void
+on_conn_closed(void *ctx, const struct error *why)
+{
+	struct session *s = ctx;
+	struct smtp_outcome outcome = { .source = SMTP_LOCAL,
+		.stage = SMTP_STAGE_CONNECT };
+	struct error err = *why;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	if (err.kind == ERR_NONE)
+		error_set(&err, ERR_NET, "the host closed the connection");
+	if (s->client != NULL) {
+		/* The last words (a 421 before the close) are still there. */
+		s->in_client = true;
+		(void)smtp_client_input(s->client, conn_peek(s->conn));
+		s->in_client = false;
+		if (!s->over && s->client != NULL)
+			smtp_client_lost_unsent(
+			    s->client, &err, conn_pending(s->conn));
+		return;
+	}
+	outcome.error = err;
+	session_failed(s, &outcome);
+}
+
+static const struct conn_ops conn_ops = {
+	.ready = on_conn_ready,
+	.readable = on_conn_readable,
+	.drained = on_conn_drained,
+	.closed = on_conn_closed,
+};
+
+/* -- the start ---------------------------------------------------------------------- */
+
+static void
+session_connect(struct session *s)
+{
+	struct mta *m = s->mta;
+	const struct route_host *host =
+	    &s->route->host[s->order[s->order_at].host];
+	struct net_addr to = host->addr[s->order[s->order_at].addr];
+	const struct net_addr *from = &s->dest->source.addr;
+	char ip[NET_ADDR_TEXT];
+
+	s->clear_text = s->dest->clear_text_only || m->tls == NULL;
+	s->tls_wanted = false;
+	net_addr_format_port(&to, ip);
+	snprintf(s->host, sizeof(s->host), "%.*s[%s]", SLICE_FMT(host->name),
+	    ip);
+	s->tls[0] = '\0';
+	/* The simulator is on this machine; a public source cannot reach it. */
+	s->conn = conn_connect(m->opt.loop, &to,
+	    s->route->is_simulator ? NULL : from,
+	    s->route->is_simulator ? &m->open_guard : &m->opt.guard, CONNECT_MS,
+	    &conn_ops, s);
+}
+
+static void
+no_address(void *ctx)
+{
+	struct session *s = ctx;
+	struct smtp_outcome why = { .source = SMTP_LOCAL,
+		.stage = SMTP_STAGE_CONNECT };
+	char ip[NET_ADDR_TEXT];
+
+	if (s->over)
+		return;
+	net_addr_format(&s->dest->source.addr, ip);
+	error_set(&why.error, ERR_NET,
+	    "no mail host has an address of the family of source %s", ip);
+	session_over(s, &why);
+}
+
+struct session *
+session_new(struct dest *d)
+{
+	struct session *s = xmalloc(sizeof(*s));
+	struct mta *m = d->mta;
+
+	s->magic = SESSION_MAGIC;
+	s->dest = d;
+	s->mta = m;
+	s->route = route_ref(d->route);
+	list_init(&s->node);
+	list_init(&s->mails);
+	s->idle = timer_new(m->opt.loop, on_idle, s);
+	s->dot_limit = timer_new(m->opt.loop, on_dot_limit, s);
+	make_order(s);
+	if (s->order_count == 0)
+		loop_defer(m->opt.loop, no_address, s);
+	else
+		session_connect(s);
+	return s;
+}

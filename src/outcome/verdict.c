@@ -1,0 +1,191 @@
+/*
+ * The table is the policy: one row per stage, one column per class of answer.
+ * What is not a plain row stands in special_case().
+ */
+#include "outcome/verdict.h"
+
+#include "model/status.h"
+
+enum column {
+	COL_2XX,
+	COL_4XX,
+	COL_5XX,
+	COL_LOCAL, /* link lost, time-out, TLS, nonsense from the peer */
+	COL_COUNT,
+};
+
+#define D VERDICT_DELIVERED
+#define L VERDICT_DEFERRED /* later */
+#define B VERDICT_BOUNCED
+#define U VERDICT_UNKNOWN
+#define N VERDICT_NEXT_HOST
+
+/*
+ * A 2xx ends a transaction only at the dot; elsewhere it is an answer out of
+ * place, and the mail was not taken. A 5xx before MAIL is about us and this
+ * host, never about the recipient. After the dot nothing but a reply counts.
+ */
+static const enum verdict table[][COL_COUNT] = {
+	/*                         2xx 4xx 5xx local */
+	[SMTP_STAGE_CONNECT] = { N, N, N, N },
+	[SMTP_STAGE_BANNER] = { N, N, N, N },
+	[SMTP_STAGE_EHLO] = { N, N, N, N },
+	[SMTP_STAGE_STARTTLS] = { N, N, N, N },
+	[SMTP_STAGE_TLS] = { N, N, N, N },
+	[SMTP_STAGE_MAIL] = { N, L, B, N },
+	[SMTP_STAGE_RCPT] = { N, L, B, N },
+	[SMTP_STAGE_DATA] = { N, L, B, N },
+	[SMTP_STAGE_BODY] = { N, L, B, N },
+	[SMTP_STAGE_DOT] = { D, L, B, U },
+	[SMTP_STAGE_IDLE] = { N, N, N, N },
+};
+
+#undef D
+#undef L
+#undef B
+#undef U
+#undef N
+
+const char *
+verdict_name(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_DELIVERED:
+		return "delivered";
+	case VERDICT_DEFERRED:
+		return "deferred";
+	case VERDICT_BOUNCED:
+		return "bounced";
+	case VERDICT_FAILED:
+		return "failed";
+	case VERDICT_UNKNOWN:
+		return "unknown";
+	case VERDICT_NEXT_HOST:
+		return "next_host";
+	}
+	return "?";
+}
+
+static enum column
+column_of(const struct smtp_outcome *outcome)
+{
+	if (outcome->source == SMTP_LOCAL)
+		return COL_LOCAL;
+	if (outcome->reply.code >= 500)
+		return COL_5XX;
+	if (outcome->reply.code >= 400)
+		return COL_4XX;
+	return COL_2XX;
+}
+
+/*
+ * What we ourselves found before the mail left: too large for the announced
+ * SIZE, or in need of an extension that the host does not offer. No other try
+ * would end differently.
+ */
+static bool
+content_cannot_go(const struct smtp_outcome *outcome)
+{
+	return outcome->source == SMTP_LOCAL &&
+	    outcome->stage == SMTP_STAGE_MAIL &&
+	    (outcome->error.kind == ERR_LIMIT ||
+		outcome->error.kind == ERR_NOTFOUND);
+}
+
+bool
+verdict_status_suppresses(struct mail_status status)
+{
+	static const uint16_t details[] = { 1, 2, 3, 6, 10 };
+
+	if (status.part[0] != 5 || status.part[1] != 1)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(details); i++)
+		if (status.part[2] == details[i])
+			return true;
+	return false;
+}
+
+struct verdict_result
+verdict_of_smtp(const struct smtp_outcome *outcome)
+{
+	struct verdict_result r = { .verdict = VERDICT_FAILED };
+
+	if (content_cannot_go(outcome)) {
+		r.reason = FAIL_CONTENT;
+		return r;
+	}
+	/* 421: the host closes the session; the mail was not looked at. */
+	if (outcome->source == SMTP_REMOTE && outcome->reply.code == 421) {
+		r.verdict = outcome->stage < SMTP_STAGE_MAIL ||
+			outcome->stage == SMTP_STAGE_IDLE ?
+		    VERDICT_NEXT_HOST :
+		    VERDICT_DEFERRED;
+		return r;
+	}
+	r.verdict = table[outcome->stage][column_of(outcome)];
+	r.suppress = r.verdict == VERDICT_BOUNCED &&
+	    outcome->stage == SMTP_STAGE_RCPT &&
+	    verdict_status_suppresses(outcome->reply.status);
+	return r;
+}
+
+static const struct {
+	enum verdict verdict;
+	const char *status, *text;
+} dns_table[] = {
+	[VERDICT_DNS_NXDOMAIN] = { VERDICT_FAILED, "5.1.2",
+	    "the recipient's domain does not exist" },
+	[VERDICT_DNS_NULL_MX] = { VERDICT_FAILED, "5.1.10",
+	    "the recipient's domain takes no mail (null MX)" },
+	[VERDICT_DNS_NO_HOST] = { VERDICT_FAILED, "5.4.4",
+	    "the recipient's domain has neither MX nor address records" },
+	[VERDICT_DNS_REFUSED] = { VERDICT_FAILED, "5.4.4",
+	    "every mail host of the recipient's domain has an address that we "
+	    "may not connect to (loopback, private or our own)" },
+	[VERDICT_DNS_FAILED] = { VERDICT_DEFERRED, "4.4.3",
+	    "DNS did not answer for the recipient's domain" },
+};
+
+struct verdict_result
+verdict_of_dns(enum verdict_dns what)
+{
+	struct verdict_result r = { .verdict = dns_table[what].verdict };
+
+	if (r.verdict == VERDICT_FAILED)
+		r.reason = FAIL_DNS;
+	return r;
+}
+
+const char *
+verdict_dns_status(enum verdict_dns what)
+{
+	return dns_table[what].status;
+}
+
+const char *
+verdict_dns_text(enum verdict_dns what)
+{
+	return dns_table[what].text;
+}
+
+int64_t
+verdict_retry_at(const struct retry_policy *p, enum verdict v, unsigned int n,
+    int64_t now_ms, int64_t claimed_at_ms, int64_t expires_at_ms,
+    uint64_t random)
+{
+	int64_t delay = p->base_ms;
+	int64_t at;
+
+	if (v == VERDICT_UNKNOWN) {
+		at = claimed_at_ms + p->unknown_ms;
+	} else {
+		for (unsigned int i = 1; i < n && delay < p->max_ms; i++)
+			delay *= 2;
+		delay = MIN(delay, p->max_ms);
+		/* 0.8 .. 1.2 of it */
+		delay = delay * 4 / 5 + (int64_t)(random % 1024) * delay * 2 / 5 / 1023;
+		at = now_ms + delay;
+	}
+	at = MIN(at, expires_at_ms);
+	return MAX(at, now_ms + 1000);
+}
