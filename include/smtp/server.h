@@ -28,9 +28,11 @@ struct smtp_decision {
 };
 
 struct smtp_server_ops {
-	/* Fill *d to refuse. from->domain.len == 0 for "<>". */
+	/* Fill *d to refuse. "<>": domain and local have len 0. from and to
+	 * live until reset. */
 	void (*mail)(void *ctx, const struct mail_address *from,
 	    struct smtp_decision *d);
+	/* "<Postmaster>" without a domain: local "postmaster", domain len 0. */
 	void (*rcpt)(void *ctx, const struct mail_address *to,
 	    struct smtp_decision *d);
 	/* DATA was given; refuse instead of 354. May be NULL. */
@@ -43,10 +45,12 @@ struct smtp_server_ops {
 	void (*message)(void *ctx, struct slice message);
 	/* The transaction ended or was reset: forget its recipients. */
 	void (*reset)(void *ctx);
-	/* STARTTLS was accepted: after the output went out, start TLS and
+	/* STARTTLS was accepted: consume the input that was used, write the
+	 * output, fail if there is more input, start TLS, and when it stands
 	 * call smtp_server_tls_done. NULL: STARTTLS is not offered. */
 	void (*need_tls)(void *ctx);
-	/* Write out what is pending, then close. */
+	/* Write out what is pending, then close. The last call; the owner may
+	 * free the server in it. */
 	void (*closed)(void *ctx);
 };
 
@@ -62,16 +66,23 @@ struct smtp_server_options {
 struct smtp_server *smtp_server_new(const struct smtp_server_options *opt,
     const struct smtp_server_ops *ops, void *ctx);
 void smtp_server_free(struct smtp_server **s);
-/* Returns the octets used; stops early while an answer is awaited. */
+/*
+ * Returns the octets used; stops early while an answer is awaited (feed the
+ * rest again afterwards), at need_tls, and at an unfinished command line. To
+ * bound the output, the owner feeds no more while its peer does not read.
+ */
 size_t smtp_server_feed(struct smtp_server *s, struct slice data);
 /* The answer to message(); d->code 0: "250 2.0.0 Ok". */
 void smtp_server_answer(struct smtp_server *s, const struct smtp_decision *d);
 void smtp_server_tls_done(struct smtp_server *s);
-/* "421 4.3.2 shutting down" and closed. */
+/* "421 4.3.2 Shutting down" and closed; at once, but while an answer to
+ * message() is awaited right behind it. */
 void smtp_server_shutdown(struct smtp_server *s);
 struct strbuf *smtp_server_output(struct smtp_server *s);
+/* Whether RCPT, DATA or an answer may still follow a MAIL. */
+bool smtp_server_in_transaction(const struct smtp_server *s);
 /* The name given in EHLO or HELO, "" before it. */
 const char *smtp_server_helo(const struct smtp_server *s);
-bool smtp_server_in_transaction(const struct smtp_server *s);
+bool smtp_server_is_esmtp(const struct smtp_server *s);
 
 #endif
