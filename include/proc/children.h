@@ -24,8 +24,8 @@ struct child_backoff {
 	unsigned int failures; /* in a row, each within a minute */
 };
 /* A child that was started at started_ms is gone: how long to wait. */
-int64_t child_backoff_next(
-    struct child_backoff *b, int64_t started_ms, int64_t now_ms);
+int64_t child_backoff_next(struct child_backoff *b, int64_t started_ms,
+    int64_t now_ms);
 
 struct children;
 
@@ -33,8 +33,8 @@ struct child_spec {
 	const char *name; /* "mta 0"; copied */
 	/* Runs in the new process and returns its exit status. */
 	int (*run)(void *ctx);
-	void *ctx;    /* borrowed for the life of the set */
-	int stage;    /* children_stop ends them by stage */
+	void *ctx;	 /* borrowed for the life of the set */
+	int stage;	 /* children_stop ends them by stage */
 	int stop_signal; /* asks it to finish: SIGTERM, SIGINT ... */
 };
 
@@ -67,7 +67,7 @@ void children_signal(struct children *c, int signo); /* all that run */
 
 size_t children_count(const struct children *c);
 size_t children_running(const struct children *c, int stage); /* -1: all */
-pid_t children_pid(const struct children *c, size_t index); /* 0: none */
+pid_t children_pid(const struct children *c, size_t index);   /* 0: none */
 const char *children_name(const struct children *c, size_t index);
 
 #endif

@@ -44,11 +44,11 @@ int listeners_open(struct listeners *l, const struct settings *s,
 void listeners_keep(struct listeners *l, unsigned int ports);
 void listeners_close(struct listeners *l);
 /* Descriptors of one port; returns how many, at most max. */
-size_t listeners_fds(
-    const struct listeners *l, enum port port, int *out, size_t max);
+size_t listeners_fds(const struct listeners *l, enum port port, int *out,
+    size_t max);
 /* The first address of a port, or NULL. */
-const struct net_addr *listeners_addr(
-    const struct listeners *l, enum port port);
+const struct net_addr *listeners_addr(const struct listeners *l,
+    enum port port);
 const char *port_name(enum port port);
 /* run_dir/parser.sock; owned by the caller. */
 char *listeners_parser_path(const struct settings *s);

@@ -29,14 +29,13 @@ int identity_find(const char *user, const char *group, struct identity *out,
  * new privileges through exec, and checks that there is no way back. Also
  * drops capabilities when change is false.
  */
-int identity_assume(
-    const struct identity *who, struct error *err) MUST_CHECK;
+int identity_assume(const struct identity *who, struct error *err) MUST_CHECK;
 
 /*
  * Makes the directory if it is missing and gives it to who. An existing one
  * must be a directory, no symlink, that who owns already.
  */
-int identity_make_dir(const struct identity *who, const char *path,
-    mode_t mode, struct error *err) MUST_CHECK;
+int identity_make_dir(const struct identity *who, const char *path, mode_t mode,
+    struct error *err) MUST_CHECK;
 
 #endif

@@ -17,7 +17,8 @@
 #include "base/strbuf.h"
 
 enum mode {
-	MODE_SIMULATOR, /* every MX is the simulator; no DNS question is asked */
+	MODE_SIMULATOR, /* every MX is the simulator; no DNS question is asked
+			 */
 	MODE_LOG,	/* accept, write a line, end as failed: log_mode */
 	MODE_LIVE,
 };
@@ -54,8 +55,6 @@ struct settings {
 	char *smtp_in_key;
 	uint64_t smtp_in_connections_max;
 	uint64_t return_size_max;
-
-	char *postmaster;
 
 	uint64_t message_size_max;
 	uint64_t recipients_max;
@@ -95,8 +94,8 @@ extern const size_t settings_row_count;
  * Fills *s (zeroed by the caller) from the file, fills what is empty from the
  * machine (node, host name), then settings_check. On failure *s is empty.
  */
-int settings_load(
-    struct settings *s, const char *path, struct error *err) MUST_CHECK;
+int settings_load(struct settings *s, const char *path,
+    struct error *err) MUST_CHECK;
 /* The same from text; name is for messages. */
 int settings_parse(struct settings *s, struct slice text, const char *name,
     struct error *err) MUST_CHECK;
@@ -111,8 +110,8 @@ int settings_check(const struct settings *s, struct error *err) MUST_CHECK;
 
 /* Warns about what differs and takes a restart, not a reload: ports, users,
  * directories. */
-void settings_warn_fixed(
-    const struct settings *old, const struct settings *fresh);
+void settings_warn_fixed(const struct settings *old,
+    const struct settings *fresh);
 
 /* The commented example file, etc/verpost.conf. */
 void settings_document(struct strbuf *out);

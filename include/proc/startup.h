@@ -17,16 +17,16 @@ enum finding {
 };
 
 /* what: "postgres", "source 192.0.2.1"; text: what is so, and what to do. */
-typedef void startup_say(
-    void *ctx, enum finding finding, const char *what, const char *text);
+typedef void startup_say(void *ctx, enum finding finding, const char *what,
+    const char *text);
 
 /*
  * Asks Postgres (reachable, migrated), Redis, the sources and what the mode
  * needs. Blocks for some seconds at most; for one-shot commands and for a
  * child that ends. Returns how many findings were bad.
  */
-unsigned int startup_check(
-    const struct settings *s, startup_say *say, void *ctx);
+unsigned int startup_check(const struct settings *s, startup_say *say,
+    void *ctx);
 
 /*
  * startup_check in a child with the identity of the workers, so that the

@@ -39,6 +39,7 @@ struct worker {
 	const struct keyring *keyring;
 	const struct listeners *listeners; /* only the role's own ports */
 	struct net_addr simulator;	   /* len 0: there is none */
+	struct net_addr smtp_in;	   /* the same */
 	const char *parser_path;
 	struct loop *loop;
 	unsigned int slot; /* 0.. among the processes of the role */

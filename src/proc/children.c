@@ -98,8 +98,8 @@ start(struct child *child, int64_t now_ms)
 	if (pid < 0) {
 		log_error(NULL, "child.fork", log_text("child", child->name),
 		    log_text("error", strerror(errno)));
-		child->due_ms =
-		    now_ms + child_backoff_next(&child->backoff, now_ms, now_ms);
+		child->due_ms = now_ms +
+		    child_backoff_next(&child->backoff, now_ms, now_ms);
 		return;
 	}
 	child->pid = pid;
@@ -128,11 +128,11 @@ log_end(const struct child *child, pid_t pid, int status, bool wanted)
 	struct log_field fields[] = {
 		log_text("child", child->name),
 		log_int("pid", pid),
-		WIFSIGNALED(status) ?
-		    log_text("signal", strsignal(WTERMSIG(status))) :
-		    log_int("exit", WEXITSTATUS(status)),
-		log_int("again_in_ms", child->stopped ? -1 :
-			child->due_ms - child->started_ms),
+		WIFSIGNALED(status)
+		    ? log_text("signal", strsignal(WTERMSIG(status)))
+		    : log_int("exit", WEXITSTATUS(status)),
+		log_int("again_in_ms",
+		    child->stopped ? -1 : child->due_ms - child->started_ms),
 	};
 
 	if (level <= log_level())
@@ -149,8 +149,8 @@ ended(struct child *child, pid_t pid, int status, int64_t now_ms)
 
 	child->pid = 0;
 	if (!wanted)
-		delay = child_backoff_next(
-		    &child->backoff, child->started_ms, now_ms);
+		delay = child_backoff_next(&child->backoff, child->started_ms,
+		    now_ms);
 	child->due_ms = now_ms + delay;
 	child->started_ms = now_ms;
 	log_end(child, pid, status, wanted);

@@ -110,8 +110,7 @@ bind_parser(struct listeners *l, const struct settings *s,
 		rc = bind_one(l, PORT_PARSER, addr, until_ms, err);
 	umask(mask);
 	if (rc == 0 && who->change && chown(path, who->uid, who->gid) != 0)
-		rc = error_sys(
-		    err, "giving socket %s to %s", path, who->name);
+		rc = error_sys(err, "giving socket %s to %s", path, who->name);
 	free(text);
 	free(path);
 	return rc;
@@ -128,11 +127,11 @@ listeners_open(struct listeners *l, const struct settings *s,
 	if (s->httpd_processes > 0)
 		rc = bind_list(l, PORT_HTTP, s->http_listen, until_ms, err);
 	if (rc == 0 && s->smtpd_processes > 0)
-		rc = bind_list(
-		    l, PORT_SMTP_IN, s->smtp_in_listen, until_ms, err);
+		rc = bind_list(l, PORT_SMTP_IN, s->smtp_in_listen, until_ms,
+		    err);
 	if (rc == 0)
-		rc = bind_list(
-		    l, PORT_SIMULATOR, s->simulator_listen, until_ms, err);
+		rc = bind_list(l, PORT_SIMULATOR, s->simulator_listen, until_ms,
+		    err);
 	if (rc == 0 && s->smtpd_processes > 0)
 		rc = bind_parser(l, s, who, until_ms, err);
 	if (rc != 0)

@@ -1,9 +1,18 @@
 noinst_LIBRARIES += src/proc/libproc.a
 src_proc_libproc_a_SOURCES = \
 	%reldir%/children.c include/proc/children.h \
+	%reldir%/expiry.c include/proc/expiry.h \
+	%reldir%/keeper.c include/proc/keeper.h \
 	%reldir%/listeners.c include/proc/listeners.h \
 	%reldir%/master.c include/proc/master.h \
 	%reldir%/privileges.c include/proc/privileges.h \
+	%reldir%/role_httpd.c %reldir%/role_priv.h \
+	%reldir%/role_keeper.c \
+	%reldir%/role_mta.c \
+	%reldir%/role_parser.c \
+	%reldir%/role_simulator.c \
+	%reldir%/role_smtpd.c \
+	%reldir%/roles.c \
 	%reldir%/settings.c include/proc/settings.h \
 	%reldir%/startup.c include/proc/startup.h \
 	%reldir%/title.c include/proc/title.h \

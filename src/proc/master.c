@@ -2,8 +2,8 @@
  * The master waits in one place (wait_for_something) for signals, for the
  * word of a child that it runs, and for the next thing that is due. It talks
  * to no database and parses nothing foreign; what needs a connection at start
- * is asked by a child that ends at once (startup_ask), so this process stays small
- * and every child inherits little.
+ * is asked by a child that ends at once (startup_ask), so this process stays
+ * small and every child inherits little.
  *
  * Children hold two pipes. Of the first they have the reading end, and nobody
  * ever writes: its end of file says that the master is gone. Into the second
@@ -94,7 +94,8 @@ take_lock(struct master *m, struct error *err)
 	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 	int rc = 0;
 
-	m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	m->lock_fd =
+	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (m->lock_fd < 0) {
 		rc = error_sys(err, "opening %s", path);
 	} else if (flock(m->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -236,7 +237,8 @@ add_child(struct master *m, const struct role *role, unsigned int slot)
 	m->child[m->child_count++] = child;
 	snprintf(name, sizeof(name), "%s %u", role->name, slot);
 	children_add(m->children,
-	    &(struct child_spec){ name, child_run, child, role->stage, SIGTERM });
+	    &(struct child_spec){ name, child_run, child, role->stage,
+		SIGTERM });
 }
 
 /* Brings the list of children in line with the settings. */
@@ -482,8 +484,8 @@ loop(struct master *m)
 }
 
 int
-master_run(
-    struct settings *settings, const char *config_path, struct error *err)
+master_run(struct settings *settings, const char *config_path,
+    struct error *err)
 {
 	struct master m = {
 		.settings = *settings,

@@ -27,7 +27,8 @@ find_group(const char *group, gid_t *gid, struct error *err)
 	if (gr == NULL)
 		return error_set(err, ERR_CONFIG,
 		    "there is no group '%s' on this machine: create it or set "
-		    "'group'", group);
+		    "'group'",
+		    group);
 	*gid = gr->gr_gid;
 	return 0;
 }
@@ -51,11 +52,13 @@ identity_find(const char *user, const char *group, struct identity *out,
 	if (pw == NULL)
 		return error_set(err, ERR_CONFIG,
 		    "there is no user '%s' on this machine: adduser --system "
-		    "--group --no-create-home %s, or set 'user'", user, user);
+		    "--group --no-create-home %s, or set 'user'",
+		    user, user);
 	if (pw->pw_uid == 0)
 		return error_set(err, ERR_CONFIG,
 		    "user '%s' is root itself: set 'user' to an account "
-		    "without privileges", user);
+		    "without privileges",
+		    user);
 	who.change = true;
 	who.uid = pw->pw_uid;
 	who.gid = pw->pw_gid;
@@ -127,7 +130,8 @@ identity_make_dir(const struct identity *who, const char *path, mode_t mode,
 	else if (st.st_uid != who->uid)
 		error_set(err, ERR_CONFIG,
 		    "directory %s belongs to uid %ld, not to %s: chown it, or "
-		    "name another one", path, (long)st.st_uid, who->name);
+		    "name another one",
+		    path, (long)st.st_uid, who->name);
 	else
 		rc = 0;
 	close(fd);

@@ -115,10 +115,6 @@ const struct config_row settings_rows[] = {
 	    "Open connections on the return-path port per process."),
 	SIZE(return_size_max, "10M", 64 * KILO, 100 * MEGA,
 	    "Largest mail taken on the return-path port."),
-	TEXT(postmaster, "",
-	    "Address that sees to mail for postmaster and abuse. Live mode "
-	    "needs one."),
-
 	SIZE(message_size_max, "40M", 64 * KILO, 100 * MEGA,
 	    "Largest email accepted, attachments after base64 included."),
 	UINT(recipients_max, "50", 1, 100,
@@ -234,14 +230,11 @@ check_live(const struct settings *s, struct error *err)
 {
 	if (s->mode != MODE_LIVE)
 		return 0;
-	if (s->postmaster[0] == '\0')
-		return error_set(err, ERR_CONFIG,
-		    "mode live needs 'postmaster': the address that reads "
-		    "mail for postmaster and abuse (RFC 2142)");
 	if (strchr(s->smtp_in_hostname, '.') == NULL)
 		return error_set(err, ERR_CONFIG,
 		    "mode live needs a full name in 'smtp_in_hostname', not "
-		    "'%s'", s->smtp_in_hostname);
+		    "'%s'",
+		    s->smtp_in_hostname);
 	return 0;
 }
 
@@ -323,8 +316,7 @@ finish(struct settings *s, struct error *err)
 int
 settings_load(struct settings *s, const char *path, struct error *err)
 {
-	if (config_load(
-		settings_rows, settings_row_count, path, s, err) != 0) {
+	if (config_load(settings_rows, settings_row_count, path, s, err) != 0) {
 		settings_fini(s);
 		return -1;
 	}

@@ -30,9 +30,8 @@ struct startup {
 	size_t usable;	/* of those, on this machine */
 };
 
-static void PRINTF_LIKE(4, 5)
-say(struct startup *st, enum finding finding, const char *what,
-    const char *fmt, ...)
+static void PRINTF_LIKE(4, 5) say(struct startup *st, enum finding finding,
+    const char *what, const char *fmt, ...)
 {
 	char text[400];
 	va_list ap;
@@ -88,7 +87,8 @@ check_redis(struct startup *st)
 	else
 		say(st, FINDING_WARN, "redis",
 		    "no answer at %s: mail is accepted, and delivered when "
-		    "Redis is back", st->s->redis);
+		    "Redis is back",
+		    st->s->redis);
 	redis_free(&r);
 }
 
@@ -163,7 +163,8 @@ check_sources(struct startup *st)
 	say(st, st->s->mode == MODE_LIVE ? FINDING_BAD : FINDING_WARN,
 	    "sources",
 	    "node %s has no address to send from: add one with 'verpost "
-	    "source add ADDRESS --helo NAME'", st->s->node);
+	    "source add ADDRESS --helo NAME'",
+	    st->s->node);
 }
 
 static void
@@ -205,8 +206,7 @@ startup_check(const struct settings *s, startup_say *fn, void *ctx)
 /* ---- In a child ---------------------------------------------------------- */
 
 static void
-log_finding(void *ctx, enum finding finding, const char *what,
-    const char *text)
+log_finding(void *ctx, enum finding finding, const char *what, const char *text)
 {
 	struct error *first = ctx;
 
@@ -230,8 +230,8 @@ ask_child(const struct settings *s, const struct identity *who, int fd)
 }
 
 int
-startup_ask(
-    const struct settings *s, const struct identity *who, struct error *err)
+startup_ask(const struct settings *s, const struct identity *who,
+    struct error *err)
 {
 	struct error found = { 0 };
 	int fds[2], status;

@@ -68,12 +68,11 @@ static void
 on_usr1(int signo, void *ctx)
 {
 	const struct life *life = ctx;
-	enum log_level configured =
-	    (enum log_level)life->w.settings->log_level;
+	enum log_level configured = (enum log_level)life->w.settings->log_level;
 
 	(void)signo;
-	log_set_level(log_level() == LOG_LEVEL_DEBUG ? configured :
-						       LOG_LEVEL_DEBUG);
+	log_set_level(
+	    log_level() == LOG_LEVEL_DEBUG ? configured : LOG_LEVEL_DEBUG);
 }
 
 static void
@@ -111,16 +110,36 @@ unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Where processes of this node reach a port: a wildcard means loopback. */
+static struct net_addr
+reachable(const struct listeners *l, enum port port)
+{
+	const struct net_addr *bound = listeners_addr(l, port);
+	struct net_addr addr = { 0 };
+	char text[NET_ADDR_TEXT];
+
+	if (bound == NULL)
+		return addr;
+	addr = *bound;
+	net_addr_format(bound, text);
+	if (strcmp(text, "0.0.0.0") == 0 &&
+	    net_addr_parse(SLICE("127.0.0.1"), net_addr_port(bound), &addr,
+		NULL) != 0)
+		addr.len = 0;
+	if (strcmp(text, "::") == 0 &&
+	    net_addr_parse(SLICE("::1"), net_addr_port(bound), &addr, NULL) !=
+		0)
+		addr.len = 0;
+	return addr;
+}
+
 static void
 set_up(struct life *life, const struct worker_start *start)
 {
-	const struct net_addr *sim =
-	    listeners_addr(start->listeners, PORT_SIMULATOR);
-
 	set_signals();
 	umask(077);
-	if (sim != NULL)
-		life->w.simulator = *sim;
+	life->w.simulator = reachable(start->listeners, PORT_SIMULATOR);
+	life->w.smtp_in = reachable(start->listeners, PORT_SMTP_IN);
 	listeners_keep(start->listeners, life->role->ports);
 	if (!life->role->needs_keys)
 		keyring_wipe(start->keyring);
@@ -137,8 +156,7 @@ run(struct life *life, const struct worker_start *start, struct error *err)
 	life->w.loop = loop_new();
 	loop_on_signal(life->w.loop, SIGTERM, on_term, life);
 	loop_on_signal(life->w.loop, SIGUSR1, on_usr1, life);
-	life->master = watch_new(
-	    life->w.loop, start->life_fd, on_master, life);
+	life->master = watch_new(life->w.loop, start->life_fd, on_master, life);
 	watch_set(life->master, true, false);
 
 	life->self = life->role->start(&life->w, err);

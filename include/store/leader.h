@@ -1,0 +1,16 @@
+/*
+ * store/leader.h - one keeper at a time: an advisory lock of the session. It
+ * goes with the connection, so whoever loses Postgres is no leader.
+ */
+#ifndef STORE_LEADER_H
+#define STORE_LEADER_H
+
+#include "store/pg.h"
+
+typedef void store_leader_got(void *ctx, bool is_leader,
+    const struct error *err);
+/* Takes the lock if it is free. Not again while one has it: it counts. */
+struct pg_tx *store_leader_try(struct pg *pg, store_leader_got *done,
+    void *ctx);
+
+#endif

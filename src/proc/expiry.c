@@ -1,0 +1,153 @@
+/*
+ * read the rows (how many attempts there were) -> claim anyway -> record.
+ * An open claim of somebody else says that it is being sent, or that nobody
+ * knows: past its life it is recorded as unknown, and the next round ends it.
+ */
+#include "proc/expiry.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "outcome/outcome.h"
+#include "store/attempts.h"
+#include "store/jobs.h"
+
+#define EXPIRY_BATCH 200
+
+struct expiry {
+	struct loop *loop;
+	struct pg *pg;
+	struct outcome_writer *writer;
+	struct pg_tx *reading;
+	struct store_claiming *claiming;
+	int worker;
+	int64_t now_ms;
+	size_t count;
+	struct store_claim claim[EXPIRY_BATCH];
+	int64_t expires_at_ms[EXPIRY_BATCH];
+};
+
+struct expiry *
+expiry_new(struct loop *l, struct pg *pg)
+{
+	struct expiry *e = xmalloc(sizeof(*e));
+
+	e->loop = l;
+	e->pg = pg;
+	e->writer = outcome_writer_new(l, pg);
+	return e;
+}
+
+void
+expiry_free(struct expiry **ep)
+{
+	struct expiry *e = *ep;
+
+	if (e == NULL)
+		return;
+	pg_tx_cancel(&e->reading);
+	store_claim_cancel(&e->claiming);
+	outcome_writer_free(&e->writer);
+	free(e);
+	*ep = NULL;
+}
+
+static void
+recorded(void *ctx, const struct error *err)
+{
+	(void)ctx;
+	if (err != NULL)
+		log_error(NULL, "expiry.record", log_err(err));
+}
+
+static void
+record(struct expiry *e, size_t i)
+{
+	const struct store_claim *claim = &e->claim[i];
+	struct outcome_attempt a = {
+		.recipient = claim->id,
+		.account = claim->account,
+		.n = (unsigned int)claim->n,
+		.worker = e->worker,
+		.at_ms = e->now_ms,
+		.claimed_at_ms = e->now_ms,
+		.expires_at_ms = e->expires_at_ms[i],
+		.verdict = { VERDICT_FAILED, FAIL_EXPIRED, false },
+		.status = { { 4, 4, 7 } }, /* RFC 3463: delivery time expired */
+		.text = SLICE("not delivered within its max age"),
+	};
+
+	if (claim->result == STORE_CLAIM_OPEN) {
+		if (e->now_ms - claim->claimed_at_ms < STORE_CLAIM_MS)
+			return;
+		a.n = (unsigned int)claim->open_n;
+		a.worker = claim->holder;
+		a.claimed_at_ms = claim->claimed_at_ms;
+		a.verdict =
+		    (struct verdict_result){ VERDICT_UNKNOWN, NULL, false };
+		a.retry_at_ms = e->now_ms;
+		a.text = SLICE("the process that sent it is gone");
+	} else if (claim->result != STORE_CLAIM_MINE) {
+		return;
+	}
+	outcome_attempt(e->writer, &a, recorded, e);
+}
+
+static void
+claimed(void *ctx, const struct error *err)
+{
+	struct expiry *e = ctx;
+
+	e->claiming = NULL;
+	if (err != NULL) {
+		log_warn(NULL, "expiry.claim", log_err(err));
+		return;
+	}
+	for (size_t i = 0; i < e->count; i++)
+		record(e, i);
+}
+
+static void
+got_jobs(void *ctx, const struct store_job *job, size_t count,
+    const struct error *err)
+{
+	struct expiry *e = ctx;
+
+	e->reading = NULL;
+	if (err != NULL) {
+		log_warn(NULL, "expiry.read", log_err(err));
+		return;
+	}
+	e->count = 0;
+	for (size_t i = 0; i < count && e->count < EXPIRY_BATCH; i++) {
+		if (job[i].finished_at_ms != 0)
+			continue;
+		e->expires_at_ms[e->count] = job[i].expires_at_ms;
+		e->claim[e->count++] = (struct store_claim){
+			.id = job[i].id,
+			.n = job[i].attempts + 1,
+			.account = (int)(job[i].flow / 2),
+			.stream = (int)(job[i].flow % 2),
+		};
+	}
+	if (e->count > 0)
+		e->claiming = store_claim_start(e->pg, e->worker, e->now_ms,
+		    true, e->claim, e->count, claimed, e);
+}
+
+void
+expiry_take(struct expiry *e, int worker, const struct store_unfinished *rows,
+    size_t n)
+{
+	struct id ids[EXPIRY_BATCH];
+
+	if (worker == 0 || n == 0 || e->reading != NULL ||
+	    e->claiming != NULL || outcome_writer_pending(e->writer) > 0)
+		return;
+	n = MIN(n, EXPIRY_BATCH);
+	for (size_t i = 0; i < n; i++)
+		ids[i] = rows[i].id;
+	e->worker = worker;
+	e->now_ms = clock_now_ms();
+	e->reading = store_jobs_read(e->pg, ids, n, 0, got_jobs, e);
+}
