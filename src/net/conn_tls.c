@@ -34,6 +34,19 @@ is_address(const char *host)
 	    inet_pton(AF_INET6, host, octets) == 1;
 }
 
+/* RFC 6066 section 3: no literal addresses in SNI. */
+static int
+set_server_name(SSL *ssl, const char *host)
+{
+	char name[256]; /* OpenSSL's macro wants it writable */
+
+	if (host == NULL || is_address(host))
+		return 1;
+	if (snprintf(name, sizeof(name), "%s", host) >= (int)sizeof(name))
+		return 0;
+	return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
 int
 conn_tls_init(struct conn *c, struct ssl_ctx_st *ctx, bool is_server,
     const char *host, struct error *err)
@@ -47,9 +60,7 @@ conn_tls_init(struct conn *c, struct ssl_ctx_st *ctx, bool is_server,
 		SSL_free(ssl);
 		return -1;
 	}
-	/* RFC 6066 section 3: no literal addresses in SNI. */
-	if (!is_server && host != NULL && !is_address(host) &&
-	    SSL_set_tlsext_host_name(ssl, host) != 1) {
+	if (!is_server && set_server_name(ssl, host) != 1) {
 		tls_error(err, "setting the server name");
 		SSL_free(ssl);
 		return -1;
