@@ -147,12 +147,12 @@ on_send(void *ctx)
 	struct outcome_writer *w = ctx;
 	size_t max = w->singly > 0 ? 1 : BATCH_MAX;
 	struct store_outcome rows[BATCH_MAX];
+	struct list *node;
 
 	if (w->tx != NULL || w->waiting_count == 0)
 		return;
-	while (w->batch_count < max && !list_is_empty(&w->waiting)) {
-		struct list *node = list_pop(&w->waiting);
-
+	while (w->batch_count < max &&
+	    (node = list_pop(&w->waiting)) != NULL) {
 		rows[w->batch_count++] =
 		    list_entry(node, struct record, node)->row;
 		w->waiting_count--;
