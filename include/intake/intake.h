@@ -25,10 +25,10 @@
 #include "intake/answer.h"
 #include "mail/content.h"
 #include "model/id.h"
+#include "store/accounts.h"
 
 struct intake;
 struct loop;
-struct pg;
 struct queue;
 
 /* 0 means the default. */
@@ -69,11 +69,14 @@ const struct intake_limits *intake_limits(const struct intake *in);
 
 struct intake_account {
 	int number;
-	unsigned int weight_log2;
 	int suppressed_answer; /* 422 or 200 when all recipients are suppressed */
-	int domain;	       /* only this domain (its number) may send; 0: any */
-	bool sending_only;     /* the key may do nothing but send */
+	int domain;	   /* only this domain (its number) may send; 0: any */
+	bool sending_only; /* the key may do nothing but send */
 	struct id key;
+	struct {
+		int pool;
+		unsigned int weight_log2; /* the account's included */
+	} stream[STORE_STREAMS];
 };
 
 /* On success answer is NULL. Borrowed for the call. */
@@ -96,7 +99,7 @@ void intake_authorize(struct intake *in, struct slice secret,
 struct intake_request {
 	const struct intake_account *account;
 	const struct mail_content *content; /* checked here, not changed */
-	int stream;			    /* 0 transactional, 1 broadcast */
+	enum store_stream stream;
 	int endpoint;			    /* INTAKE_ENDPOINT_* */
 	struct slice idempotency_key;	    /* ptr NULL: none */
 	uint8_t body_hash[SHA256_LEN];	    /* with a key: of what was sent */

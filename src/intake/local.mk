@@ -1,5 +1,11 @@
 noinst_LIBRARIES += src/intake/libintake.a
 src_intake_libintake_a_SOURCES = \
 	%reldir%/answer.c include/intake/answer.h \
+	%reldir%/authorize.c \
+	%reldir%/cache.c %reldir%/cache.h \
 	%reldir%/check.c include/intake/check.h \
-	include/intake/intake.h
+	%reldir%/commit.c \
+	%reldir%/domains.c \
+	%reldir%/intake.c include/intake/intake.h \
+	%reldir%/intake_priv.h \
+	%reldir%/push.c
