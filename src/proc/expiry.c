@@ -82,6 +82,7 @@ record(struct expiry *e, size_t i)
 			return;
 		a.n = (unsigned int)claim->open_n;
 		a.worker = claim->holder;
+		a.only_open = true;
 		a.claimed_at_ms = claim->claimed_at_ms;
 		a.verdict =
 		    (struct verdict_result){ VERDICT_UNKNOWN, NULL, false };
