@@ -14,7 +14,10 @@ struct arena {
 	size_t used_bytes; /* sum of what was handed out */
 };
 
-#define ARENA_INIT { NULL, 0 }
+#define ARENA_INIT                                                             \
+	{                                                                      \
+		NULL, 0                                                        \
+	}
 
 void arena_init(struct arena *a);
 /* Frees everything that came from it; the arena can be used again. */

@@ -15,17 +15,17 @@
 
 /* The struct of type that holds ptr as its member. */
 #define container_of(ptr, type, member)                                        \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /*
  * Aborts with a message when x is false. Always compiled in: for our own
  * mistakes only, never for what a peer, user, DNS answer or row can cause.
  */
-#define invariant(x)                                                           \
-	((x) ? (void)0 : invariant_failed(#x, __FILE__, __LINE__))
+#define invariant(x) ((x) ? (void)0 : invariant_failed(#x, __FILE__, __LINE__))
 NORETURN void invariant_failed(const char *what, const char *file, int line);
 
 /* Objects that travel through void * begin with a magic number. */
-#define OBJ_CHECK(obj, number) invariant((obj) != NULL && (obj)->magic == (number))
+#define OBJ_CHECK(obj, number)                                                 \
+	invariant((obj) != NULL && (obj)->magic == (number))
 
 #endif

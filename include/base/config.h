@@ -3,9 +3,9 @@
  *
  * File form: "key = value" lines, no sections. '#' begins a comment at the
  * start of a line and after a blank. A value may be quoted with "..." to keep
- * blanks and '#'; \" and \\ stand for themselves in it. Unknown keys, repeated keys and values
- * out of range are refused with file and line number. A list setting is
- * written as values separated by blanks.
+ * blanks and '#'; \" and \\ stand for themselves in it. Unknown keys, repeated
+ * keys and values out of range are refused with file and line number. A list
+ * setting is written as values separated by blanks.
  *
  * Settings are rows of the table: the row also prints and documents itself.
  */
@@ -31,8 +31,8 @@ enum config_type {
 struct config_row {
 	const char *key;
 	enum config_type type;
-	size_t offset;	       /* into the settings struct */
-	const char *fallback;  /* default, as it would be written; NULL: none */
+	size_t offset;	      /* into the settings struct */
+	const char *fallback; /* default, as it would be written; NULL: none */
 	uint64_t smallest, largest; /* numbers only; largest 0: no bounds */
 	const char *const *choices; /* NULL-terminated, CONFIG_CHOICE only */
 	const char *help;	    /* one or more sentences */
@@ -52,10 +52,10 @@ int config_load(const struct config_row *rows, size_t n, const char *path,
 /* Frees the texts. */
 void config_fini(const struct config_row *rows, size_t n, void *settings);
 /* "key = value" for every row, as now set. */
-void config_print(const struct config_row *rows, size_t n,
-    const void *settings, struct strbuf *out);
+void config_print(const struct config_row *rows, size_t n, const void *settings,
+    struct strbuf *out);
 /* The commented example file: help, default, range of every row. */
-void config_document(
-    const struct config_row *rows, size_t n, struct strbuf *out);
+void config_document(const struct config_row *rows, size_t n,
+    struct strbuf *out);
 
 #endif

@@ -22,8 +22,8 @@
 void crypto_random(void *out, size_t len); /* aborts without entropy */
 uint64_t crypto_random_u64(void);
 void crypto_sha256(struct slice in, uint8_t out[SHA256_LEN]);
-void crypto_hmac_sha256(
-    struct slice key, struct slice in, uint8_t out[SHA256_LEN]);
+void crypto_hmac_sha256(struct slice key, struct slice in,
+    uint8_t out[SHA256_LEN]);
 /* Constant time for equal lengths. */
 bool crypto_equal(const void *a, const void *b, size_t len);
 
@@ -45,13 +45,13 @@ struct keyring {
  * comments; the two working keys are derived from each by HMAC. Refuses a
  * file that others can read.
  */
-int keyring_load(struct keyring *ring, const char *path, struct error *err)
-    MUST_CHECK;
+int keyring_load(struct keyring *ring, const char *path,
+    struct error *err) MUST_CHECK;
 /* Creates the file (mode 0600) with one random key; ERR_CONFLICT if there. */
 int keyring_create(const char *path, struct error *err) MUST_CHECK;
 void keyring_wipe(struct keyring *ring);
-const struct keyring_key *keyring_find(
-    const struct keyring *ring, uint8_t number);
+const struct keyring_key *keyring_find(const struct keyring *ring,
+    uint8_t number);
 const struct keyring_key *keyring_current(const struct keyring *ring);
 
 /* where: e.g. "dkim_keys.private_key:<row uuid>". */

@@ -14,7 +14,7 @@ void hex_encode(struct strbuf *out, struct slice in);
 bool hex_decode(struct slice in, void *out, size_t out_len);
 
 /* RFC 4648 section 6 in lower case without padding: ceil(8n/5) characters. */
-#define BASE32_LEN(n) (((n) * 8 + 4) / 5)
+#define BASE32_LEN(n) (((n)*8 + 4) / 5)
 void base32_encode(const void *in, size_t len, char *out);
 /* Any case. Exactly out_len octets; spare bits must be zero. */
 bool base32_decode(struct slice in, void *out, size_t out_len);

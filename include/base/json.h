@@ -40,17 +40,18 @@ enum json_type {
 
 struct json {
 	enum json_type type;
-	uint32_t count;	      /* elements or members */
-	struct slice text;    /* string: decoded; number: as written; octets */
-	struct slice name;    /* member name when inside an object, decoded */
-	struct json *first;   /* first element or member, or NULL */
-	struct json *next;    /* next one of the same parent, or NULL */
+	uint32_t count;	    /* elements or members */
+	struct slice text;  /* string: decoded; number: as written; octets */
+	struct slice name;  /* member name when inside an object, decoded */
+	struct json *first; /* first element or member, or NULL */
+	struct json *next;  /* next one of the same parent, or NULL */
 };
 
 /*
  * text: borrowed and CHANGED (strings are decoded in place), also on failure;
- * it must outlive the tree. Returns 0, or -1 with ERR_SYNTAX (or ERR_LIMIT) and a text that
- * names the line and column (in octets): "line 3, column 17: expected ',' or
+ * it must outlive the tree. Returns 0, or -1 with ERR_SYNTAX (or ERR_LIMIT) and
+ * a text that names the line and column (in octets): "line 3, column 17:
+ * expected ',' or
  * '}'".
  */
 int json_parse(struct arena *arena, char *text, size_t len,
@@ -66,7 +67,7 @@ const char *json_type_name(enum json_type type);
 
 #define json_each(item, parent)                                                \
 	for (const struct json *item = (parent)->first; item != NULL;          \
-	    item = item->next)
+	     item = item->next)
 
 /*
  * The writer: appends to a strbuf and puts the commas itself.
@@ -91,16 +92,16 @@ void json_end(struct json_writer *w);
 void json_text(struct json_writer *w, const char *name, struct slice value);
 void json_cstr(struct json_writer *w, const char *name, const char *value);
 /* A NULL pointer in value writes null. */
-void json_text_or_null(
-    struct json_writer *w, const char *name, struct slice value);
+void json_text_or_null(struct json_writer *w, const char *name,
+    struct slice value);
 void json_int(struct json_writer *w, const char *name, int64_t value);
 void json_bool(struct json_writer *w, const char *name, bool value);
 void json_null(struct json_writer *w, const char *name);
 /* raw must itself be one valid JSON value. */
 void json_raw(struct json_writer *w, const char *name, struct slice raw);
 /* A member whose name comes from data. */
-void json_text_named(
-    struct json_writer *w, struct slice name, struct slice value);
+void json_text_named(struct json_writer *w, struct slice name,
+    struct slice value);
 /* Appends "..." with escapes; ill-formed UTF-8 becomes U+FFFD. */
 void json_quote(struct strbuf *out, struct slice text);
 

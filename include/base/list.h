@@ -84,9 +84,9 @@ list_pop(struct list *head)
 /* node must not be removed in the body; the _safe form allows just that. */
 #define list_each(node, head)                                                  \
 	for (struct list *node = (head)->next; node != (head);                 \
-	    node = node->next)
+	     node = node->next)
 #define list_each_safe(node, head)                                             \
 	for (struct list *node = (head)->next, *node##_next_ = node->next;     \
-	    node != (head); node = node##_next_, node##_next_ = node->next)
+	     node != (head); node = node##_next_, node##_next_ = node->next)
 
 #endif

@@ -91,7 +91,7 @@ log_err(const struct error *err)
 
 /* The leading dummy lets a call have no fields at all. */
 #define LOG_FIELDS_(...)                                                       \
-	(sizeof((struct log_field[]){ { 0 }, ##__VA_ARGS__ }) /               \
+	(sizeof((struct log_field[]){ { 0 }, ##__VA_ARGS__ }) /                \
 		sizeof(struct log_field) -                                     \
 	    1),                                                                \
 	    (struct log_field[]){ { 0 }, ##__VA_ARGS__ } + 1

@@ -25,7 +25,10 @@ struct strbuf {
 
 /* max_bytes: bound on the content; 0 means STRBUF_MAX_DEFAULT. */
 #define STRBUF_MAX_DEFAULT ((size_t)1 << 30)
-#define STRBUF_INIT { NULL, 0, 0, STRBUF_MAX_DEFAULT, false }
+#define STRBUF_INIT                                                            \
+	{                                                                      \
+		NULL, 0, 0, STRBUF_MAX_DEFAULT, false                          \
+	}
 void strbuf_init(struct strbuf *b, size_t max_bytes);
 void strbuf_fini(struct strbuf *b);
 /* Empties it and clears overflow; keeps the memory. */
@@ -38,7 +41,8 @@ void strbuf_add_slice(struct strbuf *b, struct slice s);
 void strbuf_add_text(struct strbuf *b, const char *text);
 void strbuf_add_char(struct strbuf *b, char c);
 void strbuf_add_fmt(struct strbuf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void strbuf_add_vfmt(struct strbuf *b, const char *fmt, va_list ap);
+void strbuf_add_vfmt(struct strbuf *b, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
 void strbuf_add_u64(struct strbuf *b, uint64_t value);
 /* Cuts to len octets; len must not be larger than it is. */
 void strbuf_truncate(struct strbuf *b, size_t len);

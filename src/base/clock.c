@@ -23,8 +23,8 @@ clock_offset_ms(void)
 	path = getenv("VERPOST_TEST_CLOCK");
 	fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd >= 0) {
-		void *map = mmap(
-		    NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+		void *map =
+		    mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
 
 		close(fd);
 		if (map != MAP_FAILED)
@@ -101,10 +101,9 @@ clock_format_rfc5322(int64_t ms, char out[CLOCK_RFC5322_LEN])
 	int rest;
 
 	split(ms, &tm, &rest);
-	snprintf(out, CLOCK_RFC5322_LEN,
-	    "%s, %u %s %04u %02u:%02u:%02u +0000", days[tm.tm_wday % 7],
-	    (unsigned int)tm.tm_mday % 100, months[tm.tm_mon % 12],
-	    (unsigned int)(tm.tm_year + 1900) % 10000,
+	snprintf(out, CLOCK_RFC5322_LEN, "%s, %u %s %04u %02u:%02u:%02u +0000",
+	    days[tm.tm_wday % 7], (unsigned int)tm.tm_mday % 100,
+	    months[tm.tm_mon % 12], (unsigned int)(tm.tm_year + 1900) % 10000,
 	    (unsigned int)tm.tm_hour % 100, (unsigned int)tm.tm_min % 100,
 	    (unsigned int)tm.tm_sec % 100);
 }

@@ -68,8 +68,8 @@ refuse_key(const struct config_row *rows, size_t n, struct slice key,
 		return error_set(err, ERR_CONFIG,
 		    "unknown key '%.*s' (did you mean %s?)", SLICE_FMT(shown),
 		    near);
-	return error_set(
-	    err, ERR_CONFIG, "unknown key '%.*s'", SLICE_FMT(shown));
+	return error_set(err, ERR_CONFIG, "unknown key '%.*s'",
+	    SLICE_FMT(shown));
 }
 
 /* A value in quotes, \" and \\ inside; only a comment may follow. */
@@ -90,8 +90,8 @@ take_quoted(struct slice in, struct strbuf *out, struct error *err)
 		return error_set(err, ERR_CONFIG, "quote without end");
 	in = slice_trim(in);
 	if (in.len > 0 && *in.ptr != '#')
-		return error_set(
-		    err, ERR_CONFIG, "something follows the closing quote");
+		return error_set(err, ERR_CONFIG,
+		    "something follows the closing quote");
 	return 0;
 }
 
@@ -138,8 +138,8 @@ set_line(struct parse *p, unsigned int number, struct slice line,
 	else
 		take_bare(line, &value);
 	if (rc == 0)
-		rc = config_value_set(row,
-		    slice_of(strbuf_text(&value)), p->settings, err);
+		rc = config_value_set(row, slice_of(strbuf_text(&value)),
+		    p->settings, err);
 	strbuf_fini(&value);
 	return rc;
 }
@@ -151,8 +151,7 @@ check_line(struct slice line, struct error *err)
 		return error_set(err, ERR_CONFIG, "not UTF-8");
 	for (size_t i = 0; i < line.len; i++)
 		if ((unsigned char)line.ptr[i] < ' ' && line.ptr[i] != '\t')
-			return error_set(
-			    err, ERR_CONFIG, "control character");
+			return error_set(err, ERR_CONFIG, "control character");
 	return 0;
 }
 
@@ -223,8 +222,8 @@ read_file(const char *path, struct strbuf *text, struct error *err)
 		return error_sys(err, "cannot open %s", path);
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return error_set(
-		    err, ERR_CONFIG, "%s is not a regular file", path);
+		return error_set(err, ERR_CONFIG, "%s is not a regular file",
+		    path);
 	}
 	while (got > 0 && text->len <= FILE_MAX_BYTES) {
 		char part[4096];
@@ -249,8 +248,8 @@ config_load(const struct config_row *rows, size_t n, const char *path,
 	int rc = read_file(path, &text, err);
 
 	if (rc == 0)
-		rc = config_parse(
-		    rows, n, strbuf_slice(&text), path, settings, err);
+		rc = config_parse(rows, n, strbuf_slice(&text), path, settings,
+		    err);
 	strbuf_fini(&text);
 	return rc;
 }

@@ -90,8 +90,7 @@ number_read(enum config_type type, struct slice text, uint64_t *out)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		if (slice_eq_nocase(suffix, slice_of(u[i].suffix)))
-			return !__builtin_mul_overflow(
-			    value, u[i].factor, out);
+			return !__builtin_mul_overflow(value, u[i].factor, out);
 	}
 	return false;
 }
@@ -218,8 +217,8 @@ text_print(struct slice text, struct strbuf *out)
 }
 
 void
-config_value_print(
-    const struct config_row *row, const void *settings, struct strbuf *out)
+config_value_print(const struct config_row *row, const void *settings,
+    struct strbuf *out)
 {
 	const void *field = (const char *)settings + row->offset;
 	char *const *text = field;

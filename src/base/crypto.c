@@ -37,8 +37,8 @@ fetch_all(void)
 {
 	char digest[] = "SHA256";
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(
-		    OSSL_MAC_PARAM_DIGEST, digest, 0),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest,
+		    0),
 		OSSL_PARAM_construct_end(),
 	};
 	EVP_MAC *mac;
@@ -68,8 +68,7 @@ crypto_sha256(struct slice in, uint8_t out[SHA256_LEN])
 }
 
 void
-crypto_hmac_sha256(
-    struct slice key, struct slice in, uint8_t out[SHA256_LEN])
+crypto_hmac_sha256(struct slice key, struct slice in, uint8_t out[SHA256_LEN])
 {
 	static const unsigned char none[1];
 	const unsigned char *k = (const unsigned char *)key.ptr;
@@ -79,8 +78,8 @@ crypto_hmac_sha256(
 	/* A NULL key would mean "the one of last time". */
 	invariant(EVP_MAC_init(ossl.hmac, key.len > 0 ? k : none, key.len,
 		      NULL) == 1);
-	invariant(EVP_MAC_update(
-		      ossl.hmac, (const unsigned char *)in.ptr, in.len) == 1);
+	invariant(EVP_MAC_update(ossl.hmac, (const unsigned char *)in.ptr,
+		      in.len) == 1);
 	invariant(EVP_MAC_final(ossl.hmac, out, &len, SHA256_LEN) == 1);
 	invariant(len == SHA256_LEN);
 }
@@ -118,8 +117,8 @@ take_key(struct keyring *ring, struct slice line, struct error *err)
 		return error_set(err, ERR_SYNTAX,
 		    "expected '<number 1..255> <64 hex digits>'");
 	if (keyring_find(ring, (uint8_t)number) != NULL)
-		return error_set(
-		    err, ERR_SYNTAX, "key %u appears twice", number);
+		return error_set(err, ERR_SYNTAX, "key %u appears twice",
+		    number);
 	key->number = (uint8_t)number;
 	derive(secret, key);
 	explicit_bzero(secret, sizeof(secret));
@@ -206,13 +205,14 @@ keyring_create(const char *path, struct error *err)
 
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == EEXIST)
-		return error_set(
-		    err, ERR_CONFLICT, "key file %s is already there", path);
+		return error_set(err, ERR_CONFLICT,
+		    "key file %s is already there", path);
 	if (fd < 0)
 		return error_sys(err, "cannot create key file %s", path);
 	crypto_random(secret, sizeof(secret));
-	strbuf_add_text(&text, "# The last key seals; older ones still open.\n"
-			       "1 ");
+	strbuf_add_text(&text,
+	    "# The last key seals; older ones still open.\n"
+	    "1 ");
 	hex_encode(&text, slice_mem(secret, sizeof(secret)));
 	strbuf_add_char(&text, '\n');
 	if (write(fd, text.ptr, text.len) != (ssize_t)text.len ||
@@ -251,8 +251,7 @@ keyring_current(const struct keyring *ring)
 
 /* Starts either direction: key, nonce, then head and place as bound data. */
 static bool
-begin(bool seal, const uint8_t key[32], const uint8_t *head,
-    struct slice where)
+begin(bool seal, const uint8_t key[32], const uint8_t *head, struct slice where)
 {
 	EVP_CIPHER_CTX *c = ossl.cipher;
 	int n;
@@ -282,11 +281,11 @@ crypto_seal(const struct keyring *ring, struct slice where, struct slice plain,
 	crypto_random(head + 2, NONCE_LEN);
 	invariant(begin(true, key->seal, head, where));
 	if (plain.len > 0)
-		invariant(EVP_CipherUpdate(ossl.cipher, head + HEAD_LEN, &n,
-			      (const unsigned char *)plain.ptr,
-			      (int)plain.len) == 1);
-	invariant(EVP_CipherFinal_ex(
-		      ossl.cipher, head + HEAD_LEN + n, &rest) == 1);
+		invariant(
+		    EVP_CipherUpdate(ossl.cipher, head + HEAD_LEN, &n,
+			(const unsigned char *)plain.ptr, (int)plain.len) == 1);
+	invariant(
+	    EVP_CipherFinal_ex(ossl.cipher, head + HEAD_LEN + n, &rest) == 1);
 	invariant((size_t)n + (size_t)rest == plain.len);
 	invariant(EVP_CIPHER_CTX_ctrl(ossl.cipher, EVP_CTRL_AEAD_GET_TAG,
 		      TAG_LEN, head + HEAD_LEN + plain.len) == 1);
@@ -312,13 +311,13 @@ open_into(const struct keyring_key *key, struct slice where,
 		    head + HEAD_LEN, (int)len) == 1) &&
 	    EVP_CIPHER_CTX_ctrl(ossl.cipher, EVP_CTRL_AEAD_SET_TAG, TAG_LEN,
 		tag) == 1 &&
-	    EVP_CipherFinal_ex(
-		ossl.cipher, (unsigned char *)out + n, &rest) == 1;
+	    EVP_CipherFinal_ex(ossl.cipher, (unsigned char *)out + n, &rest) ==
+	    1;
 }
 
 int
-crypto_open(const struct keyring *ring, struct slice where,
-    struct slice sealed, struct strbuf *plain, struct error *err)
+crypto_open(const struct keyring *ring, struct slice where, struct slice sealed,
+    struct strbuf *plain, struct error *err)
 {
 	const struct keyring_key *key;
 	size_t len;

@@ -94,8 +94,8 @@ base32_decode(struct slice in, void *out, size_t out_len)
 			return false;
 	}
 	for (size_t i = 0; i < in.len; i++) {
-		bits = (bits << 5 | (unsigned int)base32_value(in.ptr[i])) &
-		    0xfff;
+		bits =
+		    (bits << 5 | (unsigned int)base32_value(in.ptr[i])) & 0xfff;
 		n += 5;
 		if (n >= 8) {
 			n -= 8;

@@ -14,6 +14,7 @@ mark_cut(char *text, size_t size, int wanted)
 		memcpy(text + size - 4, "...", 4);
 }
 
+PRINTF_LIKE(4, 0)
 static void
 set_text(struct error *err, enum err_kind kind, int sys, const char *fmt,
     va_list ap)

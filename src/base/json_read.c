@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "json_scan.h"
 
-#define FEW_MEMBERS 16	 /* compared one by one */
+#define FEW_MEMBERS 16	/* compared one by one */
 #define OCTETS_LEAST 16 /* shorter arrays stay arrays */
 
 struct reader {
@@ -161,8 +161,8 @@ static int
 read_multi(struct reader *r, char **to)
 {
 	while (r->at < r->end && (unsigned char)*r->at >= 0x80) {
-		size_t n = utf8_span(
-		    slice_mem(r->at, (size_t)(r->end - r->at)));
+		size_t n =
+		    utf8_span(slice_mem(r->at, (size_t)(r->end - r->at)));
 
 		if (n == 0)
 			return refuse(r, "ill-formed UTF-8");
@@ -198,8 +198,8 @@ read_string(struct reader *r, struct slice *out)
 		if (rc != 0)
 			return -1;
 		if (to == r->at)
-			to = r->at += json_plain_span(
-			    r->at, (size_t)(r->end - r->at));
+			to = r->at +=
+			    json_plain_span(r->at, (size_t)(r->end - r->at));
 		else
 			r->at = json_scan_copy(r->at, r->end, &to);
 	}
@@ -370,7 +370,8 @@ find_twice(const struct json *v, struct slice *name)
 		mask *= 2;
 	slot = xcalloc(mask, sizeof(*slot));
 	mask--;
-	json_each (m, v) {
+	json_each(m, v)
+	{
 		size_t i = (size_t)hash_bytes(m->name.ptr, m->name.len) & mask;
 
 		while (slot[i] != NULL && !slice_eq(slot[i]->name, m->name))
@@ -393,10 +394,11 @@ check_names(struct reader *r, const struct json *v)
 
 	if (v->count > FEW_MEMBERS)
 		return find_twice(v, &name) ? refuse_twice(r, name) : 0;
-	json_each (a, v)
-		for (const struct json *b = a->next; b != NULL; b = b->next)
-			if (slice_eq(a->name, b->name))
-				return refuse_twice(r, a->name);
+	json_each(a,
+	    v) for (const struct json *b = a->next; b != NULL;
+		    b = b->next) if (slice_eq(a->name,
+					 b->name)) return refuse_twice(r,
+	    a->name);
 	return 0;
 }
 
@@ -477,8 +479,8 @@ read_value(struct reader *r, struct json *v)
 }
 
 int
-json_parse(struct arena *arena, char *text, size_t len,
-    const struct json **out, struct error *err)
+json_parse(struct arena *arena, char *text, size_t len, const struct json **out,
+    struct error *err)
 {
 	struct reader r = {
 		.at = text,
@@ -509,9 +511,7 @@ json_get(const struct json *obj, const char *name)
 
 	if (obj == NULL || obj->type != JSON_OBJECT)
 		return NULL;
-	json_each (m, obj)
-		if (slice_eq(m->name, wanted))
-			return m;
+	json_each(m, obj) if (slice_eq(m->name, wanted)) return m;
 	return NULL;
 }
 

@@ -123,8 +123,8 @@ json_int(struct json_writer *w, const char *name, int64_t value)
 	begin_item(w, name);
 	if (value < 0)
 		strbuf_add_char(w->out, '-');
-	strbuf_add_u64(
-	    w->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+	strbuf_add_u64(w->out,
+	    value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void

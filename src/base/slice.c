@@ -5,7 +5,8 @@
 bool
 slice_eq(struct slice a, struct slice b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+	return a.len == b.len &&
+	    (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 bool
@@ -84,8 +85,9 @@ slice_has_char(struct slice s, char c)
 static struct slice
 trim(struct slice s, bool lines_too)
 {
-	while (s.len > 0 && (*s.ptr == ' ' || *s.ptr == '\t' ||
-	    (lines_too && (*s.ptr == '\r' || *s.ptr == '\n'))))
+	while (s.len > 0 &&
+	    (*s.ptr == ' ' || *s.ptr == '\t' ||
+		(lines_too && (*s.ptr == '\r' || *s.ptr == '\n'))))
 		s = slice_from(s, 1);
 	while (s.len > 0) {
 		char c = s.ptr[s.len - 1];
@@ -169,8 +171,8 @@ slice_to_u64(struct slice s, uint64_t *out)
 	for (size_t i = 0; i < s.len; i++) {
 		if (!ascii_is_digit(s.ptr[i]) ||
 		    __builtin_mul_overflow(value, (uint64_t)10, &value) ||
-		    __builtin_add_overflow(
-			value, (uint64_t)(s.ptr[i] - '0'), &value))
+		    __builtin_add_overflow(value, (uint64_t)(s.ptr[i] - '0'),
+			&value))
 			return false;
 	}
 	*out = value;
@@ -183,9 +185,11 @@ slice_to_i64(struct slice s, int64_t *out)
 	bool negative = slice_take_char(&s, '-');
 	uint64_t value;
 
-	if (!slice_to_u64(s, &value) || value > (uint64_t)INT64_MAX)
+	if (!slice_to_u64(s, &value) || value > (uint64_t)INT64_MAX + negative)
 		return false;
-	*out = negative ? -(int64_t)value : (int64_t)value;
+	/* In two steps: the smallest number has no positive twin. */
+	*out =
+	    negative && value > 0 ? -(int64_t)(value - 1) - 1 : (int64_t)value;
 	return true;
 }
 

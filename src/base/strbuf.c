@@ -46,6 +46,7 @@ strbuf_reserve(struct strbuf *b, size_t more)
 		cap += cap / 2;
 	b->ptr = xrealloc(b->ptr, cap);
 	b->cap = cap;
+	b->ptr[b->len] = '\0';
 	return true;
 }
 

@@ -88,8 +88,7 @@ utf8_take(struct slice *s)
 		c = (p[0] & 0x1fU) << 6 | (p[1] & 0x3fU);
 		break;
 	case 3:
-		c = (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 |
-		    (p[2] & 0x3fU);
+		c = (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU);
 		break;
 	case 4:
 		c = (p[0] & 0x07U) << 18 | (p[1] & 0x3fU) << 12 |
