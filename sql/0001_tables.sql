@@ -149,10 +149,14 @@ CREATE TABLE emails (
 	stream          smallint NOT NULL,
 	recipient_count smallint NOT NULL,
 	content_bytes   int NOT NULL,
-	message_id      text,                  -- set by the sender, else derived
 	created_at      timestamptz NOT NULL,
+	message_id      text,                  -- set by the sender, else derived
+	-- The record of mail/content.h without html, text and attachments:
+	-- lists and webhooks read only this.
+	head            bytea NOT NULL,
 	PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
+ALTER TABLE emails ALTER COLUMN head SET STORAGE EXTERNAL;
 CREATE INDEX emails_account ON emails (account, id);
 
 -- The record of mail/content.h in rows of at most 8,000 octets, PLAIN: no
@@ -169,18 +173,18 @@ ALTER TABLE email_contents ALTER COLUMN chunk SET STORAGE PLAIN;
 -- the Redis schedule is rebuilt from them octet for octet.
 CREATE TABLE recipients (
 	id          uuid NOT NULL,             -- the email's + n
-	address     text NOT NULL,             -- local@domain as on the wire
-	field       smallint NOT NULL,         -- 0 to, 1 cc, 2 bcc
-	pool        int NOT NULL,
-	lane        text NOT NULL,             -- provider name, or h0..h15
+	expires_at  timestamptz NOT NULL,      -- accepted or due + max age
 	flow        int NOT NULL,              -- account * 2 + stream
+	pool        int NOT NULL,
 	flags       smallint NOT NULL,         -- queue/member.h
+	field       smallint NOT NULL,         -- 0 to, 1 cc, 2 bcc
 	status      smallint NOT NULL,
 	attempts    smallint NOT NULL DEFAULT 0,
 	retry_at    timestamptz,               -- not before; NULL: now
-	expires_at  timestamptz NOT NULL,      -- accepted or due + max age
 	finished_at timestamptz,
-	reason      text,                      -- why failed (FAIL_*)
+	lane        text NOT NULL,             -- provider name, or h0..h15
+	address     text NOT NULL,             -- local@domain as on the wire
+	reason      text,                      -- failed: FAIL_*; suppressed: origin
 	PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 CREATE INDEX recipients_unfinished ON recipients (id)
@@ -207,9 +211,10 @@ CREATE TABLE attempts (
 
 CREATE TABLE events (
 	recipient uuid NOT NULL,
-	kind      smallint NOT NULL,
-	dedupe    int NOT NULL,                -- attempt number; 0 for once only
 	at        timestamptz NOT NULL,
+	account   int NOT NULL,
+	dedupe    int NOT NULL,                -- attempt number; 0 for once only
+	kind      smallint NOT NULL,
 	data      text,                        -- JSON, only what the kind adds
 	PRIMARY KEY (recipient, kind, dedupe)
 ) PARTITION BY RANGE (recipient);
@@ -232,6 +237,8 @@ CREATE TABLE webhook_deliveries (
 ) PARTITION BY RANGE (recipient);
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_at)
 	WHERE next_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_webhook
+	ON webhook_deliveries (webhook, recipient);
 
 -- Mail received on the return-path port, committed before its 250.
 CREATE TABLE returns (
@@ -242,13 +249,14 @@ CREATE TABLE returns (
 	peer         text NOT NULL,
 	raw          bytea NOT NULL,
 	tries        smallint NOT NULL DEFAULT 0, -- times the parser was given it
+	due_at       timestamptz,              -- to be worked on; NULL: over
 	processed_at timestamptz,
 	kind         text,                     -- failed, delayed, none, ...
 	detail       text,
 	PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 ALTER TABLE returns ALTER COLUMN raw SET COMPRESSION lz4;
-CREATE INDEX returns_unprocessed ON returns (id) WHERE processed_at IS NULL;
+CREATE INDEX returns_due ON returns (due_at) WHERE due_at IS NOT NULL;
 
 -- Mail that the simulator took, for verpost simulator list|show.
 CREATE TABLE simulator_mails (
@@ -259,6 +267,14 @@ CREATE TABLE simulator_mails (
 	raw       bytea NOT NULL,
 	PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
+ALTER TABLE simulator_mails ALTER COLUMN raw SET COMPRESSION lz4;
+
+-- The email of a recipient: the last seven bits are its number there.
+CREATE FUNCTION email_of(recipient uuid) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT AS $$
+	SELECT (left(recipient::text, 34) || CASE WHEN
+	    get_byte(uuid_send(recipient), 15) >= 128 THEN '80' ELSE '00' END)::uuid
+$$;
 
 -- Partitions. ----------------------------------------------------------------
 
@@ -268,8 +284,16 @@ LANGUAGE sql IMMUTABLE STRICT AS $$
 	    || '00000000000000000000')::uuid
 $$;
 
+CREATE FUNCTION day_name(parent text, day int) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT AS $$
+	SELECT parent || '_' || to_char(
+	    date '1970-01-01' + day, 'YYYYMMDD')
+$$;
+
 -- Makes the partitions of the days first..last (days since 1970-01-01) that
--- do not exist; returns how many it made.
+-- do not exist; returns how many it made. A table is made on its own and then
+-- attached, because CREATE TABLE ... PARTITION OF would lock out all readers
+-- and writers of the parent.
 CREATE FUNCTION make_partitions(first int, last int) RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -287,16 +311,76 @@ BEGIN
 		    WHEN 'attempts' THEN ' WITH (fillfactor = 70)'
 		    ELSE '' END;
 		FOR day IN first..last LOOP
-			part := parent || '_' || to_char(
-			    to_timestamp(day::bigint * 86400) AT TIME ZONE 'UTC',
-			    'YYYYMMDD');
+			part := day_name(parent, day);
 			CONTINUE WHEN to_regclass(part) IS NOT NULL;
-			EXECUTE format('CREATE TABLE %I PARTITION OF %I '
-			    'FOR VALUES FROM (%L) TO (%L)%s', part, parent,
-			    day_floor(day), day_floor(day + 1), opts);
+			EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)%s',
+			    part, parent, opts);
+			EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I '
+			    'FOR VALUES FROM (%L) TO (%L)', parent, part,
+			    day_floor(day), day_floor(day + 1));
 			made := made + 1;
 		END LOOP;
 	END LOOP;
 	RETURN made;
+END
+$$;
+
+-- The days for which a table has partitions.
+CREATE FUNCTION partition_days(parent text) RETURNS SETOF int
+LANGUAGE sql STABLE AS $$
+	SELECT to_date(right(c.relname, 8), 'YYYYMMDD') - date '1970-01-01'
+	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	WHERE i.inhparent = parent::regclass
+	ORDER BY 1
+$$;
+
+-- Drops days before the given ones; returns how many tables went. A day with
+-- an unfinished recipient, a delivery that waits or a return not worked on
+-- stays. Content goes no later than its email. A lock that is not had within
+-- two seconds ends it: the caller comes again.
+CREATE FUNCTION drop_partitions(mail int, content int, back int, simulator int)
+RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+	day     int;
+	parent  text;
+	dropped int := 0;
+	busy    boolean;
+BEGIN
+	PERFORM pg_advisory_xact_lock(6217431);
+	PERFORM set_config('lock_timeout', '2s', true);
+	FOR day IN SELECT d FROM partition_days('simulator_mails') d
+	    WHERE d < simulator LOOP
+		EXECUTE format('DROP TABLE %I', day_name('simulator_mails', day));
+		dropped := dropped + 1;
+	END LOOP;
+	FOR day IN SELECT d FROM partition_days('returns') d WHERE d < back LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM %I '
+		    'WHERE due_at IS NOT NULL)', day_name('returns', day))
+		    INTO busy;
+		CONTINUE WHEN busy;
+		EXECUTE format('DROP TABLE %I', day_name('returns', day));
+		dropped := dropped + 1;
+	END LOOP;
+	FOR day IN SELECT d FROM partition_days('recipients') d
+	    WHERE d < greatest(mail, content) LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM %I '
+		    'WHERE finished_at IS NULL) OR EXISTS (SELECT FROM %I '
+		    'WHERE next_at IS NOT NULL)', day_name('recipients', day),
+		    day_name('webhook_deliveries', day)) INTO busy;
+		CONTINUE WHEN busy;
+		IF to_regclass(day_name('email_contents', day)) IS NOT NULL THEN
+			EXECUTE format('DROP TABLE %I',
+			    day_name('email_contents', day));
+			dropped := dropped + 1;
+		END IF;
+		CONTINUE WHEN day >= mail;
+		FOREACH parent IN ARRAY ARRAY['webhook_deliveries', 'events',
+		    'attempts', 'recipients', 'emails'] LOOP
+			EXECUTE format('DROP TABLE %I', day_name(parent, day));
+			dropped := dropped + 1;
+		END LOOP;
+	END LOOP;
+	RETURN dropped;
 END
 $$;

@@ -10,6 +10,7 @@
 #define QUEUE_REAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct loop;

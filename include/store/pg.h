@@ -111,8 +111,9 @@ void pg_tx_int8(struct pg_tx *tx, int64_t value);
 void pg_tx_time(struct pg_tx *tx, int64_t ms); /* 0: NULL */
 void pg_tx_id(struct pg_tx *tx, struct id value);
 void pg_tx_id_or_null(struct pg_tx *tx, struct id value); /* zero: NULL */
-void pg_tx_text(struct pg_tx *tx, struct slice value); /* ptr NULL: NULL */
-void pg_tx_bytea(struct pg_tx *tx, struct slice value); /* ptr NULL: NULL */
+void pg_tx_text(struct pg_tx *tx, struct slice value); /* never NULL */
+void pg_tx_text_or_null(struct pg_tx *tx, struct slice value); /* by ptr */
+void pg_tx_bytea(struct pg_tx *tx, struct slice value); /* never NULL */
 void pg_tx_null(struct pg_tx *tx);
 void pg_tx_array(struct pg_tx *tx, enum pg_type element);
 void pg_tx_array_end(struct pg_tx *tx);
@@ -124,7 +125,7 @@ struct pg_reply;
  * Exactly one of reply and err is set; reply is borrowed for the call. err:
  * ERR_STORE: away, lost, or the server failed; ERR_TIMEOUT: the deadline;
  * ERR_CONFLICT: a constraint was hurt (SQLSTATE 23...); ERR_SYNTAX: the
- * server refused a value (22..., 54...). See pg_sqlstate.
+ * server refused a value (22..., 54...). See pg_sqlstate_is.
  */
 typedef void pg_done(
     void *ctx, const struct pg_reply *reply, const struct error *err);
@@ -136,8 +137,9 @@ void pg_tx_send(struct pg_tx *tx, pg_done *done, void *ctx);
  * that was not sent. Accepts a pointer to NULL.
  */
 void pg_tx_cancel(struct pg_tx **tx);
-/* Within done, on err: the five characters, or "". */
-const char *pg_sqlstate(const struct error *err);
+/* Whether the error came from the server with this SQLSTATE, all five
+ * characters or its beginning. (It is kept in err->sys, below zero.) */
+bool pg_sqlstate_is(const struct error *err, const char *state);
 
 /* Reading: rows of the n-th statement. ------------------------------------ */
 
@@ -159,7 +161,7 @@ int32_t pg_get_int4(struct pg_row row, int col);
 int64_t pg_get_int8(struct pg_row row, int col);
 int64_t pg_get_time(struct pg_row row, int col); /* ms since 1970 */
 struct id pg_get_id(struct pg_row row, int col);
-struct slice pg_get_text(struct pg_row row, int col); /* also bytea, jsonb */
+struct slice pg_get_text(struct pg_row row, int col); /* text or bytea */
 
 /* Common endings of table functions. --------------------------------------- */
 

@@ -23,32 +23,34 @@ struct store_worker {
 typedef void store_worker_got(void *ctx, const struct store_worker *worker,
     size_t count, const struct error *err);
 
-/* id, seen_at_ms and dead are not read. done gets the row. */
+/* id, times and dead are not read. done gets the row. */
 struct pg_tx *store_worker_add(struct pg *pg, const struct store_worker *worker,
     store_worker_got *done, void *ctx);
 /*
- * seen_at := now_ms. ERR_NOTFOUND: set dead by somebody: end this process.
+ * Liveness is counted on the one clock that all nodes share, that of the
+ * database; it says nothing about mail, so tests do not shift it.
+ * ERR_NOTFOUND: set dead by somebody: end this process.
  * Callers note clock_mono_ms() when they send it (STORE_FENCE_MS).
  */
 struct pg_tx *store_worker_beat(
-    struct pg *pg, int id, int64_t now_ms, store_done *done, void *ctx);
+    struct pg *pg, int id, store_done *done, void *ctx);
 struct pg_tx *store_worker_set_dead(
     struct pg *pg, int id, store_done *done, void *ctx);
-/* Sets dead whom nobody has seen since; done gets those. */
-struct pg_tx *store_worker_set_dead_unseen(struct pg *pg, int64_t unseen_since,
+/* Sets dead whom nobody has seen for that long; done gets those. */
+struct pg_tx *store_worker_set_dead_unseen(struct pg *pg, int64_t unseen_ms,
     store_worker_got *done, void *ctx);
 /* Sets dead this node's workers of other boots; done gets those. */
 struct pg_tx *store_worker_set_dead_boots(struct pg *pg, struct slice node,
     struct slice boot_id, store_worker_got *done, void *ctx);
 /* Sets dead earlier lives in this slot (its flock was free); gets those. */
 struct pg_tx *store_worker_set_dead_slot(struct pg *pg, struct slice node,
-    struct slice role, int slot, int but_id, store_worker_got *done, void *ctx);
+    struct slice role, int slot, int myself, store_worker_got *done, void *ctx);
 /* Those alive. */
 struct pg_tx *store_worker_list(
     struct pg *pg, store_worker_got *done, void *ctx);
-/* Forgets dead rows not seen since, unless a source or an open claim names
- * them. */
+/* Forgets dead rows not seen for that long, unless a source names them. Must be
+ * longer than a claim can stay open: days. */
 struct pg_tx *store_worker_trim(
-    struct pg *pg, int64_t unseen_since, store_done *done, void *ctx);
+    struct pg *pg, int64_t unseen_ms, store_done *done, void *ctx);
 
 #endif

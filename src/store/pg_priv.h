@@ -1,0 +1,71 @@
+/* pg_priv.h - what the three files of the connection share. */
+#ifndef STORE_PG_PRIV_H
+#define STORE_PG_PRIV_H
+
+#include <libpq-fe.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/strbuf.h"
+#include "store/pg.h"
+
+#define PG_TX_MAGIC 0x70677478
+
+struct pg_param {
+	size_t offset; /* into data */
+	int len;
+	bool is_null;
+};
+
+struct pg_tx_stmt {
+	const struct pg_stmt *stmt;
+	size_t first_param, param_count;
+};
+
+enum pg_tx_state {
+	PG_TX_BUILDING,
+	PG_TX_QUEUED,  /* waits for the connection, or to be failed */
+	PG_TX_FLYING,  /* on the wire */
+};
+
+struct pg_reply {
+	struct pg_tx *tx;
+};
+
+struct pg_tx {
+	unsigned int magic;
+	struct list node;
+	struct pg *pg;
+	enum pg_tx_state state;
+	struct arena arena;
+
+	/* Building: growing arrays, and the octets of all parameters. */
+	struct strbuf data;
+	struct pg_param *param;
+	size_t param_count, param_cap;
+	struct pg_tx_stmt *stmt;
+	size_t stmt_count, stmt_cap;
+	bool in_array;
+	enum pg_type element;
+	size_t array_at; /* offset of the array's header */
+	uint32_t array_count;
+	bool array_has_null;
+
+	/* Running. */
+	pg_done *done; /* NULL: nobody waits (any more) */
+	void *ctx;
+	int64_t deadline_ms; /* clock_mono_ms() */
+	PGresult **result;   /* one per statement */
+	size_t result_count;
+	struct error err; /* the first failure; kind ERR_NONE: none */
+	struct pg_reply reply;
+};
+
+/* Frees the unit and its results. */
+void pg_tx_destroy(struct pg_tx *tx);
+/* Puts a sealed unit on its way: to the wire, a queue, or failure. */
+void pg_submit(struct pg *pg, struct pg_tx *tx);
+/* A unit that was submitted goes without being told. */
+void pg_forget(struct pg *pg);
+
+#endif

@@ -1,0 +1,216 @@
+#include "store/sources.h"
+
+#include "store_priv.h"
+
+#define COLUMNS                                                                \
+	"s.number, s.id, host(s.address), s.helo, s.pool, p.name, s.weight, " \
+	"s.node, coalesce(s.owner, 0), s.enabled, s.created_at"
+
+static const struct pg_stmt stmt_pool = { "source_pool",
+	"INSERT INTO pools (name) VALUES ($1::text) "
+	"ON CONFLICT (name) DO NOTHING" };
+static const struct pg_stmt stmt_add = { "source_add",
+	"INSERT INTO sources (id, address, helo, pool, weight, node, "
+	"created_at) SELECT $1::uuid, $2::text::inet, $3::text, p.number, "
+	"$5::int2, $6::text, $7::timestamptz FROM pools p "
+	"WHERE p.name = $4::text" };
+static const struct pg_stmt stmt_list = { "source_list",
+	"SELECT " COLUMNS " FROM sources s JOIN pools p ON p.number = s.pool "
+	"WHERE $1::text IS NULL OR (s.enabled AND (s.node IS NULL "
+	"OR s.node = $1)) ORDER BY s.number" };
+static const struct pg_stmt stmt_remove = { "source_remove",
+	"WITH found AS (SELECT s.number, EXISTS (SELECT FROM workers w "
+	"WHERE w.id = s.owner AND NOT w.dead) AS owned FROM sources s "
+	"WHERE s.id::text = $1::text OR host(s.address) = $1), "
+	"gone AS (DELETE FROM sources s USING found f "
+	"WHERE s.number = f.number AND NOT f.owned) "
+	"SELECT owned FROM found" };
+/* The fence (queue.md section 6): two workers never own one address. */
+static const struct pg_stmt stmt_own = { "source_own",
+	"UPDATE sources s SET owner = $1::int4 FROM pools p "
+	"WHERE s.number = ANY ($2::int4[]) AND p.number = s.pool AND s.enabled "
+	"AND (s.owner IS NULL OR s.owner = $1 "
+	"OR s.owner IN (SELECT id FROM workers WHERE dead)) "
+	"AND EXISTS (SELECT FROM workers WHERE id = $1 AND NOT dead) "
+	"RETURNING " COLUMNS };
+static const struct pg_stmt stmt_disown = { "source_disown",
+	"UPDATE sources SET owner = NULL WHERE owner = $1::int4" };
+static const struct pg_stmt stmt_pools = { "pool_list",
+	"SELECT number, name FROM pools ORDER BY number" };
+
+struct call {
+	store_source_got *done;
+	void *ctx;
+};
+
+struct pool_call {
+	store_pool_got *done;
+	void *ctx;
+};
+
+static void
+on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct call *call = ctx;
+	struct store_source *all;
+	size_t n;
+
+	if (err != NULL) {
+		call->done(call->ctx, NULL, 0, err);
+		return;
+	}
+	n = pg_rows(reply, 0);
+	all = store_reply_mem(reply, n, sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		struct pg_row row = pg_row(reply, 0, i);
+
+		all[i].number = pg_get_int4(row, 0);
+		all[i].id = pg_get_id(row, 1);
+		all[i].address = pg_get_text(row, 2);
+		all[i].helo = pg_get_text(row, 3);
+		all[i].pool = pg_get_int4(row, 4);
+		all[i].pool_name = pg_get_text(row, 5);
+		all[i].weight = pg_get_int2(row, 6);
+		all[i].node = pg_get_text(row, 7);
+		all[i].owner = pg_get_int4(row, 8);
+		all[i].enabled = pg_get_bool(row, 9);
+		all[i].created_at_ms = pg_get_time(row, 10);
+	}
+	call->done(call->ctx, all, n, NULL);
+}
+
+static struct pg_tx *
+send_rows(struct pg_tx *tx, store_source_got *done, void *ctx)
+{
+	struct call *call = pg_tx_mem(tx, sizeof(*call));
+
+	*call = (struct call){ done, ctx };
+	pg_tx_send(tx, on_rows, call);
+	return tx;
+}
+
+struct pg_tx *
+store_source_add(struct pg *pg, const struct store_source *source,
+    store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_pool);
+	pg_tx_text(tx, source->pool_name);
+	pg_tx_stmt(tx, &stmt_add);
+	pg_tx_id(tx, source->id);
+	pg_tx_text(tx, source->address);
+	pg_tx_text(tx, source->helo);
+	pg_tx_text(tx, source->pool_name);
+	pg_tx_int2(tx, source->weight);
+	pg_tx_text_or_null(tx, source->node);
+	pg_tx_time(tx, source->created_at_ms);
+	return store_send(tx, NULL, done, ctx);
+}
+
+struct pg_tx *
+store_source_list(
+    struct pg *pg, struct slice node, store_source_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_list);
+	pg_tx_text_or_null(tx, node);
+	return send_rows(tx, done, ctx);
+}
+
+struct remove_call {
+	store_done *done;
+	void *ctx;
+};
+
+static void
+on_removed(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct remove_call *call = ctx;
+	struct error no = { 0 };
+
+	if (err == NULL && pg_rows(reply, 0) == 0)
+		error_set(&no, ERR_NOTFOUND, "no such source");
+	else if (err == NULL && pg_get_bool(pg_row(reply, 0, 0), 0))
+		error_set(&no, ERR_CONFLICT,
+		    "the source is in use: stop the node that owns it first");
+	if (call->done != NULL)
+		call->done(
+		    call->ctx, err != NULL || no.kind == ERR_NONE ? err : &no);
+}
+
+struct pg_tx *
+store_source_remove(
+    struct pg *pg, struct slice id_or_address, store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct remove_call *call = pg_tx_mem(tx, sizeof(*call));
+	struct id id;
+
+	*call = (struct remove_call){ done, ctx };
+	pg_tx_stmt(tx, &stmt_remove);
+	if (id_parse(id_or_address, &id))
+		pg_tx_text(tx, slice_of(id_text(id).s));
+	else
+		pg_tx_text(tx, id_or_address);
+	pg_tx_send(tx, on_removed, call);
+	return tx;
+}
+
+struct pg_tx *
+store_source_own(struct pg *pg, int worker, const int *numbers, size_t count,
+    store_source_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_own);
+	pg_tx_int4(tx, worker);
+	pg_tx_array(tx, PG_INT4);
+	for (size_t i = 0; i < count; i++)
+		pg_tx_int4(tx, numbers[i]);
+	pg_tx_array_end(tx);
+	return send_rows(tx, done, ctx);
+}
+
+struct pg_tx *
+store_source_disown(struct pg *pg, int worker, store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_disown);
+	pg_tx_int4(tx, worker);
+	return store_send(tx, NULL, done, ctx);
+}
+
+static void
+on_pools(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct pool_call *call = ctx;
+	struct store_pool *all;
+	size_t n;
+
+	if (err != NULL) {
+		call->done(call->ctx, NULL, 0, err);
+		return;
+	}
+	n = pg_rows(reply, 0);
+	all = store_reply_mem(reply, n, sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		all[i].number = pg_get_int4(pg_row(reply, 0, i), 0);
+		all[i].name = pg_get_text(pg_row(reply, 0, i), 1);
+	}
+	call->done(call->ctx, all, n, NULL);
+}
+
+struct pg_tx *
+store_pool_list(struct pg *pg, store_pool_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct pool_call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, &stmt_pools);
+	*call = (struct pool_call){ done, ctx };
+	pg_tx_send(tx, on_pools, call);
+	return tx;
+}
