@@ -257,8 +257,7 @@ on_time(void *ctx)
 	}
 	o->beat_sent_mono_ms = clock_mono_ms();
 	if (m->worker != 0) {
-		o->tx = store_worker_beat(
-		    m->opt.pg, m->worker, clock_now_ms(), on_beat, o);
+		o->tx = store_worker_beat(m->opt.pg, m->worker, on_beat, o);
 		return;
 	}
 	o->tx = store_worker_add(m->opt.pg,
