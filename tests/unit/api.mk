@@ -1,9 +1,14 @@
 if HAVE_TEST_LIBS
-check_PROGRAMS += tests/unit/test_api_octets
-TESTS += tests/unit/test_api_octets
+api_test_pure = src/api/libapi.a src/intake/libintake.a src/mail/libmail.a \
+	src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_api_octets tests/unit/test_api_email_json
+TESTS += tests/unit/test_api_octets tests/unit/test_api_email_json
 tests_unit_test_api_octets_SOURCES = tests/unit/test_api_octets.c \
 	tests/unit/test.h
-tests_unit_test_api_octets_LDADD = src/api/libapi.a src/base/libbase.a \
-	$(CMOCKA_LIBS)
+tests_unit_test_api_octets_LDADD = $(api_test_pure)
 tests_unit_test_api_octets_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_email_json_SOURCES = tests/unit/test_api_email_json.c \
+	tests/unit/test.h
+tests_unit_test_api_email_json_LDADD = $(api_test_pure)
+tests_unit_test_api_email_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif

@@ -1,9 +1,14 @@
 if HAVE_TEST_LIBS
-check_PROGRAMS += tests/unit/test_intake_cache
-TESTS += tests/unit/test_intake_cache
+intake_test_pure = src/intake/libintake.a src/mail/libmail.a \
+	src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_intake_cache tests/unit/test_intake_check
+TESTS += tests/unit/test_intake_cache tests/unit/test_intake_check
 tests_unit_test_intake_cache_SOURCES = tests/unit/test_intake_cache.c \
 	tests/unit/test.h
-tests_unit_test_intake_cache_LDADD = src/intake/libintake.a \
-	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_intake_cache_LDADD = $(intake_test_pure)
 tests_unit_test_intake_cache_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_intake_check_SOURCES = tests/unit/test_intake_check.c \
+	tests/unit/test.h
+tests_unit_test_intake_check_LDADD = $(intake_test_pure)
+tests_unit_test_intake_check_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif
