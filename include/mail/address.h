@@ -32,18 +32,25 @@ struct mail_address {
 int mail_address_parse(struct arena *arena, struct slice text,
     struct mail_address *out, struct error *err) MUST_CHECK;
 
-/* The path inside MAIL FROM:<> or RCPT TO:<>, without the brackets; strict.
- * literal_ok: for the receiver. */
+/*
+ * The path inside MAIL FROM:<> or RCPT TO:<>, without the brackets: as above,
+ * but no display name, no blanks around it, and a domain of one label will do.
+ * The null path and "postmaster" without a domain are the caller's matter.
+ */
 int mail_path_parse(struct arena *arena, struct slice text,
     struct mail_address *out, struct error *err) MUST_CHECK;
 
 /* "local@domain" */
 void mail_address_add_addr(struct strbuf *out, const struct mail_address *a);
-/* The form by which suppressions compare: lower case throughout. */
+/* The form by which suppressions compare: ASCII letters in lower case. */
 void mail_address_add_key(struct strbuf *out, const struct mail_address *a);
 /* For a header field: phrase quoted or encoded (RFC 2047) as needed. */
 void mail_address_add_header(
     struct strbuf *out, const struct mail_address *a);
+
+/* Whether it can stand before the @ without quotes (RFC 5322 section 3.2.3,
+ * UTF-8 as in RFC 6532). */
+bool mail_local_is_dot_atom(struct slice local);
 
 /* A host or domain name: LDH labels, at least min_labels; U-labels are
  * converted; lower case result in the arena. */

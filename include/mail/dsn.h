@@ -19,8 +19,8 @@ enum dsn_action {
 };
 
 struct dsn_recipient {
-	enum dsn_action action;
-	struct mail_status status;
+	enum dsn_action action; /* by the status' class when there is none */
+	struct mail_status status; /* all 0: none was readable */
 	struct slice final_recipient;	 /* address after "rfc822;" */
 	struct slice original_recipient; /* the same */
 	struct slice remote_mta;
@@ -28,7 +28,8 @@ struct dsn_recipient {
 	unsigned int reply_code;	 /* from the diagnostic; 0: none */
 };
 
-#define DSN_RECIPIENTS_MAX 100
+#define DSN_RECIPIENTS_MAX 100 /* further ones are passed over */
+#define DSN_TEXT_MAX 512	   /* octets of each text */
 
 struct dsn {
 	struct slice reporting_mta;
@@ -43,5 +44,11 @@ struct dsn {
  */
 int dsn_parse(struct arena *arena, struct slice body, struct dsn *out,
     struct error *err) MUST_CHECK;
+
+/*
+ * Foreign text as one bounded line of printable UTF-8: runs of blanks and
+ * control characters become one blank, what is not UTF-8 becomes '?'.
+ */
+struct slice dsn_text(struct arena *arena, struct slice raw);
 
 #endif
