@@ -6,6 +6,7 @@
  *
  *   fuzz-rooms: mail base
  *   fuzz-packages: libcrypto
+ *   fuzz-sources: other.c      (more files of tests/fuzz, if any)
  *
  * "make check" links the same file with replay.c, which runs it over
  * tests/corpus/<name>/ with any compiler. A finding is an abort: use
