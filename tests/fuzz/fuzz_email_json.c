@@ -2,8 +2,10 @@
  * fuzz_email_json - the JSON of POST /emails, from octets to a record and
  * back: what is accepted must be checked, encoded and decoded without loss.
  *
- * fuzz-rooms: api intake mail base
- * fuzz-packages: libidn2 libcrypto
+ * fuzz-rooms: mail base
+ * fuzz-files: src/api/email_json.c src/api/octets.c src/intake/check.c
+ * fuzz-files: src/intake/answer.c
+ * fuzz-packages: libidn2 libcrypto opendkim
  */
 #include "fuzz.h"
 
