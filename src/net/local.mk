@@ -3,7 +3,10 @@ src_net_libnet_a_SOURCES = \
 	%reldir%/addr.c include/net/addr.h \
 	%reldir%/conn.c %reldir%/conn_priv.h include/net/conn.h \
 	%reldir%/conn_tls.c \
+	%reldir%/dns_cache.c %reldir%/dns_priv.h \
+	%reldir%/dns_parse.c \
 	%reldir%/guard.c \
 	%reldir%/listener.c \
 	%reldir%/loop.c include/net/loop.h \
+	%reldir%/resolver.c include/net/resolver.h \
 	%reldir%/tls.c include/net/tls.h
