@@ -42,6 +42,8 @@ slice_from(struct slice s, size_t skip)
 {
 	if (skip > s.len)
 		skip = s.len;
+	if (skip == 0) /* ptr may be NULL, and NULL + 0 is undefined */
+		return s;
 	return (struct slice){ s.ptr + skip, s.len - skip };
 }
 
