@@ -11,3 +11,12 @@ contrib_bench_load_LDADD = src/base/libbase.a $(EVENT_LIBS)
 
 bench-tools: $(bench_tools)
 .PHONY: bench-tools
+
+# "make contrib/bench/bench_json": our JSON reader beside jansson.
+EXTRA_PROGRAMS += %reldir%/bench_json
+CLEANFILES += %reldir%/bench_json
+contrib_bench_bench_json_SOURCES = %reldir%/bench_json.c \
+	tests/fuzz/oracle_json.c tests/fuzz/oracle_json.h
+contrib_bench_bench_json_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/fuzz
+contrib_bench_bench_json_LDADD = src/base/libbase.a $(JANSSON_LIBS)
+contrib_bench_bench_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
