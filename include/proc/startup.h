@@ -16,6 +16,9 @@ enum finding {
 	FINDING_BAD,  /* does not start */
 };
 
+/* domains.checks of a domain that is verified without a look at DNS. */
+#define STARTUP_DOMAIN_UNCHECKED "[{\"record\":\"unchecked\"}]"
+
 /* what: "postgres", "source 192.0.2.1"; text: what is so, and what to do. */
 typedef void startup_say(void *ctx, enum finding finding, const char *what,
     const char *text);

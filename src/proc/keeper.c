@@ -143,8 +143,7 @@ beat(struct keeper *k, struct pg_tx **under_way)
 	};
 
 	if (k->worker != 0)
-		*under_way = store_worker_beat(k->pg, k->worker,
-		    beaten, k);
+		*under_way = store_worker_beat(k->pg, k->worker, beaten, k);
 	else
 		*under_way = store_worker_add(k->pg, &w, registered, k);
 }
@@ -276,8 +275,8 @@ trimmed_workers(void *ctx, const struct error *err)
 static void
 trim_workers(struct keeper *k, struct pg_tx **under_way)
 {
-	*under_way = store_worker_trim(k->pg, WORKER_KEEP_MS,
-	    trimmed_workers, k);
+	*under_way =
+	    store_worker_trim(k->pg, WORKER_KEEP_MS, trimmed_workers, k);
 }
 
 /* ---- When ---------------------------------------------------------------- */

@@ -7,6 +7,7 @@ src_proc_libproc_a_SOURCES = \
 	%reldir%/master.c include/proc/master.h \
 	%reldir%/privileges.c include/proc/privileges.h \
 	%reldir%/role_httpd.c %reldir%/role_priv.h \
+	%reldir%/role_hooks.c \
 	%reldir%/role_keeper.c \
 	%reldir%/role_mta.c \
 	%reldir%/role_parser.c \

@@ -12,6 +12,7 @@
 #include "net/addr.h"
 #include "net/loop.h"
 #include "proc/startup.h"
+#include "store/domains.h"
 #include "store/migrate.h"
 #include "store/pg.h"
 #include "store/redis.h"
@@ -144,6 +145,48 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
 	}
 }
 
+/*
+ * The checks come back from jsonb, which puts its own blanks: so it is the
+ * word that is looked for.
+ */
+static void
+got_domains(void *ctx, const struct store_domain *domain, size_t count,
+    const struct error *failed)
+{
+	struct startup *st = ctx;
+
+	st->done = true;
+	if (failed != NULL) {
+		say(st, FINDING_BAD, "domains", "%s", failed->text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		char what[300];
+
+		if (!domain[i].verified ||
+		    slice_find(domain[i].checks, SLICE("\"unchecked\"")) ==
+			domain[i].checks.len)
+			continue;
+		snprintf(what, sizeof(what), "domain %.*s",
+		    SLICE_FMT(domain[i].name));
+		say(st, FINDING_BAD, what,
+		    "was taken as verified without a look at DNS: run "
+		    "'verpost domain verify %.*s', or remove it",
+		    SLICE_FMT(domain[i].name));
+	}
+}
+
+static void
+check_domains(struct startup *st, struct pg *pg)
+{
+	struct error err = { 0 };
+
+	st->done = false;
+	store_domain_list(pg, 0, got_domains, st);
+	if (pg_run_until(st->loop, &st->done, STARTUP_WAIT_MS, &err) != 0)
+		say(st, FINDING_BAD, "domains", "%s", err.text);
+}
+
 static void
 check_sources(struct startup *st)
 {
@@ -157,6 +200,8 @@ check_sources(struct startup *st)
 	if (err.kind != ERR_NONE ||
 	    pg_run_until(st->loop, &st->done, STARTUP_WAIT_MS, &err) != 0)
 		say(st, FINDING_BAD, "sources", "%s", err.text);
+	if (st->done && st->s->mode == MODE_LIVE)
+		check_domains(st, pg);
 	pg_free(&pg);
 	if (!st->done || st->s->mta_processes == 0 || st->usable > 0)
 		return;

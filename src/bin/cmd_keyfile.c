@@ -1,0 +1,50 @@
+/* verpost keyfile create */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "bin/command.h"
+#include "proc/privileges.h"
+#include "proc/settings.h"
+
+static int
+run(const struct args *a)
+{
+	struct settings settings = { 0 };
+	struct error err = { 0 };
+	const char *path = a->operand[0];
+
+	log_setup("command", LOG_LEVEL_WARN);
+	if (a->count == 0) {
+		if (settings_load(&settings, a->config, &err) != 0)
+			die("%s", err.text);
+		path = settings.key_file;
+	}
+	if (keyring_create(path, &err) != 0)
+		die("%s%s", err.text,
+		    err.kind == ERR_CONFLICT
+			? ": it is kept; what it sealed would be lost"
+			: "");
+	if (a->json)
+		printf("{\"key_file\":\"%s\"}\n", path);
+	else
+		printf("Key file %s created. Keep a copy elsewhere: without "
+		       "it DKIM keys and webhook secrets cannot be read.\n",
+		    path);
+	if (a->count == 0)
+		settings_fini(&settings);
+	return 0;
+}
+
+const struct command command_keyfile_create = {
+	.name = "keyfile create",
+	.operands = "[PATH]",
+	.operands_max = 1,
+	.summary = "create the file with the keys that seal secrets",
+	.help = "Without PATH: where the setting key_file says. An existing "
+		"file is never replaced.",
+	.run = run,
+};

@@ -1,0 +1,159 @@
+/* verpost source add|list|remove */
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "bin/session.h"
+#include "bin/table.h"
+#include "mail/address.h"
+#include "model/id.h"
+#include "net/addr.h"
+#include "store/sources.h"
+
+static const struct flag add_flags[] = {
+	{ "helo", "NAME", "name in EHLO: what the PTR record of ADDRESS says" },
+	{ "pool", "NAME", "pool it joins; default 'default'" },
+	{ "weight", "N", "share within the pool, 1 to 1000; default 1" },
+	{ "node", "NAME", "only this node may send from it" },
+	{ NULL, NULL, NULL },
+};
+
+static int
+run_add(const struct args *a)
+{
+	struct session s;
+	struct arena arena = ARENA_INIT;
+	const char *helo = args_flag(a, "helo");
+	const char *pool = args_flag(a, "pool");
+	int64_t now_ms = clock_now_ms();
+	struct store_source source = {
+		.id = id_new(now_ms),
+		.pool_name = slice_of(pool != NULL ? pool : "default"),
+		.weight = (int)args_number(a, "weight", 1, 1000, 1),
+		.node = slice_of(args_flag(a, "node")),
+		.created_at_ms = now_ms,
+	};
+	struct net_addr addr;
+	char text[NET_ADDR_TEXT];
+	struct error err = { 0 };
+
+	if (net_addr_parse(slice_of(a->operand[0]), 0, &addr, &err) != 0)
+		die("%s", err.text);
+	if (helo == NULL)
+		die("--helo is missing: the name that the PTR record of %s "
+		    "says",
+		    a->operand[0]);
+	if (mail_domain_parse(&arena, slice_of(helo), 1, &source.helo, &err) !=
+	    0)
+		die("--helo %s: %s", helo, err.text);
+	net_addr_format(&addr, text);
+	source.address = slice_of(text);
+	session_open(&s, a, 0);
+	store_source_add(s.pg, &source, session_done, &s);
+	err = session_try(&s);
+	if (err.kind == ERR_CONFLICT)
+		die("address %s is a source already", text);
+	if (err.kind != ERR_NONE)
+		die("adding source %s: %s", text, err.text);
+	if (!a->json)
+		printf("Source %s added. A running mta takes it within "
+		       "seconds.\n",
+		    text);
+	session_close(&s);
+	arena_fini(&arena);
+	return 0;
+}
+
+const struct command command_source_add = {
+	.name = "source add",
+	.operands = "ADDRESS",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "add an IP address to send from",
+	.help = "The address must be configured on the machine that sends "
+		"from it.",
+	.flags = add_flags,
+	.run = run_add,
+};
+
+struct source_list {
+	struct session s;
+	struct table *table;
+};
+
+static void
+got_all(void *ctx, const struct store_source *source, size_t count,
+    const struct error *err)
+{
+	struct source_list *call = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++) {
+		table_add(call->table, source[i].address);
+		table_add(call->table, source[i].helo);
+		table_add(call->table, source[i].pool_name);
+		table_add_int(call->table, source[i].weight);
+		table_add(call->table,
+		    source[i].node.ptr != NULL ? source[i].node : SLICE("-"));
+		table_add_text(call->table,
+		    !source[i].enabled	       ? "disabled"
+			: source[i].owner != 0 ? "in use"
+					       : "free");
+	}
+	session_end(&call->s, err);
+}
+
+static int
+run_list(const struct args *a)
+{
+	static const char *const columns[] = { "address", "helo", "pool",
+		"weight", "node", "state", NULL };
+	struct source_list call = { .table = table_new(columns) };
+
+	session_open(&call.s, a, 0);
+	store_source_list(call.s.pg, slice_of(NULL), got_all, &call);
+	session_wait(&call.s, "listing sources");
+	table_print(call.table, a->json,
+	    "No source yet: verpost source add ADDRESS --helo NAME");
+	table_free(&call.table);
+	session_close(&call.s);
+	return 0;
+}
+
+const struct command command_source_list = {
+	.name = "source list",
+	.operands = "",
+	.summary = "list the addresses to send from",
+	.run = run_list,
+};
+
+static int
+run_remove(const struct args *a)
+{
+	struct session s;
+	struct error err;
+
+	session_open(&s, a, 0);
+	store_source_remove(s.pg, slice_of(a->operand[0]), session_done, &s);
+	err = session_try(&s);
+	if (err.kind == ERR_NOTFOUND)
+		die("there is no source %s", a->operand[0]);
+	if (err.kind == ERR_CONFLICT)
+		die("a running mta sends from %s: stop that node first",
+		    a->operand[0]);
+	if (err.kind != ERR_NONE)
+		die("removing source %s: %s", a->operand[0], err.text);
+	if (!a->json)
+		printf("Source %s removed.\n", a->operand[0]);
+	session_close(&s);
+	return 0;
+}
+
+const struct command command_source_remove = {
+	.name = "source remove",
+	.operands = "ADDRESS",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "remove an address to send from",
+	.run = run_remove,
+};

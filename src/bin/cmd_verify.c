@@ -1,0 +1,147 @@
+/* verpost domain verify: asks DNS for the records of a domain. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/strbuf.h"
+#include "bin/domain.h"
+#include "bin/session.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "store/domains.h"
+
+#define ASK_MS 30000
+
+struct verify_call {
+	struct session s;
+	struct domain_view view;
+	size_t open; /* questions without an answer */
+	bool done;
+};
+
+struct verify_question {
+	struct verify_call *call;
+	struct dnscheck *check;
+};
+
+static void
+answered(void *ctx, const struct dns_answer *answer)
+{
+	struct verify_question *q = ctx;
+	struct verify_call *call = q->call;
+
+	dnscheck_judge(&call->view.arena, &call->view.d, q->check, answer);
+	if (--call->open == 0)
+		call->done = true;
+}
+
+static void
+ask(struct verify_call *call)
+{
+	const char *servers = call->s.settings.dns_servers;
+	struct resolver_options options = {
+		.servers = servers[0] != '\0' ? servers : NULL,
+	};
+	struct verify_question question[DNSCHECK_COUNT];
+	struct error err = { 0 };
+	struct resolver *resolver = resolver_new(call->s.loop, &options, &err);
+
+	if (resolver == NULL)
+		die("%s", err.text);
+	call->open = DNSCHECK_COUNT;
+	for (size_t i = 0; i < DNSCHECK_COUNT; i++) {
+		struct dnscheck *c = &call->view.check[i];
+
+		question[i] = (struct verify_question){ call, c };
+		(void)resolver_ask(resolver, slice_of(c->name), c->type,
+		    answered, &question[i]);
+	}
+	if (pg_run_until(call->s.loop, &call->done, ASK_MS, &err) != 0)
+		die("asking DNS: %s", err.text);
+	resolver_free(&resolver);
+}
+
+static void
+print_check(const struct dnscheck *c)
+{
+	const char *mark = c->state == DNSCHECK_OK ? "ok"
+	    : c->required			   ? "BAD"
+						   : "advice";
+
+	printf("%-7s %s: %s\n        %s %s\n", mark, c->record,
+	    dnscheck_state_name(c->state), c->name,
+	    dnscheck_type_name(c->type));
+	if (c->state != DNSCHECK_OK)
+		printf("        expected: %s\n", c->value);
+	if (c->found[0] != '\0')
+		printf("        found:    %s\n", c->found);
+	if (c->advice[0] != '\0')
+		printf("        do:       %s\n", c->advice);
+}
+
+static void
+print(const struct verify_call *call, const char *status, bool json)
+{
+	const struct domain_view *v = &call->view;
+	struct strbuf out = STRBUF_INIT;
+
+	if (json) {
+		dnscheck_json(v->check, &out);
+		printf("{\"name\":\"%.*s\",\"status\":\"%s\",\"records\":%s}\n",
+		    SLICE_FMT(v->d.name), status, strbuf_text(&out));
+	} else {
+		for (size_t i = 0; i < DNSCHECK_COUNT; i++)
+			print_check(&v->check[i]);
+		printf("\n%.*s is %s\n", SLICE_FMT(v->d.name), status);
+	}
+	strbuf_fini(&out);
+}
+
+static int
+run(const struct args *a)
+{
+	struct verify_call call = { 0 };
+	struct strbuf json = STRBUF_INIT;
+	const char *status;
+	char before[40];
+
+	session_open(&call.s, a, 0);
+	if (call.s.settings.mode == MODE_SIMULATOR)
+		die("mode is simulator, which asks DNS nothing: set 'mode', "
+		    "or add the domain with --unchecked");
+	domain_view_load(&call.view, &call.s, a->operand[0]);
+	if (call.view.d.source_count == 0)
+		die("there is no source yet, so nobody knows what SPF must "
+		    "say: verpost source add ADDRESS --helo NAME");
+	ask(&call);
+	status = dnscheck_status(call.view.check);
+	if (status != NULL) {
+		dnscheck_json(call.view.check, &json);
+		store_domain_set_checks(call.s.pg, call.view.number,
+		    slice_of(status), strbuf_slice(&json), clock_now_ms(),
+		    session_done, &call.s);
+		session_wait(&call.s, "recording what was found");
+		strbuf_fini(&json);
+	} else {
+		snprintf(before, sizeof(before), "%.*s",
+		    SLICE_FMT(call.view.status));
+		status = before;
+	}
+	print(&call, status, a->json);
+	domain_view_fini(&call.view);
+	session_close(&call.s);
+	return strcmp(status, "verified") == 0 ? 0 : 1;
+}
+
+const struct command command_domain_verify = {
+	.name = "domain verify",
+	.operands = "DOMAIN",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "look whether the DNS records of a domain are right",
+	.help = "Only a verified domain may send. Exits 0 when it is "
+		"verified. When DNS gives no\nanswer the domain stays what "
+		"it was.",
+	.run = run,
+};

@@ -1,0 +1,149 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bin/session.h"
+#include "net/loop.h"
+#include "store/accounts.h"
+
+#define WAIT_MS 30000
+#define CONNECT_MS 10000
+
+void
+session_open(struct session *s, const struct args *a, unsigned int needs)
+{
+	struct error err = { 0 };
+	struct pg_options options = { .name = "verpost command" };
+
+	*s = (struct session){ 0 };
+	log_setup("command", LOG_LEVEL_WARN);
+	if (settings_load(&s->settings, a->config, &err) != 0)
+		die("%s%s", err.text,
+		    a->config_given ? "" : "; -c names another file");
+	if ((needs & SESSION_KEYS) != 0 &&
+	    keyring_load(&s->keyring, s->settings.key_file, &err) != 0)
+		die("%s", err.text);
+	s->loop = loop_new();
+	options.conninfo = s->settings.postgres;
+	s->pg = pg_new(s->loop, &options, NULL, NULL);
+	if (pg_wait_up(s->pg, CONNECT_MS, &err) != 0)
+		die("%s: is it running, and is 'postgres' in %s right?",
+		    err.text, a->config);
+}
+
+void
+session_close(struct session *s)
+{
+	pg_free(&s->pg);
+	loop_free(&s->loop);
+	keyring_wipe(&s->keyring);
+	settings_fini(&s->settings);
+}
+
+struct error
+session_try(struct session *s)
+{
+	struct error err = { 0 };
+
+	if (pg_run_until(s->loop, &s->done, WAIT_MS, &err) == 0)
+		err = s->err;
+	s->done = false;
+	s->err = (struct error){ 0 };
+	return err;
+}
+
+void
+session_wait(struct session *s, const char *fmt, ...)
+{
+	struct error err = session_try(s);
+	char doing[200];
+	va_list ap;
+
+	if (err.kind == ERR_NONE)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(doing, sizeof(doing), fmt, ap);
+	va_end(ap);
+	die("%s: %s", doing, err.text);
+}
+
+void
+session_end(struct session *s, const struct error *err)
+{
+	s->done = true;
+	if (err != NULL)
+		s->err = *err;
+}
+
+void
+session_done(void *ctx, const struct error *err)
+{
+	session_end(ctx, err);
+}
+
+/* ---- Accounts ------------------------------------------------------------ */
+
+struct account_pick {
+	struct session *s;
+	int number; /* asked for by number; or found */
+	size_t count;
+	char *name;
+};
+
+static void
+got_account(void *ctx, const struct store_account *account, size_t count,
+    const struct error *err)
+{
+	struct account_pick *pick = ctx;
+
+	pick->count = count;
+	if (err == NULL && count == 1)
+		pick->number = account[0].number;
+	session_end(pick->s, err);
+}
+
+int
+session_account(struct session *s, const struct args *a)
+{
+	const char *name = args_flag(a, "account");
+	struct account_pick pick = { .s = s };
+
+	if (name != NULL) {
+		store_account_find(s->pg, slice_of(name), got_account, &pick);
+		session_wait(s, "looking for account '%s'", name);
+	} else {
+		store_account_list(s->pg, got_account, &pick);
+		session_wait(s, "looking for the account");
+	}
+	if (pick.count == 0)
+		die("there is no account yet: 'verpost account add NAME' "
+		    "makes one");
+	if (pick.count > 1)
+		die("there are %zu accounts: say which one with --account",
+		    pick.count);
+	return pick.number;
+}
+
+static void
+got_name(void *ctx, const struct store_account *account, size_t count,
+    const struct error *err)
+{
+	struct account_pick *pick = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++)
+		if (account[i].number == pick->number)
+			pick->name = slice_dup(account[i].name);
+	session_end(pick->s, err);
+}
+
+char *
+session_account_name(struct session *s, int number)
+{
+	struct account_pick pick = { .s = s, .number = number };
+
+	store_account_list(s->pg, got_name, &pick);
+	session_wait(s, "listing accounts");
+	return pick.name != NULL ? pick.name : xasprintf("#%d", number);
+}

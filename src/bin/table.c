@@ -1,0 +1,139 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "bin/table.h"
+
+struct table {
+	const char *const *columns;
+	size_t width; /* columns */
+	char **cell;
+	size_t count; /* cells */
+};
+
+struct table *
+table_new(const char *const *columns)
+{
+	struct table *t = xmalloc(sizeof(*t));
+
+	t->columns = columns;
+	while (columns[t->width] != NULL)
+		t->width++;
+	return t;
+}
+
+void
+table_free(struct table **tp)
+{
+	struct table *t = *tp;
+
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->count; i++)
+		free(t->cell[i]);
+	free(t->cell);
+	free(t);
+	*tp = NULL;
+}
+
+void
+table_add(struct table *t, struct slice text)
+{
+	char *copy = slice_dup(text);
+
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)copy[i] < 0x20 || copy[i] == 0x7f)
+			copy[i] = '?';
+	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
+	t->cell[t->count++] = copy;
+}
+
+void
+table_add_text(struct table *t, const char *text)
+{
+	table_add(t, slice_of(text));
+}
+
+void
+table_add_int(struct table *t, int64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)value);
+	table_add_text(t, text);
+}
+
+void
+table_add_time(struct table *t, int64_t ms)
+{
+	char text[CLOCK_ISO_LEN] = "-";
+
+	if (ms != 0)
+		clock_format_iso(ms, text);
+	table_add_text(t, text);
+}
+
+size_t
+table_rows(const struct table *t)
+{
+	return t->count / t->width;
+}
+
+static int
+column_width(const struct table *t, size_t column)
+{
+	size_t width = slice_of(t->columns[column]).len;
+
+	for (size_t i = column; i < t->count; i += t->width)
+		width = MAX(width, slice_of(t->cell[i]).len);
+	return (int)MIN(width, 200);
+}
+
+static void
+print_text(const struct table *t)
+{
+	for (size_t i = 0; i < t->width; i++)
+		printf("%-*s%s", i + 1 < t->width ? column_width(t, i) : 0,
+		    t->columns[i], i + 1 < t->width ? "  " : "\n");
+	for (size_t i = 0; i < t->count; i++) {
+		bool last = i % t->width == t->width - 1;
+
+		printf("%-*s%s", last ? 0 : column_width(t, i % t->width),
+		    t->cell[i], last ? "\n" : "  ");
+	}
+}
+
+static void
+print_json(const struct table *t)
+{
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	json_writer_init(&w, &out);
+	json_begin_array(&w, NULL);
+	for (size_t row = 0; row < table_rows(t); row++) {
+		json_begin_object(&w, NULL);
+		for (size_t i = 0; i < t->width; i++)
+			json_cstr(&w, t->columns[i],
+			    t->cell[row * t->width + i]);
+		json_end(&w);
+	}
+	json_end(&w);
+	puts(strbuf_text(&out));
+	strbuf_fini(&out);
+}
+
+void
+table_print(const struct table *t, bool json, const char *empty)
+{
+	if (json)
+		print_json(t);
+	else if (table_rows(t) == 0)
+		puts(empty);
+	else
+		print_text(t);
+}

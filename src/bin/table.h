@@ -1,0 +1,29 @@
+/*
+ * bin/table.h - rows for people, aligned, or for programs, as JSON. Control
+ * octets in cells are shown as '?', so that no stored text moves a cursor.
+ */
+#ifndef BIN_TABLE_H
+#define BIN_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct table;
+
+/* columns: names, ends with NULL; borrowed. JSON uses them as they are. */
+struct table *table_new(const char *const *columns);
+void table_free(struct table **t);
+/* The next cell of the next row; rows fill up by themselves. */
+void table_add(struct table *t, struct slice text);
+void table_add_text(struct table *t, const char *text);
+void table_add_int(struct table *t, int64_t value);
+/* Milliseconds since 1970; 0 is shown as "-". */
+void table_add_time(struct table *t, int64_t ms);
+size_t table_rows(const struct table *t);
+/* empty: what to say when there are no rows (not in JSON). */
+void table_print(const struct table *t, bool json, const char *empty);
+
+#endif
