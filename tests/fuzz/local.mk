@@ -23,3 +23,18 @@ tests_fuzz_fuzz_email_json_SOURCES = tests/fuzz/fuzz_email_json.c \
 	$(fuzz_replay)
 tests_fuzz_fuzz_email_json_LDADD = src/api/libapi.a src/intake/libintake.a \
 	src/mail/libmail.a src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS)
+
+check_PROGRAMS += tests/fuzz/fuzz_smtp_client tests/fuzz/fuzz_smtp_server
+TESTS += tests/fuzz/fuzz_smtp_client tests/fuzz/fuzz_smtp_server
+fuzz_smtp_libs = src/smtp/libsmtp.a src/mail/libmail.a src/base/libbase.a \
+	$(OPENDKIM_LIBS) $(OPENSSL_LIBS) $(IDN2_LIBS)
+tests_fuzz_fuzz_smtp_client_SOURCES = tests/fuzz/fuzz_smtp_client.c $(fuzz_replay)
+tests_fuzz_fuzz_smtp_client_LDADD = $(fuzz_smtp_libs)
+tests_fuzz_fuzz_smtp_server_SOURCES = tests/fuzz/fuzz_smtp_server.c $(fuzz_replay)
+tests_fuzz_fuzz_smtp_server_LDADD = $(fuzz_smtp_libs)
+
+check_PROGRAMS += tests/fuzz/fuzz_dns
+TESTS += tests/fuzz/fuzz_dns
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c $(fuzz_replay)
+tests_fuzz_fuzz_dns_LDADD = src/net/libnet.a src/base/libbase.a $(CARES_LIBS) \
+	$(CURL_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS)

@@ -1,10 +1,27 @@
 if HAVE_TEST_LIBS
+smtp_tests = \
+	tests/unit/test_smtp_client \
+	tests/unit/test_smtp_reply \
+	tests/unit/test_smtp_server \
+	tests/unit/test_smtp_stuff
 smtp_test_libs = src/smtp/libsmtp.a src/mail/libmail.a src/base/libbase.a \
 	$(OPENDKIM_LIBS) $(OPENSSL_LIBS) $(IDN2_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += $(smtp_tests)
+TESTS += $(smtp_tests)
 
-check_PROGRAMS += tests/unit/test_smtp_client
-TESTS += tests/unit/test_smtp_client
 tests_unit_test_smtp_client_SOURCES = tests/unit/test_smtp_client.c tests/unit/test.h
 tests_unit_test_smtp_client_LDADD = $(smtp_test_libs)
 tests_unit_test_smtp_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+tests_unit_test_smtp_reply_SOURCES = tests/unit/test_smtp_reply.c tests/unit/test.h
+tests_unit_test_smtp_reply_LDADD = $(smtp_test_libs)
+tests_unit_test_smtp_reply_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+tests_unit_test_smtp_server_SOURCES = tests/unit/test_smtp_server.c tests/unit/test.h
+tests_unit_test_smtp_server_LDADD = $(smtp_test_libs)
+tests_unit_test_smtp_server_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+tests_unit_test_smtp_stuff_SOURCES = tests/unit/test_smtp_stuff.c tests/unit/test.h
+tests_unit_test_smtp_stuff_LDADD = $(smtp_test_libs)
+tests_unit_test_smtp_stuff_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif
