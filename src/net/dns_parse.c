@@ -384,6 +384,7 @@ read_rest(struct harvest *h, uint32_t *negative_ttl_s, unsigned int *rcode)
 	struct reader r = h->packet, data;
 	struct rr rr;
 	struct name ignored;
+	uint32_t minimum_s;
 
 	*negative_ttl_s = 0;
 	r.at = h->answers_at;
@@ -401,9 +402,9 @@ read_rest(struct harvest *h, uint32_t *negative_ttl_s, unsigned int *rcode)
 		take_name(&data, &ignored);
 		for (int j = 0; j < 4; j++)
 			(void)take_u32(&data); /* serial .. expire */
-		rr.ttl_s = MIN(rr.ttl_s, take_u32(&data));
+		minimum_s = take_u32(&data);
 		if (!data.bad)
-			*negative_ttl_s = rr.ttl_s;
+			*negative_ttl_s = MIN(rr.ttl_s, minimum_s);
 	}
 }
 
