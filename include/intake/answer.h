@@ -44,7 +44,7 @@ const char *answer_name(enum answer_kind kind);
 
 /*
  * Sets kind and message and returns -1, so that "return answer_set(...)" reads
- * well. Foreign text goes in through answer_quote. A text too long is cut
+ * well. Control characters become "?". A text too long is cut
  * between characters and ends in "...".
  */
 int answer_set(struct intake_answer *a, enum answer_kind kind,

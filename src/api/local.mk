@@ -1,5 +1,13 @@
 noinst_LIBRARIES += src/api/libapi.a
 src_api_libapi_a_SOURCES = \
+	%reldir%/api_priv.h \
+	%reldir%/call.c \
+	%reldir%/domains.c \
 	%reldir%/email_json.c include/api/email_json.h \
+	%reldir%/emails.c \
+	%reldir%/emails_read.c \
+	%reldir%/health.c \
+	%reldir%/httpd.c include/api/httpd.h \
 	%reldir%/octets.c include/api/octets.h \
-	include/api/httpd.h
+	%reldir%/suppressions.c \
+	%reldir%/webhooks.c

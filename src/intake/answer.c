@@ -44,6 +44,13 @@ answer_name(enum answer_kind kind)
 	return answers[kind].name;
 }
 
+/* Texts of other rooms may quote foreign octets. */
+static char
+printable(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
+}
+
 int
 answer_set(struct intake_answer *a, enum answer_kind kind, const char *fmt, ...)
 {
@@ -62,7 +69,8 @@ answer_set(struct intake_answer *a, enum answer_kind kind, const char *fmt, ...)
 
 	memset(a, 0, sizeof(*a));
 	a->kind = kind;
-	memcpy(a->message, cut.ptr, cut.len);
+	for (size_t i = 0; i < cut.len; i++)
+		a->message[i] = printable(cut.ptr[i]);
 	if (cut.len < whole.len)
 		memcpy(a->message + cut.len, "...", 4);
 	return -1;
@@ -75,11 +83,8 @@ answer_quote(struct slice text)
 	struct answer_quote q = { { 0 } };
 	size_t n = 0;
 
-	for (size_t i = 0; i < cut.len; i++) {
-		unsigned char c = (unsigned char)cut.ptr[i];
-
-		q.s[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
+	for (size_t i = 0; i < cut.len; i++)
+		q.s[n++] = printable(cut.ptr[i]);
 	if (cut.len < text.len)
 		memcpy(q.s + n, "...", 4);
 	return q;

@@ -1,0 +1,249 @@
+/*
+ * api/emails_read.c - GET /emails/{id} and GET /emails, in the shape of
+ * reference A.4. Beyond it, the single email has "recipients": the status of
+ * each with its reason and the last reply.
+ */
+#include "api_priv.h"
+
+#include "mail/content.h"
+#include "model/status.h"
+#include "store/emails.h"
+
+static void
+address_add(struct json_writer *w, const char *name,
+    const struct mail_address *a)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	if (a->display.len > 0) {
+		strbuf_add_slice(&text, a->display);
+		strbuf_add_text(&text, " <");
+	}
+	mail_address_add_addr(&text, a);
+	if (a->display.len > 0)
+		strbuf_add_char(&text, '>');
+	json_text(w, name, strbuf_slice(&text));
+	strbuf_fini(&text);
+}
+
+/* null when there is none, as Resend answers. */
+static void
+addresses_add(struct json_writer *w, const char *name,
+    const struct mail_address *a, size_t count)
+{
+	if (count == 0) {
+		json_null(w, name);
+		return;
+	}
+	json_begin_array(w, name);
+	for (size_t i = 0; i < count; i++)
+		address_add(w, NULL, &a[i]);
+	json_end(w);
+}
+
+/* "<id@domain>": the sender's own, else derived from the email's id. */
+static void
+message_id_add(struct json_writer *w, const struct store_email *e)
+{
+	struct strbuf text = STRBUF_INIT;
+	char gm[ID_GM_LEN + 1];
+
+	strbuf_add_char(&text, '<');
+	if (e->message_id.ptr != NULL) {
+		strbuf_add_slice(&text, e->message_id);
+	} else {
+		id_format_gm(e->id, gm);
+		strbuf_add_fmt(
+		    &text, "%s@%.*s", gm, SLICE_FMT(e->domain_name));
+	}
+	strbuf_add_char(&text, '>');
+	json_text(w, "message_id", strbuf_slice(&text));
+	strbuf_fini(&text);
+}
+
+/* What the list and the single email both have. */
+static void
+summary_add(struct json_writer *w, const struct store_email *e,
+    const struct mail_content *c)
+{
+	api_id(w, "id", e->id);
+	message_id_add(w, e);
+	address_add(w, "from", &c->from);
+	addresses_add(w, "to", c->to, c->to_count);
+	addresses_add(w, "cc", c->cc, c->cc_count);
+	addresses_add(w, "bcc", c->bcc, c->bcc_count);
+	addresses_add(w, "reply_to", c->reply_to, c->reply_to_count);
+	json_text(w, "subject", c->subject);
+	api_time(w, "created_at", e->created_at_ms);
+	json_null(w, "scheduled_at");
+	json_cstr(w, "last_event", status_fold(e->status_bits));
+}
+
+/* ---- One ----------------------------------------------------------------- */
+
+static void
+last_attempt_add(struct json_writer *w, const struct store_recipient *r)
+{
+	if (r->last.n == 0) {
+		json_null(w, "last_attempt");
+		return;
+	}
+	json_begin_object(w, "last_attempt");
+	json_int(w, "number", r->last.n);
+	json_int(w, "code", r->last.code);
+	json_text_or_null(w, "status", r->last.status);
+	json_text_or_null(w, "reply", r->last.reply);
+	json_text_or_null(w, "mx", r->last.mx);
+	json_text_or_null(w, "tls", r->last.tls);
+	api_time(w, "finished_at", r->last.finished_at_ms);
+	json_end(w);
+}
+
+static void
+recipient_add(struct json_writer *w, const struct store_recipient *r)
+{
+	static const char *const fields[] = { "to", "cc", "bcc" };
+
+	json_begin_object(w, NULL);
+	api_id(w, "id", r->id);
+	json_text(w, "address", r->address);
+	json_cstr(w, "field",
+	    fields[r->field >= 0 && r->field < 3 ? r->field : 0]);
+	json_cstr(w, "status", status_name(r->status));
+	json_text_or_null(w, "reason", r->reason);
+	json_int(w, "attempts", r->attempts);
+	api_time(w, "retry_at", r->retry_at_ms);
+	api_time(w, "expires_at", r->expires_at_ms);
+	api_time(w, "finished_at", r->finished_at_ms);
+	last_attempt_add(w, r);
+	json_end(w);
+}
+
+static void
+tags_add(struct json_writer *w, const struct mail_content *c)
+{
+	if (c->tag_count == 0)
+		return;
+	json_begin_array(w, "tags");
+	for (size_t i = 0; i < c->tag_count; i++) {
+		json_begin_object(w, NULL);
+		json_text(w, "name", c->tag[i].name);
+		json_text(w, "value", c->tag[i].value);
+		json_end(w);
+	}
+	json_end(w);
+}
+
+static void
+email_write(struct strbuf *out, const struct store_email *e,
+    const struct mail_content *c)
+{
+	struct json_writer w;
+
+	json_writer_init(&w, out);
+	json_begin_object(&w, NULL);
+	json_cstr(&w, "object", "email");
+	summary_add(&w, e, c);
+	json_text_or_null(&w, "html", c->html);
+	json_text_or_null(&w, "text", c->text);
+	tags_add(&w, c);
+	json_begin_array(&w, "recipients");
+	for (size_t i = 0; i < e->count; i++)
+		recipient_add(&w, &e->recipient[i]);
+	json_end(&w);
+	json_end(&w);
+}
+
+static void
+found(void *ctx, const struct store_email *email, size_t count, bool has_more,
+    const struct error *err)
+{
+	struct api_call *c = ctx;
+	struct mail_content content;
+	struct error bad = { 0 };
+	struct strbuf out = STRBUF_INIT;
+
+	(void)count;
+	(void)has_more;
+	c->tx = NULL;
+	if (err != NULL) {
+		api_answer_err(c, "Email", err);
+		return;
+	}
+	/* The content goes before the rest when it gets old. */
+	if (mail_content_decode(c->arena,
+		email->content.ptr != NULL ? email->content : email->head,
+		&content, &bad) < 0) {
+		api_answer_err(c, "Email", &bad);
+		return;
+	}
+	email_write(&out, email, &content);
+	api_answer(c, 200, &out);
+}
+
+static void
+get_go(struct api_call *c)
+{
+	struct id id;
+
+	if (!api_param_id(c, 0, &id))
+		return;
+	c->tx = store_email_find(c->h->side, c->account.number, id, found, c);
+}
+
+void
+api_email_get(struct http_request *r, void *ctx)
+{
+	api_open(ctx, r, false, get_go);
+}
+
+/* ---- The list ------------------------------------------------------------ */
+
+static void
+listed(void *ctx, const struct store_email *email, size_t count, bool has_more,
+    const struct error *err)
+{
+	struct api_call *c = ctx;
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	c->tx = NULL;
+	if (err != NULL) {
+		api_answer_err(c, "Emails", err);
+		return;
+	}
+	api_list_begin(&w, &out, has_more);
+	for (size_t i = 0; i < count; i++) {
+		struct mail_content content;
+		struct error bad = { 0 };
+
+		if (mail_content_decode(
+			c->arena, email[i].head, &content, &bad) < 0) {
+			strbuf_fini(&out);
+			api_answer_err(c, "Emails", &bad);
+			return;
+		}
+		json_begin_object(&w, NULL);
+		summary_add(&w, &email[i], &content);
+		json_end(&w);
+	}
+	api_list_end(&w);
+	api_answer(c, 200, &out);
+}
+
+static void
+list_go(struct api_call *c)
+{
+	struct api_page page;
+
+	if (!api_page_read(c, &page))
+		return;
+	c->tx = store_email_list(c->h->side, c->account.number, page.limit,
+	    page.after, page.before, listed, c);
+}
+
+void
+api_email_list(struct http_request *r, void *ctx)
+{
+	api_open(ctx, r, false, list_go);
+}

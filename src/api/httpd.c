@@ -1,0 +1,89 @@
+/* api/httpd.c - the role: routes, start, drain. */
+#include "api_priv.h"
+
+#include "base/mem.h"
+
+static const struct {
+	enum http_method method;
+	const char *path;
+	void (*handle)(struct http_request *r, void *ctx);
+} routes[] = {
+	{ HTTP_POST, "/emails", api_email_post },
+	{ HTTP_GET, "/emails", api_email_list },
+	{ HTTP_GET, "/emails/{}", api_email_get },
+	{ HTTP_POST, "/webhooks", api_webhook_post },
+	{ HTTP_GET, "/webhooks", api_webhook_list },
+	{ HTTP_GET, "/webhooks/{}", api_webhook_get },
+	{ HTTP_PATCH, "/webhooks/{}", api_webhook_patch },
+	{ HTTP_DELETE, "/webhooks/{}", api_webhook_delete },
+	{ HTTP_POST, "/suppressions", api_suppression_post },
+	{ HTTP_GET, "/suppressions", api_suppression_list },
+	{ HTTP_GET, "/suppressions/{}", api_suppression_get },
+	{ HTTP_DELETE, "/suppressions/{}", api_suppression_delete },
+	{ HTTP_GET, "/domains", api_domain_list },
+	{ HTTP_GET, "/domains/{}", api_domain_get },
+	{ HTTP_GET, "/health", api_health },
+};
+
+struct httpd *
+httpd_new(const struct httpd_options *opt)
+{
+	struct httpd *h = xmalloc(sizeof(*h));
+	struct http_route table[ARRAY_LEN(routes)];
+	struct intake_options intake = {
+		.loop = opt->loop,
+		.pg = opt->pg,
+		.pg_side = opt->pg_side,
+		.queue = opt->queue,
+		.limits = opt->limits,
+	};
+
+	h->magic = HTTPD_MAGIC;
+	h->loop = opt->loop;
+	h->pg = opt->pg;
+	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
+	h->keyring = opt->keyring;
+	list_init(&h->calls);
+	h->intake = intake_new(&intake);
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		table[i] = (struct http_route){ routes[i].method,
+			routes[i].path, routes[i].handle, h };
+	h->server = http_server_new(
+	    opt->loop, opt->listen_fd, &opt->http, table, ARRAY_LEN(table));
+	return h;
+}
+
+/*
+ * The intake goes on: what was asked before still gets its commit. Only the
+ * server knows when every answer is out; when it knows, the intake owes
+ * nothing, because each message it holds belongs to an open request.
+ */
+void
+httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *ctx),
+    void *ctx)
+{
+	OBJ_CHECK(h, HTTPD_MAGIC);
+	http_server_drain(h->server, timeout_ms, done, ctx);
+}
+
+void
+httpd_free(struct httpd **h)
+{
+	struct list *node;
+
+	if (*h == NULL)
+		return;
+	OBJ_CHECK(*h, HTTPD_MAGIC);
+	while ((node = list_pop(&(*h)->calls)) != NULL) {
+		struct api_call *c = list_entry(node, struct api_call, node);
+
+		pg_tx_cancel(&c->tx);
+		if (c->cancel != NULL)
+			c->cancel(c);
+	}
+	intake_free(&(*h)->intake);
+	http_server_free(&(*h)->server);
+	(*h)->magic = 0;
+	free(*h);
+	*h = NULL;
+}
