@@ -1,7 +1,16 @@
 # Real servers on loopback addresses; each file skips (77) when it lacks one.
 # "make check" runs everything, check-fast leaves these out, check-integration
 # runs only these (as root).
-integration_tests =
+integration_tests = \
+	tests/integration/test_bad_input.py \
+	tests/integration/test_commands.py \
+	tests/integration/test_crash.py \
+	tests/integration/test_delivery.py \
+	tests/integration/test_dev.py \
+	tests/integration/test_faults.py \
+	tests/integration/test_resend_node.py \
+	tests/integration/test_time.py \
+	tests/integration/test_webhooks.py
 TESTS += $(integration_tests)
 TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = /usr/bin/python3

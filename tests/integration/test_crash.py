@@ -1,0 +1,232 @@
+"""
+Promise 1: killing any process at any moment loses no accepted recipient, and
+a second transmission happens only where nobody can know how the first ended.
+"""
+
+import concurrent.futures
+import http.client
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import runner  # noqa: E402
+from harness.procs import wait_until  # noqa: E402
+from harness.world import WorldTest  # noqa: E402
+
+# A claim that is older than this is over, whoever made it.
+CLAIM_S = 15 * 60
+
+
+class CrashPoints(WorldTest):
+    options = {"sink": True}
+
+    def setUp(self):
+        self.sink, self.verpost = self.world.sink, self.world.verpost
+        self.crash = self.verpost.crash
+
+    def tearDown(self):
+        self.crash.disarm()
+
+    def die_at(self, point, address):
+        """One mail whose process is killed at the point; its id."""
+        self.crash.arm(point)
+        ident = self.mail(address, point)
+        self.crash.kill()
+        return ident
+
+    def delivered_after(self, ident, address, seconds_later=0):
+        """Waits, then returns how often it was transmitted."""
+        if seconds_later:
+            self.verpost.clock.advance(seconds_later)
+        self.api.wait_event(ident, "delivered", 40)
+        taken = self.sink.for_rcpt(address)
+        self.assertEqual(len({t.message_id for t in taken}), 1,
+                         "one email has one Message-ID, however often sent")
+        return len(taken)
+
+    def test_after_the_commit_before_the_push(self):
+        """Nobody is told of it; the walk finds it. Sent once."""
+        self.crash.arm("commit-before-push")
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            killer = threading.Thread(target=self.crash.kill)
+            killer.start()
+            try:
+                self.mail("commit@sink.zz", "commit-before-push")
+            finally:
+                killer.join()
+        wait_until("httpd is back", lambda: self.back(), 20)
+        self.verpost.clock.advance(11)
+        self.sink.wait_for("commit@sink.zz", seconds=40)
+        wait_until("it is finished", lambda: self.verpost.pg.value(
+            "SELECT count(*) FROM recipients WHERE "
+            "address = 'commit@sink.zz' AND status = 70") == "1")
+        self.assertEqual(len(self.sink.for_rcpt("commit@sink.zz")), 1)
+
+    def back(self):
+        try:
+            return self.api.request("GET", "/emails").status == 200
+        except OSError:
+            return False
+
+    def test_after_the_lease(self):
+        """The job goes back to the front. Sent once."""
+        ident = self.die_at("lease-after", "lease@sink.zz")
+        self.assertEqual(self.delivered_after(
+            ident, "lease@sink.zz", 60), 1)
+
+    def test_after_the_claim_before_mail_from(self):
+        """The claim ends after 15 minutes at the latest. Sent once."""
+        ident = self.die_at("claim-after", "claim@sink.zz")
+        self.assertEqual(self.sink.for_rcpt("claim@sink.zz"), [])
+        self.assertEqual(self.delivered_after(
+            ident, "claim@sink.zz", CLAIM_S + 60), 1)
+
+    def test_after_the_dot_before_the_reply(self):
+        """Nobody can know: at most twice, and not before 15 minutes."""
+        ident = self.die_at("dot-before-reply", "dot@sink.zz")
+        self.sink.wait_for("dot@sink.zz")
+        self.verpost.clock.advance(5 * 60)
+        time.sleep(2)  # what must not happen cannot be waited for
+        self.assertEqual(len(self.sink.for_rcpt("dot@sink.zz")), 1)
+        self.assertEqual(self.delivered_after(
+            ident, "dot@sink.zz", CLAIM_S), 2)
+
+    def test_after_the_reply_before_its_commit(self):
+        """The reply is lost with the process: as above."""
+        ident = self.die_at("reply-before-commit", "reply@sink.zz")
+        self.assertLessEqual(self.delivered_after(
+            ident, "reply@sink.zz", CLAIM_S + 60), 2)
+
+    def test_after_the_commit_before_the_ack(self):
+        """The job comes back and is found finished. Sent once."""
+        ident = self.die_at("commit-before-ack", "ack@sink.zz")
+        self.assertEqual(self.delivered_after(
+            ident, "ack@sink.zz", 60), 1)
+        self.verpost.clock.advance(CLAIM_S + 60)
+        wait_until("no job is left of it", self.no_jobs, 40)
+        self.assertEqual(len(self.sink.for_rcpt("ack@sink.zz")), 1)
+
+    def no_jobs(self):
+        for key in self.world.redis.command("KEYS", "q:*").split():
+            if key.endswith((":r", ":t", ":h")) and int(
+                    self.world.redis.command("ZCARD", key)) > 0:
+                return False
+        return True
+
+
+class UnderLoad(WorldTest):
+    """Faults while many mails are in flight, at a server that is slow."""
+
+    options = {"sink": True}
+    count = 60
+
+    def setUp(self):
+        self.sink, self.verpost = self.world.sink, self.world.verpost
+        self.gate = threading.Event()
+
+    def tearDown(self):
+        self.gate.set()
+
+    def slow(self, name):
+        """Recipients whose final reply waits for the gate."""
+        addresses = ["%s%d@sink.zz" % (name, n) for n in range(self.count)]
+
+        def wait_for_gate(_):
+            self.gate.wait(30)
+            return "250 2.0.0 taken"
+
+        for address in addresses:
+            self.sink.on_dot[address] = wait_for_gate
+        return addresses
+
+    def post_all(self, addresses):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return list(pool.map(
+                lambda a: self.mail(a, "load"), addresses))
+
+    def all_delivered(self, idents, seconds=60):
+        wanted = ",".join("'%s'" % i for i in idents)
+        last = [0.0]
+
+        def look():
+            # 15 minutes for every open claim that nobody owns any more.
+            if time.monotonic() - last[0] > 5:
+                self.verpost.clock.advance(CLAIM_S + 60)
+                last[0] = time.monotonic()
+            return self.verpost.pg.value(
+                "SELECT count(*) FROM recipients WHERE id IN (%s) "
+                "AND status = 70" % wanted) == str(len(idents))
+
+        wait_until("all are delivered", look, seconds, 0.2)
+
+    def sent(self, addresses):
+        return [len(self.sink.for_rcpt(a)) for a in addresses]
+
+    def in_flight(self, addresses):
+        wait_until("some are in flight", lambda: sum(self.sent(addresses)),
+                   20)
+
+    def test_redis_flushed(self):
+        addresses = self.slow("flush")
+        idents = self.post_all(addresses)
+        self.in_flight(addresses)
+        self.world.redis.command("FLUSHALL")
+        self.gate.set()
+        self.all_delivered(idents)
+        self.assertEqual(self.sent(addresses), [1] * self.count)
+
+    def test_redis_killed_and_started_empty(self):
+        addresses = self.slow("redis")
+        idents = self.post_all(addresses)
+        self.in_flight(addresses)
+        self.world.redis.process.kill()
+        self.gate.set()
+        self.world.redis.start()
+        self.all_delivered(idents)
+        self.assertEqual(self.sent(addresses), [1] * self.count)
+
+    def test_postgres_killed_and_restarted(self):
+        addresses = self.slow("pg")
+        idents = self.post_all(addresses)
+        self.in_flight(addresses)
+        self.world.pg.kill()
+        self.gate.set()
+        answer = self.api.request("POST", "/emails", {
+            "from": "hello@sender.zz", "to": "late@sink.zz",
+            "subject": "while away", "text": "x"})
+        self.assertEqual(answer.status, 503, answer)
+        self.assertEqual(answer.json["name"], "service_unavailable")
+        self.world.pg.start()
+        self.all_delivered(idents)
+        self.assertEqual(self.sent(addresses), [1] * self.count)
+        self.assertEqual(self.verpost.pg.value(
+            "SELECT count(*) FROM recipients WHERE "
+            "address = 'late@sink.zz'"), "0")
+
+    def test_everything_killed_and_started(self):
+        addresses = self.slow("all")
+        idents = self.post_all(addresses)
+        self.in_flight(addresses)
+        self.verpost.kill()
+        self.gate.set()
+        self.verpost.start()
+        self.all_delivered(idents)
+        for count in self.sent(addresses):
+            self.assertIn(count, (1, 2))
+
+    def test_a_drain_loses_and_doubles_nothing(self):
+        addresses = self.slow("drain")
+        idents = self.post_all(addresses)
+        self.in_flight(addresses)
+        threading.Timer(0.3, self.gate.set).start()
+        self.verpost.stop()
+        self.verpost.start()
+        self.all_delivered(idents)
+        self.assertEqual(self.sent(addresses), [1] * self.count)
+
+
+if __name__ == "__main__":
+    runner.main()

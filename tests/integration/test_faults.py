@@ -1,0 +1,217 @@
+"""What happens when the servers around Verpost fail, and when they return."""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import runner  # noqa: E402
+from harness.procs import Failed, run, wait_until  # noqa: E402
+from harness.world import WorldTest  # noqa: E402
+
+
+class Faults(WorldTest):
+    options = {"sink": True}
+
+    def setUp(self):
+        self.sink, self.verpost = self.world.sink, self.world.verpost
+
+    def post(self, to, **more):
+        return self.api.request("POST", "/emails", dict({
+            "from": "hello@sender.zz", "to": to, "subject": "s",
+            "text": "x"}, **more))
+
+    def test_redis_down_accepts_and_delivers_later(self):
+        self.world.redis.stop()
+        try:
+            idents = [self.mail("down%d@sink.zz" % n, "s") for n in range(5)]
+        finally:
+            self.world.redis.start()
+        for n, ident in enumerate(idents):
+            self.api.wait_event(ident, "delivered", 40)
+            self.assertEqual(
+                len(self.sink.for_rcpt("down%d@sink.zz" % n)), 1)
+
+    def test_redis_that_hangs_does_not_hold_up_an_answer(self):
+        self.world.redis.pause()
+        try:
+            began = time.monotonic()
+            ident = self.mail("hang@sink.zz", "s")
+            self.assertLess(time.monotonic() - began, 5)
+        finally:
+            self.world.redis.resume()
+        self.api.wait_event(ident, "delivered", 40)
+        self.assertEqual(len(self.sink.for_rcpt("hang@sink.zz")), 1)
+
+    def test_dns_failing_defers(self):
+        self.world.dns.add("fresh IN MX 10 mx.sink")
+        self.world.dns.fail()
+        try:
+            ident = self.mail("x@fresh.zz", "s")
+            self.api.wait_event(ident, "delivery_delayed", 60)
+        finally:
+            self.world.dns.heal()
+        self.verpost.clock.advance(600)
+        self.api.wait_event(ident, "delivered", 60)
+
+    def test_postgres_down_is_503_and_nothing_half_done(self):
+        before = self.verpost.pg.value("SELECT count(*) FROM emails")
+        self.world.pg.stop()
+        try:
+            answer = self.post("pg@sink.zz")
+            self.assertEqual(answer.status, 503, answer)
+            self.assertEqual(answer.json["name"], "service_unavailable")
+            self.assertTrue(answer.json["message"])
+        finally:
+            self.world.pg.start()
+        self.assertEqual(
+            self.verpost.pg.value("SELECT count(*) FROM emails"), before)
+        wait_until("it accepts again",
+                   lambda: self.post("pg2@sink.zz").status == 200, 20)
+        self.sink.wait_for("pg2@sink.zz", seconds=30)
+        self.assertEqual(self.sink.for_rcpt("pg@sink.zz"), [])
+
+    def test_a_refused_one_among_two_hundred_hurts_nobody_else(self):
+        """Also the two that share a key but not a body: one is taken."""
+        def one(n):
+            more = {}
+            if n in (50, 150):
+                more = {"subject": "differs %d" % n}
+            headers = {"Idempotency-Key": "same"} if more else {}
+            to = "not an address" if n == 100 else "batch%d@sink.zz" % n
+            return self.api.request("POST", "/emails", dict({
+                "from": "hello@sender.zz", "to": to, "subject": "s",
+                "text": "x"}, **more), headers).status
+
+        with concurrent.futures.ThreadPoolExecutor(50) as pool:
+            statuses = list(pool.map(one, range(200)))
+        special = sorted([statuses[50], statuses[150]])
+        self.assertEqual(special, [200, 409])
+        self.assertIn(statuses[100], (400, 422))
+        rest = [s for n, s in enumerate(statuses) if n not in (50, 100, 150)]
+        self.assertEqual(set(rest), {200})
+
+    def test_a_poison_row_is_refused_alone(self):
+        """
+        A row that the database refuses although every check passed: the
+        batch is repeated item by item.
+        """
+        self.verpost.pg.sql(
+            "ALTER TABLE recipients ADD CONSTRAINT poison "
+            "CHECK (address <> 'poison@sink.zz')")
+        try:
+            with concurrent.futures.ThreadPoolExecutor(40) as pool:
+                answers = list(pool.map(
+                    lambda n: self.post("poison@sink.zz" if n == 20
+                                        else "beside%d@sink.zz" % n),
+                    range(40)))
+        finally:
+            self.verpost.pg.sql(
+                "ALTER TABLE recipients DROP CONSTRAINT poison")
+        for n, answer in enumerate(answers):
+            if n == 20:
+                self.assertGreaterEqual(answer.status, 500, answer)
+                self.assertTrue(answer.json["message"])
+            else:
+                self.assertEqual(answer.status, 200, answer)
+
+    def test_sigterm_drains_and_ends(self):
+        ident = self.mail("drain@sink.zz", "s")
+        self.verpost.stop()
+        self.assertEqual(self.verpost.processes(), {})
+        self.verpost.start()
+        self.api.wait_event(ident, "delivered", 30)
+
+    def test_a_killed_child_is_started_again(self):
+        for role in ("httpd", "mta", "smtpd", "hooks", "keeper", "parser"):
+            with self.subTest(role):
+                before = self.verpost.processes(role)
+                self.assertTrue(before, role)
+                pid = next(iter(before))
+                os.kill(pid, 9)
+                wait_until("another " + role, lambda: set(
+                    self.verpost.processes(role)) - set(before), 20)
+        ident = self.mail("after@sink.zz", "s")
+        self.api.wait_event(ident, "delivered", 40)
+
+
+class DiskFull(WorldTest):
+    """PostgreSQL on a small file system of its own that fills up."""
+
+    options = {"sink": True}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.ballast = None
+        world = cls.world
+        world.verpost.process.stop()
+        world.pg.stop()
+        data, aside = world.pg.data, world.pg.data + ".aside"
+        os.rename(data, aside)
+        os.mkdir(data)
+        status, _, errors = run(
+            ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", data],
+            check=False)
+        if status != 0:
+            os.rmdir(data)
+            os.rename(aside, data)
+            import unittest
+            raise unittest.SkipTest("mount: " + errors.strip())
+        cls.addClassCleanup(subprocess.run, ["umount", "-l", data])
+        run(["cp", "-a", aside + "/.", data])
+        run(["chown", "postgres:postgres", data])
+        os.chmod(data, 0o700)
+        world.pg.start()
+        world.verpost.start()
+        cls.ballast = data + "/ballast"
+
+    def test_a_full_disk_refuses_clearly_and_loses_nothing(self):
+        first = self.mail("before@sink.zz", "s")
+        with open(self.ballast, "wb") as stream:
+            try:
+                while True:
+                    stream.write(b"\0" * 65536)
+                    stream.flush()
+            except OSError:
+                pass
+        accepted, refused = [], None
+        body = "x" * 200000
+        for n in range(60):
+            answer = self.api.request("POST", "/emails", {
+                "from": "hello@sender.zz", "to": "full%d@sink.zz" % n,
+                "subject": "s", "text": body})
+            if answer.status != 200:
+                refused = answer
+                break
+            accepted.append((n, answer.json["id"]))
+        self.assertIsNotNone(refused, "the disk did not fill up")
+        self.assertIn(refused.status, (500, 503), refused)
+        self.assertTrue(refused.json["message"])
+        os.unlink(self.ballast)
+        try:
+            self.world.pg.process.must_run()
+        except Failed:
+            self.world.pg.start()
+        last = wait_until("it accepts again", lambda: self.accepted_now(), 60)
+        for ident in [first, last] + [i for _, i in accepted]:
+            self.api.wait_event(ident, "delivered", 60)
+        for n, _ in accepted:
+            self.assertEqual(
+                len(self.sink_of("full%d@sink.zz" % n)), 1)
+
+    def sink_of(self, address):
+        return self.world.sink.for_rcpt(address)
+
+    def accepted_now(self):
+        answer = self.api.request("POST", "/emails", {
+            "from": "hello@sender.zz", "to": "after@sink.zz",
+            "subject": "s", "text": "x"})
+        return answer.json["id"] if answer.status == 200 else None
+
+
+if __name__ == "__main__":
+    runner.main()
