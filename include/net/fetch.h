@@ -19,7 +19,9 @@
 struct fetcher;
 struct fetch;
 
+/* guard: borrowed. */
 struct fetcher *fetcher_new(struct loop *l, const struct net_guard *guard);
+/* No callback comes after it. May be called from a fetch_done. */
 void fetcher_free(struct fetcher **f);
 
 struct fetch_request {
@@ -28,8 +30,9 @@ struct fetch_request {
 	const char *const *headers; /* "Name: value", NULL-terminated */
 	struct slice body;	    /* copied */
 	int64_t timeout_ms;	    /* whole request */
-	size_t answer_max;	    /* octets of the answer's body kept */
-	const char *ca_file;	    /* extra trust anchor, or NULL */
+	size_t answer_max;   /* octets of the answer's body kept; with more the
+				connection is closed, which is no failure */
+	const char *ca_file; /* extra trust anchor, or NULL */
 };
 
 struct fetch_result {
@@ -40,7 +43,9 @@ struct fetch_result {
 	int64_t elapsed_ms;
 };
 
+/* The fetch is over then. */
 typedef void fetch_done(void *ctx, const struct fetch_result *result);
+/* Everything in req is copied. Never calls back before it returns. */
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *req,
     fetch_done *done, void *ctx);
 void fetch_cancel(struct fetch **f);
