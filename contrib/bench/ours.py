@@ -1,0 +1,54 @@
+"""Verpost's side: its own PostgreSQL and Redis, one node, live mode."""
+
+from harness.names import Dns
+from harness.storage import Postgres, Redis
+from harness.verpost import Verpost
+
+# What a machine of this size should have anyway; fsync and synchronous_commit
+# stay on.
+POSTGRES = ("max_connections=60", "shared_buffers=1GB", "max_wal_size=8GB",
+            "fsync=on", "synchronous_commit=on")
+ROLES = ("httpd", "mta", "smtpd", "hooks", "keeper", "parser", "simulator")
+
+
+class Side:
+    def __init__(self, bench, args, domain, parent, sink_port):
+        base, net = bench.base, bench.net
+        self.pg = Postgres(base, POSTGRES)
+        self.redis = Redis(base, durable=True)
+        self.dns = Dns(base, net, ttl_s=3600)
+        below = parent[:-len(".zz")]
+        self.dns.add("*.%s IN MX 10 mx.%s" % (below, below),
+                     "mx.%s IN A %s" % (below, bench.sink_address))
+        self.verpost = Verpost(base, net, self.pg, self.redis, self.dns, {
+            "mta_processes": str(args.mta_processes),
+            "smtp_port": str(sink_port),
+            "retry_first": "1m",
+            "log_level": "warn",
+        })
+        for n in range(1, args.mta_processes):
+            self.verpost.command("source add", "%s.%d" % (net, 20 + n),
+                                 "--helo", "out%d.%s" % (n, domain))
+        self.verpost.set_up(domain)
+        self.txt = self.verpost.txt
+        self.verpost.start()
+        self.where = "%s:%d" % self.verpost.http
+
+    def load_options(self):
+        return ["-a", self.verpost.key]
+
+    def parts(self):
+        found = {"postgres": self.pg.process.pid,
+                 "redis": self.redis.process.pid,
+                 "master": ("alone", [self.verpost.process.pid])}
+        for pid, title in self.verpost.processes().items():
+            role = next((r for r in ROLES if r in title), "other")
+            found.setdefault(role, ("alone", []))[1].append(pid)
+        return found
+
+    def stop(self):
+        self.verpost.process.stop()
+        self.dns.unbound.stop()
+        self.dns.nsd.stop()
+        self.redis.stop()
+        self.pg.stop()
