@@ -30,8 +30,8 @@ struct smtpd_options {
 	size_t size_max;	/* octets of a mail; 0: 2 MB */
 	size_t connections_max; /* of this process; 0: 200 */
 	size_t peer_max;  /* connections of one address (v6: /64); 0: 20 */
-	int64_t idle_ms;  /* without a whole command; 0: 60 s */
-	int64_t total_ms; /* life of a connection; 0: 10 min */
+	int64_t idle_ms;  /* without progress; 0: 5 min, as RFC 5321 wants */
+	int64_t total_ms; /* life of a connection; 0: 15 min */
 	/* A return was committed: the matcher may look. May be NULL. */
 	void (*on_return)(void *ctx);
 	void *ctx;
