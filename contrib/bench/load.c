@@ -160,8 +160,8 @@ add_smtp(struct load *l, uint64_t n, uint64_t now)
 	    "MIME-Version: 1.0\r\nContent-Type: text/plain; "
 	    "charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
 	    "Number %llu\r\n",
-	    l->from, number, domain, l->parent, number, l->run, l->date,
-	    l->run, number, l->run, number, (unsigned long long)now, number);
+	    l->from, number, domain, l->parent, number, l->run, l->date, l->run,
+	    number, l->run, number, (unsigned long long)now, number);
 	strbuf_add(&l->body, text_of(l, n), l->text_len);
 	if (l->body.ptr[l->body.len - 1] == '\r')
 		strbuf_truncate(&l->body, l->body.len - 1);
@@ -362,8 +362,8 @@ client_connect(struct client *c)
 	bufferevent_setcb(c->bev, on_read, NULL, on_event, c);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	c->state = WANT_BANNER;
-	if (bufferevent_socket_connect(
-		c->bev, (struct sockaddr *)&l->addr, l->addr_len) != 0)
+	if (bufferevent_socket_connect(c->bev, (struct sockaddr *)&l->addr,
+		l->addr_len) != 0)
 		err(1, "connect");
 	setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_NODELAY, &on,
 	    sizeof(on));

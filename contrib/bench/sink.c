@@ -280,8 +280,8 @@ listen_on(struct sink *k, const char *where)
 	struct sockaddr_storage addr;
 	int len = sizeof(addr);
 
-	if (evutil_parse_sockaddr_port(
-		where, (struct sockaddr *)&addr, &len) != 0)
+	if (evutil_parse_sockaddr_port(where, (struct sockaddr *)&addr, &len) !=
+	    0)
 		errx(2, "not an address and port: %s", where);
 	if (evconnlistener_new_bind(k->base, on_accept, k,
 		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE |
@@ -335,8 +335,9 @@ main(int argc, char **argv)
 	if (tally == NULL || optind == argc ||
 	    (k.sample_every > 0) != (k.sample_dir != NULL) ||
 	    (cert == NULL) != (key == NULL))
-		errx(2, "usage: sink -t TALLY [-r RUN] [-s DIR -e N] "
-			"[-c CERT -k KEY] ADDRESS:PORT...");
+		errx(2,
+		    "usage: sink -t TALLY [-r RUN] [-s DIR -e N] "
+		    "[-c CERT -k KEY] ADDRESS:PORT...");
 	signal(SIGPIPE, SIG_IGN);
 	k.base = event_base_new();
 	k.tally = tally_open(tally);
