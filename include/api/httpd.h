@@ -29,7 +29,8 @@ struct httpd_options {
 	struct intake_limits limits;
 };
 
-/* Everything is borrowed and must outlive the httpd; listen_fd is taken. */
+/* Everything is borrowed and must outlive the httpd; listen_fd stays the
+ * caller's. */
 struct httpd *httpd_new(const struct httpd_options *opt);
 /* Stops accepting connections, finishes what was asked, then calls done; at
  * the latest after timeout_ms. */

@@ -41,7 +41,7 @@ struct intake_limits {
 	size_t pending_bytes_max; /* content waiting for a commit: 256 MB */
 	size_t large_bytes;	  /* content beyond goes in slices, beside the
 				     batches: 1 MB */
-	int64_t commit_gap_ms;	  /* 6 */
+	int64_t commit_gap_ms;	  /* 6; negative: none */
 	int64_t max_age_ms;	  /* life of an undelivered recipient: 72 h */
 	int64_t cache_ttl_ms;	  /* keys, domains, streams: 2,000 */
 };

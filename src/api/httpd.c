@@ -66,6 +66,16 @@ httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *ctx),
 	http_server_drain(h->server, timeout_ms, done, ctx);
 }
 
+/* What is still open hears nothing more: the server has closed its link. */
+static void
+drop_call(struct api_call *c)
+{
+	pg_tx_cancel(&c->tx);
+	if (c->cancel != NULL)
+		c->cancel(c);
+	api_refuse(c, ANSWER_UNAVAILABLE, "This server is being stopped");
+}
+
 void
 httpd_free(struct httpd **h)
 {
@@ -74,15 +84,10 @@ httpd_free(struct httpd **h)
 	if (*h == NULL)
 		return;
 	OBJ_CHECK(*h, HTTPD_MAGIC);
-	while ((node = list_pop(&(*h)->calls)) != NULL) {
-		struct api_call *c = list_entry(node, struct api_call, node);
-
-		pg_tx_cancel(&c->tx);
-		if (c->cancel != NULL)
-			c->cancel(c);
-	}
 	intake_free(&(*h)->intake);
 	http_server_free(&(*h)->server);
+	while ((node = list_first(&(*h)->calls)) != NULL)
+		drop_call(list_entry(node, struct api_call, node));
 	(*h)->magic = 0;
 	free(*h);
 	*h = NULL;

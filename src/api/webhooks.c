@@ -14,6 +14,7 @@
 
 #define URL_MAX 2048
 #define SECRET_BYTES 24
+#define SECRET_TEXT_MAX 48
 #define WEBHOOKS_MAX 100 /* per account: each event makes a row for each */
 
 struct webhook_call {
@@ -21,7 +22,7 @@ struct webhook_call {
 	struct id id;
 	struct store_webhook row;
 	const struct json *body;
-	struct strbuf secret; /* whsec_..., wiped */
+	char secret[SECRET_TEXT_MAX]; /* "whsec_...", wiped when told */
 };
 
 /* ---- Fields -------------------------------------------------------------- */
@@ -132,10 +133,9 @@ secret_answer(struct api_call *c, struct webhook_call *wc)
 	json_begin_object(&w, NULL);
 	json_cstr(&w, "object", "webhook");
 	api_id(&w, "id", wc->row.id);
-	json_text(&w, "signing_secret", strbuf_slice(&wc->secret));
+	json_cstr(&w, "signing_secret", wc->secret);
 	json_end(&w);
-	explicit_bzero(wc->secret.ptr, wc->secret.cap);
-	strbuf_fini(&wc->secret);
+	explicit_bzero(wc->secret, sizeof(wc->secret));
 	api_answer(c, 201, &out);
 }
 
@@ -147,8 +147,7 @@ added(void *ctx, const struct error *err)
 
 	c->tx = NULL;
 	if (err != NULL) {
-		explicit_bzero(wc->secret.ptr, wc->secret.cap);
-		strbuf_fini(&wc->secret);
+		explicit_bzero(wc->secret, sizeof(wc->secret));
 		api_answer_err(c, "Webhook", err);
 		return;
 	}
@@ -159,15 +158,19 @@ static void
 secret_make(struct webhook_call *wc, struct strbuf *sealed)
 {
 	struct api_call *c = wc->call;
+	struct strbuf text = STRBUF_INIT;
 	uint8_t random[SECRET_BYTES];
 
 	crypto_random(random, sizeof(random));
-	strbuf_init(&wc->secret, 0);
-	strbuf_add_text(&wc->secret, "whsec_");
-	base64_encode(&wc->secret, slice_mem(random, sizeof(random)), 0);
+	strbuf_add_text(&text, "whsec_");
+	base64_encode(&text, slice_mem(random, sizeof(random)), 0);
 	explicit_bzero(random, sizeof(random));
 	crypto_seal(c->h->keyring, slice_of(secret_place(c, wc->row.id)),
-	    strbuf_slice(&wc->secret), sealed);
+	    strbuf_slice(&text), sealed);
+	invariant(text.len < sizeof(wc->secret));
+	memcpy(wc->secret, text.ptr, text.len + 1);
+	explicit_bzero(text.ptr, text.cap);
+	strbuf_fini(&text);
 }
 
 static void

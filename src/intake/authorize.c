@@ -44,6 +44,13 @@ touch_start(struct intake *in, struct id key, int64_t now_ms)
 	t->tx = store_key_touch(in->side, key, now_ms, touch_done, t);
 }
 
+struct authorize {
+	struct list node; /* in->asks */
+	struct cache_waiter wait;
+	intake_authorized *done;
+	void *ctx;
+};
+
 /* ---- Looking up ---------------------------------------------------------- */
 
 static struct intake_account *
@@ -110,6 +117,7 @@ intake_keys_init(struct intake *in)
 	static const struct cache_ops ops = { key_ask, key_forget };
 
 	list_init(&in->touches);
+	list_init(&in->asks);
 	in->keys = cache_new(KEYS_MAX, in->limits.cache_ttl_ms, &ops, in);
 }
 
@@ -119,6 +127,8 @@ intake_keys_fini(struct intake *in)
 	struct list *node;
 
 	cache_free(&in->keys);
+	while ((node = list_pop(&in->asks)) != NULL)
+		free(list_entry(node, struct authorize, node));
 	while ((node = list_pop(&in->touches)) != NULL) {
 		struct touch *t = list_entry(node, struct touch, node);
 
@@ -128,12 +138,6 @@ intake_keys_fini(struct intake *in)
 }
 
 /* ---- The answer ---------------------------------------------------------- */
-
-struct authorize {
-	struct cache_waiter wait;
-	intake_authorized *done;
-	void *ctx;
-};
 
 static void
 refuse(intake_authorized *done, void *ctx, enum answer_kind kind,
@@ -154,6 +158,7 @@ authorized(void *ctx, const void *value, const struct error *err)
 	intake_authorized *done = a->done;
 	void *done_ctx = a->ctx;
 
+	list_remove(&a->node);
 	free(a);
 	if (err != NULL)
 		refuse(done, done_ctx, ANSWER_UNAVAILABLE,
@@ -189,6 +194,7 @@ intake_authorize(struct intake *in, struct slice secret,
 	a = xmalloc(sizeof(*a));
 	a->done = done;
 	a->ctx = ctx;
+	list_append(&in->asks, &a->node);
 	cache_find(in->keys, slice_mem(hash, sizeof(hash)), clock_now_ms(),
 	    &a->wait, authorized, a);
 }

@@ -160,6 +160,9 @@ result_fill(struct intake_item *item, struct intake_result *r)
 	r->answer = item->answer;
 	r->replayed = item->replayed;
 	r->all_suppressed = item->all_suppressed;
+	/* A batch may have failed as a whole after items of it had a result. */
+	if (r->answer.kind != ANSWER_OK && r->answer.kind != ANSWER_SUPPRESSED)
+		return;
 	if (s->result == STORE_ACCEPT_REPLAY)
 		r->email = s->replay;
 	if (s->result != STORE_ACCEPT_OK)

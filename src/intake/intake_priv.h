@@ -42,6 +42,7 @@ struct intake {
 	size_t item_count;
 	size_t item_bytes; /* of their contents */
 	struct committer commit;
+	struct list asks;    /* keys to be checked, under way */
 	struct list touches; /* of keys, under way */
 
 	bool draining;
