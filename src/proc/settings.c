@@ -317,7 +317,7 @@ int
 settings_load(struct settings *s, const char *path, struct error *err)
 {
 	if (config_load(settings_rows, settings_row_count, path, s, err) != 0) {
-		settings_fini(s);
+		memset(s, 0, sizeof(*s));
 		return -1;
 	}
 	if (finish(s, err) == 0)
