@@ -63,9 +63,12 @@ simulator_capture_new(struct loop *l, struct pg *pg, size_t mails_max,
 static void
 drop_first(struct simulator_capture *c)
 {
-	struct capture *m =
-	    list_entry(list_pop(&c->waiting), struct capture, node);
+	struct list *node = list_pop(&c->waiting);
+	struct capture *m;
 
+	if (node == NULL)
+		return;
+	m = list_entry(node, struct capture, node);
 	c->waiting_bytes -= m->bytes;
 	free(m);
 }

@@ -56,6 +56,7 @@ simulator_memory_is_new(struct simulator_memory *m, struct slice from,
     struct slice to)
 {
 	struct entry *e = xmalloc(sizeof(*e) + from.len + 1 + to.len);
+	struct list *oldest = list_first(&m->order);
 	struct entry *known;
 
 	if (from.len > 0)
@@ -72,9 +73,8 @@ simulator_memory_is_new(struct simulator_memory *m, struct slice from,
 		free(e);
 		return false;
 	}
-	if (hash_count(m->entries) >= m->max)
-		forget(m,
-		    list_entry(list_first(&m->order), struct entry, node));
+	if (oldest != NULL && hash_count(m->entries) >= m->max)
+		forget(m, list_entry(oldest, struct entry, node));
 	hash_put(m->entries, slice_mem(e->key, e->key_len), e);
 	list_append(&m->order, &e->node);
 	return true;
