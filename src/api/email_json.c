@@ -9,9 +9,6 @@
 #include "intake/check.h"
 #include "model/id.h"
 
-/* Below, a tree node per array element costs less than looking for them. */
-#define FOLD_FROM_BYTES 65536
-
 struct reader {
 	struct arena *arena;
 	char *body; /* what texts point into, to be changed */
@@ -197,6 +194,7 @@ data_of_base64(struct reader *r, const char *field, struct slice text,
 	return 0;
 }
 
+/* A short one, or one with something wrong in it: see JSON_OCTETS. */
 static int
 data_of_array(struct reader *r, const char *field, const struct json *list,
     struct slice *out)
@@ -232,6 +230,10 @@ read_data(struct reader *r, const char *field, const struct json *v,
 		v = buffer;
 	if (v->type == JSON_STRING)
 		return data_of_base64(r, field, v->text, out);
+	if (v->type == JSON_OCTETS) {
+		*out = v->text;
+		return 0;
+	}
 	if (v->type == JSON_ARRAY)
 		return data_of_array(r, field, v, out);
 	return answer_set(r->no, ANSWER_ATTACHMENT,
@@ -362,8 +364,6 @@ email_json_read(struct arena *arena, char *body, size_t len,
 	if (len == 0)
 		return answer_set(no, ANSWER_VALIDATION,
 		    "The request has no body: send a JSON object");
-	if (len >= FOLD_FROM_BYTES)
-		octets_fold_arrays(body, len);
 	if (json_parse(arena, body, len, &obj, &err) < 0)
 		return answer_set(no, ANSWER_VALIDATION,
 		    "The request body is not valid JSON: %s", err.text);
