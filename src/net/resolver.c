@@ -451,8 +451,10 @@ open_channel(struct resolver *r, const struct resolver_options *opt,
     struct error *err)
 {
 	struct ares_options ares = {
-		.flags =
-		    ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
+		/* NOCHECKRESP: SERVFAIL and REFUSED come to us as they
+		 * are, not as three questions and "no contact". */
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES |
+		    ARES_FLAG_EDNS | ARES_FLAG_NOCHECKRESP,
 		.timeout = (int)(r->timeout_ms / TRIES_PARTS),
 		.tries = TRIES,
 		.ednspsz = EDNS_BYTES,

@@ -9,6 +9,7 @@ integration_tests = \
 	tests/integration/test_dev.py \
 	tests/integration/test_engine.py \
 	tests/integration/test_faults.py \
+	tests/integration/test_net.py \
 	tests/integration/test_resend_node.py \
 	tests/integration/test_time.py \
 	tests/integration/test_webhooks.py
@@ -25,3 +26,8 @@ check-fast:
 check-integration:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(integration_tests)"
 .PHONY: check-fast check-integration
+
+check_PROGRAMS += tests/integration/net_probe
+tests_integration_net_probe_SOURCES = tests/integration/net_probe.c
+tests_integration_net_probe_LDADD = src/net/libnet.a src/base/libbase.a \
+	$(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) $(CURL_LIBS)
