@@ -357,21 +357,23 @@ settings_document(struct strbuf *out)
 	config_document(settings_rows, settings_row_count, out);
 }
 
-/* "password=x" or "password = 'x y'" inside a connection string. */
+/* Each "password=x" or "password = 'x y'" inside a connection string. */
 static void
-mask_password(char *conninfo)
+mask_passwords(char *conninfo)
 {
-	char *at = strstr(conninfo, "password");
-	char quote;
+	char *at = conninfo;
 
-	if (at == NULL)
-		return;
-	at += strlen("password");
-	while (*at == ' ' || *at == '=')
-		at++;
-	quote = *at == '\'' ? *at++ : ' ';
-	for (; *at != '\0' && *at != quote; at++)
-		*at = '*';
+	while ((at = strstr(at, "password")) != NULL) {
+		char end = ' ';
+
+		at += strlen("password");
+		while (*at == ' ' || *at == '=')
+			at++;
+		if (*at == '\'')
+			end = *at++;
+		for (; *at != '\0' && *at != end; at++)
+			*at = '*';
+	}
 }
 
 void
@@ -380,7 +382,7 @@ settings_print(const struct settings *s, struct strbuf *out)
 	struct settings shown = *s;
 
 	shown.postgres = xstrdup(s->postgres);
-	mask_password(shown.postgres);
+	mask_passwords(shown.postgres);
 	config_print(settings_rows, settings_row_count, &shown, out);
 	free(shown.postgres);
 }
