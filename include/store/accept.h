@@ -42,7 +42,9 @@ struct store_accept_item {
 	/* mail_content record without html, text and attachments: lists and
 	 * webhooks read only this. */
 	struct slice head;
-	struct slice content; /* the whole mail_content record */
+	struct slice content; /* the whole mail_content record; empty when it
+				 was stored ahead (store/contents.h) */
+	size_t content_bytes; /* its length; 0: content.len */
 	int64_t expires_at_ms;
 	size_t count;
 	struct store_accept_recipient *recipient; /* n-th has id email + n */
