@@ -18,7 +18,7 @@ TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = /usr/bin/python3
 AM_PY_LOG_FLAGS = -B
 AM_TESTS_ENVIRONMENT = \
-	VERPOST='$(abs_top_builddir)/verpost'; export VERPOST; \
+	VERPOST='$(abs_top_builddir)/src/bin/verpost'; export VERPOST; \
 	VERPOST_SOURCE='$(abs_top_srcdir)'; export VERPOST_SOURCE;
 
 check-fast:

@@ -11,12 +11,15 @@ PORT = 10053
 
 
 class Dns:
-    """zone lines are relative to zz. ("mx.remote IN A 127.0.0.9")."""
+    """
+    zone lines are relative to zz. ("mx.remote IN A 127.0.0.9"); ttl_s: how
+    long answers may be kept.
+    """
 
-    def __init__(self, base, net):
+    def __init__(self, base, net, ttl_s=1):
         self.base = directory(os.path.join(base, "dns"))
         self.server, self.resolver = net + ".2", net + ".3"
-        self.records = []
+        self.records, self.ttl_s = [], ttl_s
         self.serial = 1
         self._write_zone()
         write(self.base + "/nsd.conf", """
@@ -55,7 +58,7 @@ server:
 	do-ip6: no
 	module-config: "iterator"
 	cache-max-negative-ttl: 0
-	cache-max-ttl: 1
+	cache-max-ttl: {t}
 remote-control:
 	control-enable: no
 stub-zone:
@@ -64,7 +67,8 @@ stub-zone:
 stub-zone:
 	name: "."
 	stub-addr: {s}@{p}
-""".format(r=self.resolver, s=self.server, p=PORT, b=self.base))
+""".format(r=self.resolver, s=self.server, p=PORT, b=self.base,
+           t=self.ttl_s))
         self.nsd = self.unbound = None
         self.start_server()
         self.start_resolver()
@@ -74,7 +78,7 @@ stub-zone:
         return "%s:%d" % (self.resolver, PORT)
 
     def _write_zone(self):
-        head = ["$ORIGIN zz.", "$TTL 1",
+        head = ["$ORIGIN zz.", "$TTL %d" % self.ttl_s,
                 "@ IN SOA ns hostmaster %d 60 60 3600 1" % self.serial,
                 "@ IN NS ns", "ns IN A " + self.server]
         write(self.base + "/zz.zone", "\n".join(head + self.records) + "\n")

@@ -10,11 +10,17 @@ PG_BIN = "/usr/lib/postgresql/15/bin"
 
 
 class Postgres:
-    """A cluster of its own; root hands it to the user postgres."""
+    """
+    A cluster of its own; root hands it to the user postgres. settings:
+    "name=value" in place of those for tests.
+    """
 
     stop_signal = signal.SIGINT
 
-    def __init__(self, base):
+    def __init__(self, base, settings=()):
+        self.settings = [word for one in settings or (
+            # What matters is what a killed process leaves, not a dead disk.
+            "fsync=off", "max_connections=60") for word in ("-c", one)]
         self.user = "postgres" if os.getuid() == 0 else None
         self.base = directory(os.path.join(base, "pg"), self.user)
         self.data = os.path.join(self.base, "data")
@@ -29,9 +35,8 @@ class Postgres:
         self.process = Process("postgres", [
             PG_BIN + "/postgres", "-D", self.data, "-k", self.base,
             "-c", "listen_addresses=", "-c", "unix_socket_permissions=0777",
-            # What matters is what a killed process leaves, not a dead disk.
-            "-c", "fsync=off", "-c", "max_connections=60",
-            "-c", "log_min_messages=warning"], self.log, user=self.user)
+            "-c", "log_min_messages=warning"] + self.settings,
+            self.log, user=self.user)
         # The fast shutdown does not wait for clients.
         self.process.stop_signal = self.stop_signal
         wait_until("postgres accepts", self.ready, 30)
@@ -66,7 +71,10 @@ class Postgres:
 
 
 class Redis:
-    def __init__(self, base):
+    """durable: with the append-only file, as a real one should be."""
+
+    def __init__(self, base, durable=False):
+        self.durable = durable
         self.base = directory(os.path.join(base, "redis"))
         self.path = os.path.join(self.base, "s")
         self.log = os.path.join(self.base, "log")
@@ -77,7 +85,7 @@ class Redis:
         self.process = Process("redis", [
             "redis-server", "--port", "0", "--unixsocket", self.path,
             "--unixsocketperm", "777", "--dir", self.base, "--save", "",
-            "--appendonly", "no", "--daemonize", "no"], self.log)
+            "--appendonly", "yes" if self.durable else "no", "--daemonize", "no"], self.log)
         wait_until("redis answers", self.ready)
 
     def ready(self):
