@@ -28,6 +28,13 @@ mta_mode(int mode)
 	return modes[mode];
 }
 
+/* Declared dead: end at once; the master starts the next life. */
+static void
+lost(void *loop)
+{
+	loop_stop(loop);
+}
+
 static void
 fill(struct mta_options *o, const struct worker *w)
 {
@@ -52,6 +59,8 @@ fill(struct mta_options *o, const struct worker *w)
 	o->connections_max = (unsigned int)s->connections_max;
 	o->connection_mails_max = (unsigned int)s->connection_mails_max;
 	o->idle_ms = (int64_t)s->connection_idle;
+	o->lost = lost;
+	o->lost_ctx = w->loop;
 }
 
 static void *
