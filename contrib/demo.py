@@ -141,7 +141,7 @@ class Demo:
 
     def captured(self, to):
         """The newest mail for an address that the simulator has taken."""
-        config = ["-c", os.path.join(self.data, "verpost.conf")]
+        config = ["-c", self.info["config"]]
         out = subprocess.run(
             [self.program, "simulator", "list", "--json"] + config,
             check=True, capture_output=True, text=True).stdout
@@ -154,7 +154,8 @@ class Demo:
 
     def reply_to(self, to):
         """What the receiving server said, from the line about its attempt."""
-        with open(self.log, errors="replace") as stream:
+        path = os.path.join(self.data, "verpost.log")
+        with open(path, errors="replace") as stream:
             lines = [line for line in stream if to in line]
         for line in reversed(lines):
             found = re.search(r'(?:text|reply)=("(?:[^"\\]|\\.)*"|\S+)', line)
@@ -209,8 +210,8 @@ class Demo:
         # The second time round the address of the bounce is suppressed.
         subprocess.run(
             [self.program, "suppression", "remove",
-             "bounced-later@example.net", "-c",
-             os.path.join(self.data, "verpost.conf")], capture_output=True)
+             "bounced-later@example.net", "-c", self.info["config"]],
+            capture_output=True)
         print("\n== 4. An email that is delivered")
         self.show_delivery()
         print("\n== 5. An email that is taken first and then bounces")

@@ -127,8 +127,11 @@ class DevCommand(unittest.TestCase):
         before = len(result.failures) + len(result.errors)
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
-            print("--- dev's log ends with\n"
-                  + self.dev.process.log()[-5000:])
+            for path in (self.dev.process.log_path,
+                         self.dev.data + "/verpost.log"):
+                with open(path, errors="replace") as stream:
+                    print("--- %s ends with\n%s" % (
+                        path, stream.read()[-4000:]))
         return result
 
     def test_dev_json_is_for_its_owner_alone(self):
@@ -171,13 +174,13 @@ class DevCommand(unittest.TestCase):
 
         def listed():
             _, out, _ = run([PROGRAM, "simulator", "list", "--json", "-c",
-                             self.dev.data + "/verpost.conf"])
+                             self.dev.info["config"]])
             return [row for row in json.loads(out)
                     if row["to"] == "reader@example.net"]
 
         row = wait_until("the mail is listed", listed)[0]
         _, raw, _ = run([PROGRAM, "simulator", "show", row["id"], "-c",
-                         self.dev.data + "/verpost.conf"])
+                         self.dev.info["config"]])
         self.assertIn("Subject: to be read", raw)
         self.assertIn("DKIM-Signature:", raw)
 
