@@ -31,8 +31,11 @@ struct queue_ops {
  * ops may be NULL. Reconnects by itself with back-off. */
 struct queue *queue_new(struct loop *l, const char *url, const int *pools,
     size_t pool_count, const struct queue_ops *ops, void *ctx);
+/* Calls under way are forgotten: their callbacks never run. */
 void queue_free(struct queue **q);
 bool queue_is_connected(const struct queue *q);
+/* Callbacks with this context are never called: for owners that go first. */
+void queue_forget(struct queue *q, const void *ctx);
 
 struct queue_job {
 	struct queue_member member;

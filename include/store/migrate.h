@@ -19,8 +19,8 @@ struct migration {
 	struct slice sql;
 };
 
-/* The embedded files, in order. */
-const struct migration *migrate_files(size_t *count);
+/* The embedded files, in order: on the heap, owned by the caller. */
+struct migration *migrate_files(size_t *count);
 
 /*
  * Applies what is missing and makes the partitions of yesterday to eight days

@@ -437,15 +437,14 @@ pg_submit(struct pg *pg, struct pg_tx *tx)
 
 /* Reading. ------------------------------------------------------------------- */
 
-/* The head has its sync: it is done, and told. False: pg is closed. */
+/* f has its sync: it is done, and told. False: pg is closed. */
 static bool
-complete(struct pg *pg)
+complete(struct pg *pg, struct flight *f)
 {
-	struct flight *f =
-	    list_entry(list_pop(&pg->flights), struct flight, node);
 	struct pg_tx *tx = f->tx;
 	bool failed;
 
+	list_remove(&f->node);
 	free(f);
 	arm_deadline(pg);
 	if (tx == NULL)
@@ -564,7 +563,7 @@ read_results(struct pg *pg)
 		nulls = 0;
 		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
 			PQclear(res);
-			if (!complete(pg))
+			if (!complete(pg, f))
 				return;
 		} else {
 			take_result(pg, f, res);
@@ -733,7 +732,11 @@ on_timer(void *ctx)
 
 	switch (pg->state) {
 	case STATE_WAITING:
-		start_connect(pg);
+		/* First everybody hears of the loss. */
+		if (list_is_empty(&pg->failing) && !pg->must_tell_down)
+			start_connect(pg);
+		else
+			timer_set(pg->timer, 1);
 		return;
 	case STATE_CONNECTING:
 		error_set(&err, ERR_TIMEOUT, "postgres: connecting took longer "

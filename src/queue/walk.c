@@ -1,0 +1,509 @@
+#include "queue/walk.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/queue.h"
+#include "store/sources.h"
+
+/*
+ * A walk goes along the ids in steps:
+ *
+ *   read a page of unfinished rows
+ *     -> per lane one enqueue of those that should have a job
+ *     -> one drop for each that is past its max age
+ *   -> all answered: the cursor moves, or stays if one failed.
+ *
+ * Young and old walk are two of these with a range and a pace of their own; at
+ * most one step of each is under way.
+ *
+ * Marks: a lane is filled when its mark is the run id of the Redis that we
+ * talk to. After a flush, a restart or a failover it is not, and the old walk
+ * starts over at full speed; when it has gone through without a failure, it
+ * writes the marks that it set out for.
+ */
+
+#define PAGE 1000
+/* How far back the young walk looks when a keeper starts. */
+#define YOUNG_START_MS (5 * 60000)
+#define OLD_STEP_MS 250
+
+enum which {
+	YOUNG,
+	OLD,
+};
+
+struct side {
+	struct walk *walk;
+	enum which which;
+	struct id cursor, before;
+	size_t limit;
+	bool is_busy;
+	struct pg_tx *tx;
+	/* The step under way. */
+	struct arena arena;
+	struct store_unfinished *row;
+	size_t count;
+	struct drop *drop;
+	size_t drop_count;
+	struct lane_batch *batch;
+	size_t batch_count;
+	size_t open; /* answers still to come */
+	bool has_failed;
+	bool is_stale; /* started over meanwhile: the step does not count */
+};
+
+struct drop {
+	struct side *side;
+	const struct store_unfinished *row;
+	bool is_free; /* no job any more */
+};
+
+struct lane_batch {
+	struct queue_lane lane;
+	struct queue_job *job;
+	size_t count, cap;
+};
+
+struct walk {
+	struct loop *loop;
+	struct pg *pg;
+	struct queue *queue;
+	const struct walk_ops *ops;
+	void *ctx;
+	struct side young, old;
+	bool is_filling;
+	struct walk_counts counts;
+
+	/* The check of Redis. */
+	bool is_checking;
+	struct pg_tx *pools_tx;
+	int *pool;
+	size_t pool_count;
+	char *run_id;	/* of the Redis we talk to */
+	char *fill_for; /* the run id that the filling round is for */
+	size_t states_open;
+	bool is_marked;
+};
+
+static const struct log_ctx walk_log = { NULL,
+	{ { "part", LOG_F_TEXT, { .text = "walk" } } } };
+
+static void next_page(struct side *s);
+
+/* A step. ------------------------------------------------------------------ */
+
+static void
+set_marks(struct walk *w)
+{
+	struct queue_lane lane;
+
+	if (w->fill_for == NULL)
+		return;
+	for (size_t p = 0; p < w->pool_count; p++)
+		for (size_t i = 0; i < queue_lane_count(); i++) {
+			queue_lane_nth(w->pool[p], i, &lane);
+			queue_mark(w->queue, &lane, slice_of(w->fill_for),
+			    NULL, NULL);
+		}
+}
+
+/* The old walk has come to the end. */
+static void
+end_round(struct walk *w)
+{
+	w->counts.rounds++;
+	w->old.cursor = (struct id){ { 0 } };
+	if (!w->is_filling)
+		return;
+	w->is_filling = false;
+	set_marks(w);
+	log_info(&walk_log, "walk.filled",
+	    log_uint("added", w->counts.added),
+	    log_text("run_id", w->fill_for != NULL ? w->fill_for : ""));
+}
+
+static void
+tell_expired(struct side *s)
+{
+	struct walk *w = s->walk;
+	struct store_unfinished *free_ones =
+	    arena_calloc(&s->arena, s->drop_count + 1, sizeof(*free_ones));
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->drop_count; i++)
+		if (s->drop[i].is_free)
+			free_ones[n++] = *s->drop[i].row;
+	w->counts.expired += n;
+	if (n > 0 && w->ops != NULL && w->ops->expired != NULL)
+		w->ops->expired(w->ctx, free_ones, n);
+}
+
+static void
+end_step(struct side *s)
+{
+	struct walk *w = s->walk;
+	bool is_last = s->count < s->limit;
+
+	s->is_busy = false;
+	if (s->has_failed)
+		w->counts.failures++;
+	if (s->has_failed || s->is_stale) {
+		s->is_stale = false;
+		return;
+	}
+	if (s->count > 0)
+		s->cursor = s->row[s->count - 1].id;
+	if (s->which == YOUNG)
+		w->counts.young_seen += s->count;
+	else
+		w->counts.old_seen += s->count;
+	if (s->which == OLD && is_last)
+		end_round(w);
+	/* The young walk and a filling round do not wait for the next beat. */
+	if (!is_last && (s->which == YOUNG || w->is_filling))
+		next_page(s);
+	tell_expired(s);
+}
+
+static void
+count_down(struct side *s)
+{
+	if (--s->open == 0)
+		end_step(s);
+}
+
+static void
+on_enqueued(void *ctx, size_t count, const struct error *err)
+{
+	struct side *s = ctx;
+
+	if (err != NULL)
+		s->has_failed = true;
+	s->walk->counts.added += count;
+	count_down(s);
+}
+
+static void
+on_dropped(void *ctx, size_t count, const struct error *err)
+{
+	struct drop *d = ctx;
+
+	if (err != NULL)
+		d->side->has_failed = true;
+	d->is_free = err == NULL && count > 0;
+	count_down(d->side);
+}
+
+static bool
+lane_of(const struct store_unfinished *row, struct queue_lane *lane)
+{
+	if (row->lane.len >= sizeof(lane->name))
+		return false;
+	*lane = (struct queue_lane){ .pool = row->pool };
+	memcpy(lane->name, row->lane.ptr, row->lane.len);
+	return true;
+}
+
+static struct queue_member
+member_of(const struct store_unfinished *row)
+{
+	return (struct queue_member){ row->id, row->flow, row->flags };
+}
+
+/* Few lanes: looked for one by one, the last one first. */
+static struct lane_batch *
+batch_for(struct side *s, const struct queue_lane *lane)
+{
+	for (size_t i = s->batch_count; i-- > 0;)
+		if (s->batch[i].lane.pool == lane->pool &&
+		    strcmp(s->batch[i].lane.name, lane->name) == 0)
+			return &s->batch[i];
+	s->batch[s->batch_count] = (struct lane_batch){ .lane = *lane };
+	return &s->batch[s->batch_count++];
+}
+
+static void
+add_job(struct side *s, const struct store_unfinished *row,
+    const struct queue_lane *lane, int64_t delay_ms)
+{
+	struct lane_batch *b = batch_for(s, lane);
+
+	if (b->count == b->cap) {
+		size_t cap = b->cap > 0 ? b->cap * 2 : 16;
+		struct queue_job *grown =
+		    arena_calloc(&s->arena, cap, sizeof(*grown));
+
+		if (b->count > 0)
+			memcpy(grown, b->job, b->count * sizeof(*grown));
+		b->job = grown;
+		b->cap = cap;
+	}
+	b->job[b->count++] = (struct queue_job){ .member = member_of(row),
+		.delay_ms = delay_ms };
+}
+
+static void
+sort_row(struct side *s, const struct store_unfinished *row, int64_t now_ms)
+{
+	struct queue_lane lane;
+	int64_t delay_ms = MAX(row->retry_at_ms - now_ms, (int64_t)0);
+
+	if (!lane_of(row, &lane)) {
+		log_error(&walk_log, "walk.lane",
+		    log_text("recipient", id_text(row->id).s),
+		    log_slice("lane", row->lane));
+		return;
+	}
+	if (row->expires_at_ms <= now_ms) {
+		s->drop[s->drop_count++] = (struct drop){ s, row, false };
+		return;
+	}
+	if (row->status == STATUS_SCHEDULED &&
+	    delay_ms > WALK_SCHEDULED_AHEAD_MS)
+		return;
+	add_job(s, row, &lane, delay_ms);
+}
+
+static void
+send_all(struct side *s)
+{
+	struct walk *w = s->walk;
+	struct queue_lane lane;
+
+	/* One more, so that an answer cannot end the step in between. */
+	s->open = 1 + s->batch_count + s->drop_count;
+	for (size_t i = 0; i < s->batch_count; i++)
+		queue_enqueue(w->queue, &s->batch[i].lane, s->batch[i].job,
+		    s->batch[i].count, on_enqueued, s);
+	for (size_t i = 0; i < s->drop_count; i++) {
+		struct queue_member m = member_of(s->drop[i].row);
+
+		if (lane_of(s->drop[i].row, &lane))
+			queue_drop(w->queue, &lane, &m, on_dropped,
+			    &s->drop[i]);
+	}
+	count_down(s);
+}
+
+static void
+on_page(void *ctx, const struct store_unfinished *row, size_t count,
+    const struct error *err)
+{
+	struct side *s = ctx;
+	int64_t now_ms = clock_now_ms();
+
+	s->tx = NULL;
+	if (err != NULL) {
+		s->is_busy = s->is_stale = false;
+		s->walk->counts.failures++;
+		return;
+	}
+	/* The rows outlive their reply: Redis is still to answer. */
+	arena_fini(&s->arena);
+	s->row = arena_calloc(&s->arena, count + 1, sizeof(*s->row));
+	s->drop = arena_calloc(&s->arena, count + 1, sizeof(*s->drop));
+	s->batch = arena_calloc(&s->arena, count + 1, sizeof(*s->batch));
+	s->count = count;
+	s->drop_count = s->batch_count = 0;
+	s->has_failed = false;
+	for (size_t i = 0; i < count; i++) {
+		s->row[i] = row[i];
+		s->row[i].lane = arena_slice(&s->arena, row[i].lane);
+		sort_row(s, &s->row[i], now_ms);
+	}
+	send_all(s);
+}
+
+static void
+next_page(struct side *s)
+{
+	s->is_busy = true;
+	s->tx = store_walk_unfinished(
+	    s->walk->pg, s->cursor, s->before, s->limit, on_page, s);
+}
+
+/* Whether a step makes sense now. */
+static bool
+can_step(const struct side *s)
+{
+	return !s->is_busy && queue_is_connected(s->walk->queue) &&
+	    pg_is_up(s->walk->pg);
+}
+
+void
+walk_young(struct walk *w)
+{
+	if (!can_step(&w->young))
+		return;
+	w->young.before = id_floor(clock_now_ms() - WALK_YOUNG_MS);
+	w->young.limit = PAGE;
+	next_page(&w->young);
+}
+
+void
+walk_old(struct walk *w)
+{
+	if (!can_step(&w->old))
+		return;
+	w->old.before = id_floor(clock_now_ms() - WALK_YOUNG_MS);
+	w->old.limit =
+	    w->is_filling ? PAGE : WALK_OLD_RATE * OLD_STEP_MS / 1000;
+	next_page(&w->old);
+}
+
+void
+walk_restart(struct walk *w)
+{
+	w->is_filling = true;
+	w->old.cursor = (struct id){ { 0 } };
+	w->old.is_stale = w->old.is_busy;
+}
+
+bool
+walk_is_filling(const struct walk *w)
+{
+	return w->is_filling;
+}
+
+struct walk_counts
+walk_counts(const struct walk *w)
+{
+	return w->counts;
+}
+
+/* Is it still the Redis that we filled? ------------------------------------- */
+
+static void
+end_check(struct walk *w)
+{
+	w->is_checking = false;
+	if (w->is_marked || w->is_filling)
+		return;
+	log_warn(&walk_log, "walk.refill", log_text("run_id", w->run_id));
+	free(w->fill_for);
+	w->fill_for = xstrdup(w->run_id);
+	walk_restart(w);
+}
+
+static void
+on_state(void *ctx, const struct queue_lane_state *state,
+    const struct error *err)
+{
+	struct walk *w = ctx;
+
+	/* Away: nothing is known, the next check says more. */
+	if (err == NULL && !slice_eq_text(state->mark, w->run_id))
+		w->is_marked = false;
+	if (--w->states_open == 0)
+		end_check(w);
+}
+
+static void
+on_run_id(void *ctx, struct slice run_id, const struct error *err)
+{
+	struct walk *w = ctx;
+	struct queue_lane lane;
+
+	if (err != NULL || run_id.len == 0 || w->pool_count == 0) {
+		w->is_checking = false;
+		return;
+	}
+	free(w->run_id);
+	w->run_id = slice_dup(run_id);
+	w->is_marked = true;
+	w->states_open = w->pool_count * queue_lane_count();
+	for (size_t p = 0; p < w->pool_count; p++)
+		for (size_t i = 0; i < queue_lane_count(); i++) {
+			queue_lane_nth(w->pool[p], i, &lane);
+			queue_state(w->queue, &lane, on_state, w);
+		}
+}
+
+static void
+on_pools(void *ctx, const struct store_pool *pool, size_t count,
+    const struct error *err)
+{
+	struct walk *w = ctx;
+
+	w->pools_tx = NULL;
+	if (err != NULL) {
+		w->is_checking = false;
+		return;
+	}
+	free(w->pool);
+	w->pool = xcalloc(count + 1, sizeof(*w->pool));
+	w->pool_count = count;
+	for (size_t i = 0; i < count; i++)
+		w->pool[i] = pool[i].number;
+	queue_run_id(w->queue, on_run_id, w);
+}
+
+void
+walk_check_redis(struct walk *w)
+{
+	if (w->is_checking || w->is_filling ||
+	    !queue_is_connected(w->queue) || !pg_is_up(w->pg))
+		return;
+	w->is_checking = true;
+	w->pools_tx = store_pool_list(w->pg, on_pools, w);
+}
+
+/* Life. ---------------------------------------------------------------------- */
+
+static void
+side_init(struct side *s, struct walk *w, enum which which)
+{
+	s->walk = w;
+	s->which = which;
+	arena_init(&s->arena);
+}
+
+static void
+side_fini(struct side *s)
+{
+	pg_tx_cancel(&s->tx);
+	queue_forget(s->walk->queue, s);
+	for (size_t i = 0; i < s->drop_count; i++)
+		queue_forget(s->walk->queue, &s->drop[i]);
+	arena_fini(&s->arena);
+}
+
+struct walk *
+walk_new(struct loop *l, struct pg *pg, struct queue *q,
+    const struct walk_ops *ops, void *ctx)
+{
+	struct walk *w = xmalloc(sizeof(*w));
+
+	w->loop = l;
+	w->pg = pg;
+	w->queue = q;
+	w->ops = ops;
+	w->ctx = ctx;
+	side_init(&w->young, w, YOUNG);
+	side_init(&w->old, w, OLD);
+	w->young.cursor = id_floor(clock_now_ms() - YOUNG_START_MS);
+	return w;
+}
+
+void
+walk_free(struct walk **wp)
+{
+	struct walk *w = *wp;
+
+	if (w == NULL)
+		return;
+	*wp = NULL;
+	side_fini(&w->young);
+	side_fini(&w->old);
+	pg_tx_cancel(&w->pools_tx);
+	queue_forget(w->queue, w);
+	free(w->pool);
+	free(w->run_id);
+	free(w->fill_for);
+	free(w);
+}

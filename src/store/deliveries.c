@@ -1,0 +1,247 @@
+#include "store_priv.h"
+#include "store/webhooks.h"
+
+/*
+ * What is owed to webhooks. A claim pushes the due time ahead and counts the
+ * try in one statement: whoever holds it need not say so again, and if it dies
+ * the delivery falls due by itself.
+ */
+
+static const struct pg_stmt stmt_claim = { "delivery_claim",
+	"WITH c AS (UPDATE webhook_deliveries d SET tries = d.tries + 1, "
+	"next_at = $2::timestamptz, last_at = $1::timestamptz "
+	"FROM (SELECT recipient, kind, dedupe, webhook "
+	"FROM webhook_deliveries WHERE next_at <= $1 "
+	"AND NOT (webhook = ANY ($4::uuid[])) ORDER BY next_at "
+	"LIMIT $3::int8 FOR UPDATE SKIP LOCKED) x "
+	"WHERE d.recipient = x.recipient AND d.kind = x.kind "
+	"AND d.dedupe = x.dedupe AND d.webhook = x.webhook "
+	"RETURNING d.recipient, d.kind, d.dedupe, d.webhook, d.id, d.tries, "
+	"d.last_status) "
+	"SELECT c.recipient, c.kind, c.dedupe, c.webhook, c.id, c.tries, "
+	"coalesce(c.last_status, 0::int2), w.url, w.secret, "
+	"coalesce(w.enabled, false), e.at, e.data, m.account, m.id, "
+	"m.created_at, m.message_id, m.head, n.name, r.address, r.field "
+	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook "
+	"LEFT JOIN events e ON e.recipient = c.recipient AND e.kind = c.kind "
+	"AND e.dedupe = c.dedupe "
+	"LEFT JOIN recipients r ON r.id = c.recipient "
+	"LEFT JOIN emails m ON m.id = email_of(c.recipient) "
+	"LEFT JOIN domains n ON n.number = m.domain "
+	"ORDER BY c.recipient, c.kind" };
+
+static const struct pg_stmt stmt_finish = { "delivery_finish",
+	"UPDATE webhook_deliveries d SET delivered = i.delivered, "
+	"next_at = i.next_at, last_status = i.status, last_error = i.error, "
+	"last_at = $9::timestamptz "
+	"FROM unnest($1::uuid[], $2::int2[], $3::int4[], $4::uuid[], "
+	"$5::int2[], $6::bool[], $7::timestamptz[], $8::int2[], $12::text[]) "
+	"AS i(recipient, kind, dedupe, webhook, tries, delivered, next_at, "
+	"status, error) "
+	"WHERE d.recipient = i.recipient AND d.kind = i.kind "
+	"AND d.dedupe = i.dedupe AND d.webhook = i.webhook "
+	"AND d.tries = i.tries "
+	"AND d.recipient BETWEEN $10::uuid AND $11::uuid" };
+
+static const struct pg_stmt stmt_next = { "delivery_next",
+	"SELECT min(next_at) FROM webhook_deliveries "
+	"WHERE next_at IS NOT NULL" };
+
+static const struct pg_stmt stmt_list = { "delivery_list",
+	"SELECT d.recipient, d.kind, d.dedupe, d.webhook, d.id, d.tries, "
+	"d.next_at, d.delivered, coalesce(d.last_status, 0::int2), "
+	"d.last_error, d.last_at, e.at FROM (SELECT * FROM webhook_deliveries "
+	"WHERE webhook = $1::uuid ORDER BY recipient DESC LIMIT $2::int8) d "
+	"LEFT JOIN events e ON e.recipient = d.recipient AND e.kind = d.kind "
+	"AND e.dedupe = d.dedupe ORDER BY d.recipient DESC, e.at DESC" };
+
+static const struct pg_stmt stmt_replay = { "delivery_replay",
+	"UPDATE webhook_deliveries d SET next_at = $3::timestamptz, "
+	"tries = 0, delivered = false FROM webhooks w "
+	"WHERE w.account = $1::int4 AND d.webhook = w.id "
+	"AND d.id = $2::uuid" };
+
+struct call {
+	store_delivery_got *done;
+	void *ctx;
+};
+
+static void
+read_key(struct pg_row row, struct store_delivery *d)
+{
+	d->recipient = pg_get_id(row, 0);
+	d->kind = (enum event_kind)pg_get_int2(row, 1);
+	d->dedupe = pg_get_int4(row, 2);
+	d->webhook = pg_get_id(row, 3);
+	d->id = pg_get_id(row, 4);
+	d->tries = pg_get_int2(row, 5);
+}
+
+static void
+on_claimed(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct call *call = ctx;
+	struct store_delivery *all;
+	size_t n;
+
+	if (err != NULL) {
+		call->done(call->ctx, NULL, 0, err);
+		return;
+	}
+	n = pg_rows(reply, 0);
+	all = store_reply_mem(reply, n, sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		struct pg_row row = pg_row(reply, 0, i);
+		struct store_delivery *d = &all[i];
+
+		read_key(row, d);
+		d->last_status = pg_get_int2(row, 6);
+		d->url = pg_get_text(row, 7);
+		d->secret = pg_get_text(row, 8);
+		d->enabled = pg_get_bool(row, 9);
+		d->event_at_ms = pg_get_time(row, 10);
+		d->event_data = pg_get_text(row, 11);
+		d->account = pg_get_int4(row, 12);
+		d->email = pg_get_id(row, 13);
+		d->email_created_at_ms = pg_get_time(row, 14);
+		d->message_id = pg_get_text(row, 15);
+		d->head = pg_get_text(row, 16);
+		d->domain_name = pg_get_text(row, 17);
+		d->address = pg_get_text(row, 18);
+		d->field = pg_get_int2(row, 19);
+	}
+	call->done(call->ctx, all, n, NULL);
+}
+
+struct pg_tx *
+store_delivery_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
+    size_t limit, const struct id *busy, size_t busy_count,
+    store_delivery_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, &stmt_claim);
+	pg_tx_time(tx, now_ms);
+	pg_tx_time(tx, now_ms + lease_ms);
+	pg_tx_int8(tx, (int64_t)limit);
+	store_put_ids(tx, busy, busy_count);
+	*call = (struct call){ done, ctx };
+	pg_tx_send(tx, on_claimed, call);
+	return tx;
+}
+
+#define PUT(tx, type, put, value)                                              \
+	do {                                                                   \
+		pg_tx_array(tx, type);                                         \
+		for (size_t i = 0; i < n; i++)                                 \
+			put(tx, results[i].value);                             \
+		pg_tx_array_end(tx);                                           \
+	} while (0)
+
+struct pg_tx *
+store_delivery_finish(struct pg *pg, int64_t now_ms,
+    const struct store_delivery_result *results, size_t n, store_done *done,
+    void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct store_bounds bounds = { 0 };
+
+	invariant(n > 0);
+	for (size_t i = 0; i < n; i++)
+		store_bounds_add(&bounds, results[i].recipient);
+	pg_tx_stmt(tx, &stmt_finish);
+	PUT(tx, PG_UUID, pg_tx_id, recipient);
+	PUT(tx, PG_INT2, pg_tx_int2, kind);
+	PUT(tx, PG_INT4, pg_tx_int4, dedupe);
+	PUT(tx, PG_UUID, pg_tx_id, webhook);
+	PUT(tx, PG_INT2, pg_tx_int2, tries);
+	PUT(tx, PG_BOOL, pg_tx_bool, delivered);
+	PUT(tx, PG_TIME, pg_tx_time, next_at_ms);
+	PUT(tx, PG_INT2, pg_tx_int2, status);
+	pg_tx_time(tx, now_ms);
+	store_bounds_put(tx, &bounds);
+	PUT(tx, PG_TEXT, pg_tx_text_or_null, error);
+	return store_send(tx, NULL, done, ctx);
+}
+
+struct next_call {
+	store_delivery_due *done;
+	void *ctx;
+};
+
+static void
+on_next(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct next_call *call = ctx;
+
+	call->done(call->ctx,
+	    err == NULL ? pg_get_time(pg_row(reply, 0, 0), 0) : 0, err);
+}
+
+struct pg_tx *
+store_delivery_next(struct pg *pg, store_delivery_due *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct next_call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, &stmt_next);
+	*call = (struct next_call){ done, ctx };
+	pg_tx_send(tx, on_next, call);
+	return tx;
+}
+
+static void
+on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct call *call = ctx;
+	struct store_delivery *all;
+	size_t n;
+
+	if (err != NULL) {
+		call->done(call->ctx, NULL, 0, err);
+		return;
+	}
+	n = pg_rows(reply, 0);
+	all = store_reply_mem(reply, n, sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		struct pg_row row = pg_row(reply, 0, i);
+
+		read_key(row, &all[i]);
+		all[i].due_at_ms = pg_get_time(row, 6);
+		all[i].delivered = pg_get_bool(row, 7);
+		all[i].last_status = pg_get_int2(row, 8);
+		all[i].last_error = pg_get_text(row, 9);
+		all[i].last_at_ms = pg_get_time(row, 10);
+		all[i].event_at_ms = pg_get_time(row, 11);
+	}
+	call->done(call->ctx, all, n, NULL);
+}
+
+struct pg_tx *
+store_delivery_list(struct pg *pg, struct id webhook, size_t limit,
+    store_delivery_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, &stmt_list);
+	pg_tx_id(tx, webhook);
+	pg_tx_int8(tx, (int64_t)limit);
+	*call = (struct call){ done, ctx };
+	pg_tx_send(tx, on_list, call);
+	return tx;
+}
+
+struct pg_tx *
+store_delivery_replay(struct pg *pg, int account, struct id id, int64_t now_ms,
+    store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_replay);
+	pg_tx_int4(tx, account);
+	pg_tx_id(tx, id);
+	pg_tx_time(tx, now_ms);
+	return store_send(tx, "no such delivery", done, ctx);
+}

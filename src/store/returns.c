@@ -1,0 +1,119 @@
+#include "store/returns.h"
+
+#include "store_priv.h"
+
+static const struct pg_stmt stmt_add = { "return_add",
+	"INSERT INTO returns (id, mail_from, rcpt_to, recipient, peer, raw, "
+	"due_at) SELECT i.id, i.mail_from, i.rcpt_to, i.recipient, i.peer, "
+	"i.raw, $7::timestamptz FROM unnest($1::uuid[], $2::text[], "
+	"$3::text[], $4::uuid[], $5::text[], $6::bytea[]) "
+	"AS i(id, mail_from, rcpt_to, recipient, peer, raw)" };
+static const struct pg_stmt stmt_claim = { "return_claim",
+	"WITH c AS (UPDATE returns r SET tries = r.tries + 1, "
+	"due_at = $2::timestamptz FROM (SELECT id FROM returns "
+	"WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $3::int8 "
+	"FOR UPDATE SKIP LOCKED) x WHERE r.id = x.id "
+	"RETURNING r.id, r.mail_from, r.rcpt_to, r.recipient, r.peer, r.raw, "
+	"r.tries) SELECT * FROM c ORDER BY id" };
+static const struct pg_stmt stmt_finish = { "return_finish",
+	"UPDATE returns r SET kind = i.kind, detail = i.detail, "
+	"due_at = i.again_at, processed_at = CASE WHEN i.again_at IS NULL "
+	"THEN $5::timestamptz END "
+	"FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[]) "
+	"AS i(id, kind, detail, again_at) WHERE r.id = i.id "
+	"AND r.id BETWEEN $6::uuid AND $7::uuid" };
+
+struct call {
+	store_return_got *done;
+	void *ctx;
+};
+
+#define PUT(tx, all, type, put, value)                                         \
+	do {                                                                   \
+		pg_tx_array(tx, type);                                         \
+		for (size_t i = 0; i < n; i++)                                 \
+			put(tx, (all)[i].value);                               \
+		pg_tx_array_end(tx);                                           \
+	} while (0)
+
+struct pg_tx *
+store_return_add(struct pg *pg, int64_t now_ms, const struct store_return *rows,
+    size_t n, store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	invariant(n > 0);
+	pg_tx_stmt(tx, &stmt_add);
+	PUT(tx, rows, PG_UUID, pg_tx_id, id);
+	PUT(tx, rows, PG_TEXT, pg_tx_text, mail_from);
+	PUT(tx, rows, PG_TEXT, pg_tx_text, rcpt_to);
+	PUT(tx, rows, PG_UUID, pg_tx_id_or_null, recipient);
+	PUT(tx, rows, PG_TEXT, pg_tx_text, peer);
+	PUT(tx, rows, PG_BYTEA, pg_tx_bytea, raw);
+	pg_tx_time(tx, now_ms);
+	return store_send(tx, NULL, done, ctx);
+}
+
+static void
+on_claimed(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct call *call = ctx;
+	struct store_return *all;
+	size_t n;
+
+	if (err != NULL) {
+		call->done(call->ctx, NULL, 0, err);
+		return;
+	}
+	n = pg_rows(reply, 0);
+	all = store_reply_mem(reply, n, sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		struct pg_row row = pg_row(reply, 0, i);
+
+		all[i].id = pg_get_id(row, 0);
+		all[i].mail_from = pg_get_text(row, 1);
+		all[i].rcpt_to = pg_get_text(row, 2);
+		all[i].recipient = pg_get_id(row, 3);
+		all[i].peer = pg_get_text(row, 4);
+		all[i].raw = pg_get_text(row, 5);
+		all[i].tries = pg_get_int2(row, 6);
+	}
+	call->done(call->ctx, all, n, NULL);
+}
+
+struct pg_tx *
+store_return_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
+    size_t limit, store_return_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, &stmt_claim);
+	pg_tx_time(tx, now_ms);
+	pg_tx_time(tx, now_ms + lease_ms);
+	pg_tx_int8(tx, (int64_t)limit);
+	*call = (struct call){ done, ctx };
+	pg_tx_send(tx, on_claimed, call);
+	return tx;
+}
+
+struct pg_tx *
+store_return_finish(struct pg *pg, int64_t now_ms,
+    const struct store_return_result *results, size_t n, store_done *done,
+    void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct store_bounds bounds = { 0 };
+
+	invariant(n > 0);
+	for (size_t i = 0; i < n; i++)
+		store_bounds_add(&bounds, results[i].id);
+	pg_tx_stmt(tx, &stmt_finish);
+	PUT(tx, results, PG_UUID, pg_tx_id, id);
+	PUT(tx, results, PG_TEXT, pg_tx_text, kind);
+	PUT(tx, results, PG_TEXT, pg_tx_text_or_null, detail);
+	PUT(tx, results, PG_TIME, pg_tx_time, again_at_ms);
+	pg_tx_time(tx, now_ms);
+	store_bounds_put(tx, &bounds);
+	return store_send(tx, NULL, done, ctx);
+}

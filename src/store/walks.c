@@ -1,0 +1,58 @@
+#include "store/walks.h"
+
+#include "store_priv.h"
+
+static const struct pg_stmt stmt_unfinished = { "walk_unfinished",
+	"SELECT id, pool, lane, flow, flags, status, retry_at, expires_at "
+	"FROM recipients WHERE finished_at IS NULL "
+	"AND id > $1::uuid AND id < $2::uuid ORDER BY id LIMIT $3::int8" };
+
+struct call {
+	store_unfinished_got *done;
+	void *ctx;
+};
+
+static void
+on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct call *call = ctx;
+	struct store_unfinished *all;
+	size_t n;
+
+	if (err != NULL) {
+		call->done(call->ctx, NULL, 0, err);
+		return;
+	}
+	n = pg_rows(reply, 0);
+	all = store_reply_mem(reply, n, sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		struct pg_row row = pg_row(reply, 0, i);
+
+		all[i].id = pg_get_id(row, 0);
+		all[i].pool = pg_get_int4(row, 1);
+		all[i].lane = pg_get_text(row, 2);
+		all[i].flow = (uint32_t)pg_get_int4(row, 3);
+		all[i].flags = (uint8_t)pg_get_int2(row, 4);
+		all[i].status = STATUS_QUEUED;
+		status_from_int(pg_get_int2(row, 5), &all[i].status);
+		all[i].retry_at_ms = pg_get_time(row, 6);
+		all[i].expires_at_ms = pg_get_time(row, 7);
+	}
+	call->done(call->ctx, all, n, NULL);
+}
+
+struct pg_tx *
+store_walk_unfinished(struct pg *pg, struct id after, struct id before,
+    size_t limit, store_unfinished_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, &stmt_unfinished);
+	pg_tx_id(tx, after);
+	pg_tx_id(tx, before);
+	pg_tx_int8(tx, (int64_t)limit);
+	*call = (struct call){ done, ctx };
+	pg_tx_send(tx, on_rows, call);
+	return tx;
+}
