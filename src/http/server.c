@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define FULL_LOG_EVERY_MS 60000 /* it may come and go with every request */
+
 static const struct http_options defaults = {
 	.body_max = (size_t)60 * 1024 * 1024,
 	.connections_max = 10000,
@@ -28,9 +30,12 @@ update_listener(struct http_server *server)
 		return;
 	server->is_full = full;
 	listener_pause(server->listener, full);
-	if (full)
+	if (full && loop_mono_ms(server->loop) >= server->next_full_log_ms) {
+		server->next_full_log_ms =
+		    loop_mono_ms(server->loop) + FULL_LOG_EVERY_MS;
 		log_warn(NULL, "http.full",
 		    log_uint("connections", server->session_count));
+	}
 }
 
 static void

@@ -62,6 +62,7 @@ struct http_server {
 	struct http_date date;
 	struct strbuf out; /* an answer being built */
 	bool is_full;	   /* the listener is paused */
+	int64_t next_full_log_ms;
 	bool is_draining;
 	struct timer *drain_timer;
 	struct loop_call drain_call, bury;
