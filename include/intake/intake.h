@@ -99,6 +99,7 @@ void intake_authorize(struct intake *in, struct slice secret,
 struct intake_request {
 	const struct intake_account *account;
 	const struct mail_content *content; /* checked here, not changed */
+	struct slice record; /* content encoded; ptr NULL: done here */
 	enum store_stream stream;
 	int endpoint;			    /* INTAKE_ENDPOINT_* */
 	struct slice idempotency_key;	    /* ptr NULL: none */

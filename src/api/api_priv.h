@@ -29,6 +29,7 @@ struct httpd {
 	const struct keyring *keyring;
 	struct intake *intake;
 	struct http_server *server;
+	struct large_pool *large;
 	struct log_ctx log;
 	struct list calls; /* opened and not yet answered */
 };
@@ -43,6 +44,7 @@ struct api_call {
 	void (*go)(struct api_call *c);
 	struct intake_account account;
 	struct pg_tx *tx; /* the question under way, cancelled with the call */
+	void *own;	  /* of the resource, for: */
 	void (*cancel)(struct api_call *c); /* what else to cancel, or NULL */
 };
 

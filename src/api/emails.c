@@ -1,12 +1,19 @@
-/* api/emails.c - POST /emails. Reading them is in emails_read.c. */
+/*
+ * api/emails.c - POST /emails. Reading them is in emails_read.c.
+ *
+ *   body ──small──> email_json_read ──────────────> intake_submit ──> answer
+ *     └──large──> a child (large.c), its record ──────^
+ */
 #include "api_priv.h"
 
 #include <string.h>
 
 #include "api/email_json.h"
+#include "large.h"
 
 struct post {
 	struct api_call *call;
+	struct large *large; /* NULL: a small body */
 	struct mail_content content;
 	struct intake_request request;
 };
@@ -33,12 +40,21 @@ answer_suppressed(struct api_call *c, const struct intake_result *result)
 }
 
 static void
+cancel(struct api_call *c)
+{
+	struct post *p = c->own;
+
+	large_free(&p->large);
+}
+
+static void
 submitted(void *ctx, const struct intake_result *result)
 {
 	struct post *p = ctx;
 	struct api_call *c = p->call;
 	struct strbuf out = STRBUF_INIT;
 
+	large_free(&p->large);
 	if (result->answer.kind == ANSWER_SUPPRESSED) {
 		answer_suppressed(c, result);
 		return;
@@ -54,13 +70,53 @@ submitted(void *ctx, const struct intake_result *result)
 }
 
 static void
+small_go(struct post *p, char *text, size_t len)
+{
+	struct api_call *c = p->call;
+	struct intake_answer no;
+
+	/* Before the body is read: that changes it. */
+	if (p->request.idempotency_key.ptr != NULL)
+		crypto_sha256(slice_mem(text, len), p->request.body_hash);
+	if (email_json_read(c->arena, text, len,
+		intake_limits(c->h->intake)->recipients_max, &p->content,
+		&no) < 0)
+		api_answer_no(c, &no);
+	else
+		intake_submit(c->h->intake, &p->request, submitted, p);
+}
+
+static void
+large_read(void *ctx, const struct large_result *result)
+{
+	struct post *p = ctx;
+	struct api_call *c = p->call;
+	struct error err = { 0 };
+
+	if (result->no != NULL) {
+		struct intake_answer no = *result->no;
+
+		large_free(&p->large);
+		api_answer_no(c, &no);
+		return;
+	}
+	if (mail_content_decode(
+		c->arena, result->record, &p->content, &err) < 0) {
+		large_free(&p->large);
+		api_answer_err(c, "Email", &err);
+		return;
+	}
+	memcpy(p->request.body_hash, result->body_hash, SHA256_LEN);
+	p->request.record = result->record;
+	intake_submit(c->h->intake, &p->request, submitted, p);
+}
+
+static void
 post_go(struct api_call *c)
 {
 	struct post *p = arena_alloc(c->arena, sizeof(*p));
-	struct intake_answer no;
 	char *text;
 	struct slice body = http_body(c->r, &text);
-	const struct intake_limits *limits = intake_limits(c->h->intake);
 
 	p->call = c;
 	p->request = (struct intake_request){
@@ -70,15 +126,14 @@ post_go(struct api_call *c)
 		.endpoint = INTAKE_ENDPOINT_EMAILS,
 		.idempotency_key = http_header(c->r, "Idempotency-Key"),
 	};
-	/* Before the body is read: that changes it. */
-	if (p->request.idempotency_key.ptr != NULL)
-		crypto_sha256(body, p->request.body_hash);
-	if (email_json_read(c->arena, text, body.len, limits->recipients_max,
-		&p->content, &no) < 0) {
-		api_answer_no(c, &no);
+	if (body.len <= LARGE_BODY_BYTES) {
+		small_go(p, text, body.len);
 		return;
 	}
-	intake_submit(c->h->intake, &p->request, submitted, p);
+	c->own = p;
+	c->cancel = cancel;
+	p->large = large_start(c->h->large, text, body.len,
+	    intake_limits(c->h->intake)->recipients_max, large_read, p);
 }
 
 void

@@ -2,6 +2,10 @@
 #include "api_priv.h"
 
 #include "base/mem.h"
+#include "large.h"
+
+/* Children that read large bodies, at a time. */
+#define LARGE_RUNNING_MAX 2
 
 static const struct {
 	enum http_method method;
@@ -45,6 +49,7 @@ httpd_new(const struct httpd_options *opt)
 	h->keyring = opt->keyring;
 	list_init(&h->calls);
 	h->intake = intake_new(&intake);
+	h->large = large_pool_new(opt->loop, LARGE_RUNNING_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		table[i] = (struct http_route){ routes[i].method,
 			routes[i].path, routes[i].handle, h };
@@ -88,6 +93,7 @@ httpd_free(struct httpd **h)
 	http_server_free(&(*h)->server);
 	while ((node = list_first(&(*h)->calls)) != NULL)
 		drop_call(list_entry(node, struct api_call, node));
+	large_pool_free(&(*h)->large);
 	(*h)->magic = 0;
 	free(*h);
 	*h = NULL;

@@ -8,6 +8,7 @@ src_api_libapi_a_SOURCES = \
 	%reldir%/emails_read.c \
 	%reldir%/health.c \
 	%reldir%/httpd.c include/api/httpd.h \
+	%reldir%/large.c %reldir%/large.h \
 	%reldir%/octets.c include/api/octets.h \
 	%reldir%/suppressions.c \
 	%reldir%/webhooks.c

@@ -3,7 +3,7 @@
  *
  *   submit: bounds, idempotency key, fields  ──no──> late answer
  *     └> domain (cache) ──no──> late answer
- *          └> encode ─> commit.c
+ *          └> encode ─> [large.c: content in slices] ─> commit.c
  *                └> committed: answer; a replay may need one look first
  *
  * Whatever happens, the item ends in intake_item_finish, which tells the owner
@@ -275,16 +275,19 @@ intake_item_committed(struct intake_item *item)
 		break;
 	case STORE_ACCEPT_REPLAY:
 		item->replayed = true;
+		intake_large_undo(item);
 		item->tx = store_event_list(
 		    item->in->side, s->replay, replay_looked, item);
 		return;
 	case STORE_ACCEPT_MISMATCH:
+		intake_large_undo(item);
 		(void)answer_set(&item->answer, ANSWER_IDEMPOTENT_CLASH,
 		    "Idempotency-Key: was used within the last 24 hours for "
 		    "another request body: use a new key for a new message");
 		break;
 	case STORE_ACCEPT_REFUSED:
 	case STORE_ACCEPT_NONE:
+		intake_large_undo(item);
 		answer_refused(item);
 		break;
 	}
@@ -364,9 +367,13 @@ fill_store_item(struct intake_item *item, int domain)
 	head.html = head.text = (struct slice){ NULL, 0 };
 	head.attachment_count = 0;
 	mail_content_encode(&head, &item->head);
-	mail_content_encode(q->content, &item->content);
 	s->head = strbuf_slice(&item->head);
-	s->content = strbuf_slice(&item->content);
+	s->content = q->record;
+	if (s->content.ptr == NULL) {
+		mail_content_encode(q->content, &item->content);
+		s->content = strbuf_slice(&item->content);
+	}
+	s->content_bytes = s->content.len;
 	fill_recipients(item);
 }
 
@@ -399,7 +406,10 @@ domain_known(void *ctx, const void *value, const struct error *err)
 		    name.s, d->status, name.s);
 	} else {
 		fill_store_item(item, d->number);
-		intake_commit_add(item);
+		if (item->store.content_bytes > item->in->limits.large_bytes)
+			intake_large_start(item);
+		else
+			intake_commit_add(item);
 		return;
 	}
 	item_refuse(item);

@@ -79,7 +79,9 @@ struct intake_item {
 	struct slice busy_key; /* in in->busy, or ptr NULL */
 
 	struct cache_waiter domain_wait;
-	struct pg_tx *tx;	   /* a look-up of its own */
+	struct pg_tx *tx;	   /* of this item alone */
+	struct slice sliced;	   /* a large content, stored ahead */
+	size_t sliced_bytes;	   /* so much of it */
 	struct loop_call late;	   /* the answer, on the next turn */
 	struct intake_answer answer;
 	bool replayed, all_suppressed;
@@ -107,5 +109,11 @@ void intake_commit_add(struct intake_item *item);
 
 /* push.c: the jobs of committed items, to Redis, nobody waits. */
 void intake_push(struct intake *in, const struct list *batch);
+
+/* large.c */
+/* Stores the content in slices, then intake_commit_add. */
+void intake_large_start(struct intake_item *item);
+/* Takes back what was stored ahead of an email that will not be. */
+void intake_large_undo(struct intake_item *item);
 
 #endif

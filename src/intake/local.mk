@@ -8,4 +8,5 @@ src_intake_libintake_a_SOURCES = \
 	%reldir%/domains.c \
 	%reldir%/intake.c include/intake/intake.h \
 	%reldir%/intake_priv.h \
+	%reldir%/large.c \
 	%reldir%/push.c

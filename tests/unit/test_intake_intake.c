@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "queue/queue.h"
 #include "store/accept.h"
+#include "store/contents.h"
 #include "store/domains.h"
 #include "store/emails.h"
 #include "store/keys.h"
@@ -35,6 +36,10 @@ struct fake {
 	void *domain_ctx;
 	store_event_got *events_done;
 	void *events_ctx;
+
+	size_t puts, put_bytes, drops;
+	store_done *put_done;
+	void *put_ctx;
 
 	size_t pushes, jobs, most_jobs;
 	char lanes[512];
@@ -118,6 +123,32 @@ store_event_list(
 	(void)email;
 	fake.events_done = done;
 	fake.events_ctx = ctx;
+	return some_tx();
+}
+
+struct pg_tx *
+store_content_put(struct pg *pg, struct id email, size_t first,
+    struct slice part, store_done *done, void *ctx)
+{
+	(void)pg;
+	assert_false(id_is_zero(email));
+	assert_int_equal(first * STORE_CHUNK_BYTES, fake.put_bytes);
+	fake.puts++;
+	fake.put_bytes += part.len;
+	fake.put_done = done;
+	fake.put_ctx = ctx;
+	return some_tx();
+}
+
+struct pg_tx *
+store_content_drop(
+    struct pg *pg, struct id email, store_done *done, void *ctx)
+{
+	(void)pg;
+	(void)done;
+	(void)ctx;
+	assert_false(id_is_zero(email));
+	fake.drops++;
 	return some_tx();
 }
 
@@ -471,6 +502,96 @@ jobs_go_by_lane_in_calls_of_at_most_100(void **state)
 	world_free(w);
 }
 
+/* ---- Large contents ------------------------------------------------------ */
+
+static char large_text[1300000];
+
+static void
+puts_end(const struct error *err)
+{
+	while (fake.put_done != NULL) {
+		store_done *done = fake.put_done;
+
+		fake.put_done = NULL;
+		done(fake.put_ctx, err);
+	}
+}
+
+static struct world *
+world_large(void)
+{
+	struct intake_limits limits = no_gap;
+	struct world *w;
+
+	memset(large_text, 'x', sizeof(large_text));
+	limits.large_bytes = 1000000;
+	w = world_ready(&limits);
+	w->content.text = slice_mem(large_text, sizeof(large_text));
+	return w;
+}
+
+static void
+a_large_content_goes_ahead_in_slices(void **state)
+{
+	struct world *w = world_large();
+	struct answer a = { 0 }, b = { 0 };
+
+	(void)state;
+	intake_submit(w->in, &w->request, on_done, &a);
+	turn(w);
+	assert_int_equal(fake.commits, 0);
+	assert_int_equal(fake.put_bytes, 512000);
+	/* A small one does not wait for it. */
+	w->content.text = SLICE("small");
+	intake_submit(w->in, &w->request, on_done, &b);
+	turn(w);
+	commit_ends(NULL);
+	assert_int_equal(b.kind == ANSWER_OK && b.told == 1, 1);
+
+	puts_end(NULL);
+	assert_int_equal(fake.puts, 3);
+	turn(w);
+	assert_int_equal(fake.n, 1);
+	assert_int_equal(fake.items[0]->content.len, 0);
+	assert_int_equal(fake.items[0]->content_bytes, fake.put_bytes);
+	assert_true(fake.put_bytes > sizeof(large_text));
+	assert_true(fake.items[0]->head.len < 1000);
+	commit_ends(NULL);
+	assert_int_equal(a.kind == ANSWER_OK && a.told == 1, 1);
+	assert_int_equal(fake.drops, 0);
+	world_free(w);
+}
+
+static void
+slices_of_an_email_that_will_not_be_are_taken_back(void **state)
+{
+	struct error away = { ERR_STORE, 0, "away" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct world *w = world_large();
+		struct answer a = { 0 };
+
+		w->request.idempotency_key = SLICE("k");
+		intake_submit(w->in, &w->request, on_done, &a);
+		turn(w);
+		if (i == 0) {
+			test_log_expect(1);
+			puts_end(&away);
+			assert_int_equal(a.kind, ANSWER_UNAVAILABLE);
+			assert_int_equal(fake.commits, 0);
+		} else {
+			puts_end(NULL);
+			turn(w);
+			fake.items[0]->result = STORE_ACCEPT_MISMATCH;
+			commit_ends(NULL);
+			assert_int_equal(a.kind, ANSWER_IDEMPOTENT_CLASH);
+		}
+		assert_int_equal(fake.drops, 1);
+		world_free(w);
+	}
+}
+
 /* ---- Suppression and idempotency ----------------------------------------- */
 
 static void
@@ -773,6 +894,8 @@ TEST_MAIN(cmocka_unit_test(the_first_message_goes_at_once),
     cmocka_unit_test(without_the_database_all_are_told_to_come_again),
     cmocka_unit_test(a_refused_item_hurts_nobody_else),
     cmocka_unit_test(jobs_go_by_lane_in_calls_of_at_most_100),
+    cmocka_unit_test(a_large_content_goes_ahead_in_slices),
+    cmocka_unit_test(slices_of_an_email_that_will_not_be_are_taken_back),
     cmocka_unit_test(all_suppressed_is_422_or_200_as_the_account_wants),
     cmocka_unit_test(a_key_used_before_answers_as_before),
     cmocka_unit_test(a_key_for_another_body_or_in_use_is_a_conflict),
