@@ -29,7 +29,7 @@ enum bounce_kind {
 const char *bounce_kind_name(enum bounce_kind kind);
 
 /* Bounds on what crosses the socket. */
-#define BOUNCE_RAW_MAX ((size_t)64 << 20)
+#define BOUNCE_RAW_MAX ((size_t)4 << 20) /* what is beyond is not sent */
 #define BOUNCE_ANSWER_MAX ((size_t)1 << 20)
 #define BOUNCE_TEXT_MAX 512 /* each text, in octets */
 

@@ -2,9 +2,8 @@
  * mail/content.h - what an email says, before it is MIME: the fields of the
  * API, and the compact record in which the store keeps them.
  *
- * Record: octet version 1, then fields of {type u8, length u32 big-endian,
- * octets}; attachments and headers nest the same form. Unknown types are
- * skipped on reading, so that old processes read what new ones write.
+ * Record: octet version 1, then fields as in mail/record.h; addresses,
+ * attachments and headers nest the same form.
  */
 #ifndef MAIL_CONTENT_H
 #define MAIL_CONTENT_H

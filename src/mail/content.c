@@ -11,7 +11,7 @@
  */
 #include "mail/content.h"
 
-#include <limits.h>
+#include "mail/record.h"
 
 #define VERSION 1
 #define LIST_MAX 1000 /* of any kind in one record */
@@ -36,60 +36,17 @@ enum { P_NAME = 1, P_VALUE = 2 };
 enum { S_FILENAME = 1, S_TYPE = 2, S_CID = 3, S_DATA = 4 };
 
 static void
-put_u32(char *at, size_t n)
-{
-	at[0] = (char)(n >> 24 & 0xff);
-	at[1] = (char)(n >> 16 & 0xff);
-	at[2] = (char)(n >> 8 & 0xff);
-	at[3] = (char)(n & 0xff);
-}
-
-static void
-put_field(struct strbuf *out, unsigned int type, struct slice value)
-{
-	char head[5] = { (char)type };
-
-	invariant(value.len <= UINT32_MAX);
-	put_u32(head + 1, value.len);
-	strbuf_add(out, head, sizeof(head));
-	strbuf_add_slice(out, value);
-}
-
-/* Only what is there: readers take an absent field for an empty one. */
-static void
-put_text(struct strbuf *out, unsigned int type, struct slice value)
-{
-	if (value.len > 0)
-		put_field(out, type, value);
-}
-
-/* A nested field: begin gives the place whose length end writes. */
-static size_t
-nest_begin(struct strbuf *out, unsigned int type)
-{
-	put_field(out, type, SLICE(""));
-	return out->len;
-}
-
-static void
-nest_end(struct strbuf *out, size_t start)
-{
-	if (!out->overflow)
-		put_u32(out->ptr + start - 4, out->len - start);
-}
-
-static void
 put_address(
     struct strbuf *out, unsigned int type, const struct mail_address *a)
 {
-	size_t start = nest_begin(out, type);
+	size_t start = record_begin(out, type);
 
-	put_text(out, A_DISPLAY, a->display);
-	put_text(out, A_LOCAL, a->local);
-	put_text(out, A_DOMAIN, a->domain);
+	record_put_text(out, A_DISPLAY, a->display);
+	record_put_text(out, A_LOCAL, a->local);
+	record_put_text(out, A_DOMAIN, a->domain);
 	if (a->smtputf8)
-		put_field(out, A_SMTPUTF8, SLICE(""));
-	nest_end(out, start);
+		record_put(out, A_SMTPUTF8, SLICE(""));
+	record_end(out, start);
 }
 
 static void
@@ -105,11 +62,11 @@ put_pairs(struct strbuf *out, unsigned int type, const struct mail_field *f,
     size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		size_t start = nest_begin(out, type);
+		size_t start = record_begin(out, type);
 
-		put_text(out, P_NAME, f[i].name);
-		put_text(out, P_VALUE, f[i].value);
-		nest_end(out, start);
+		record_put_text(out, P_NAME, f[i].name);
+		record_put_text(out, P_VALUE, f[i].value);
+		record_end(out, start);
 	}
 }
 
@@ -122,47 +79,25 @@ mail_content_encode(const struct mail_content *c, struct strbuf *out)
 	put_addresses(out, F_CC, c->cc, c->cc_count);
 	put_addresses(out, F_BCC, c->bcc, c->bcc_count);
 	put_addresses(out, F_REPLY_TO, c->reply_to, c->reply_to_count);
-	put_text(out, F_SUBJECT, c->subject);
+	record_put_text(out, F_SUBJECT, c->subject);
 	if (c->html.ptr != NULL)
-		put_field(out, F_HTML, c->html);
+		record_put(out, F_HTML, c->html);
 	if (c->text.ptr != NULL)
-		put_field(out, F_TEXT, c->text);
+		record_put(out, F_TEXT, c->text);
 	if (c->text_opted_out)
-		put_field(out, F_TEXT_OPTED_OUT, SLICE(""));
+		record_put(out, F_TEXT_OPTED_OUT, SLICE(""));
 	put_pairs(out, F_HEADER, c->header, c->header_count);
 	for (size_t i = 0; i < c->attachment_count; i++) {
 		const struct mail_attachment *a = &c->attachment[i];
-		size_t start = nest_begin(out, F_ATTACHMENT);
+		size_t start = record_begin(out, F_ATTACHMENT);
 
-		put_text(out, S_FILENAME, a->filename);
-		put_text(out, S_TYPE, a->content_type);
-		put_text(out, S_CID, a->content_id);
-		put_text(out, S_DATA, a->data);
-		nest_end(out, start);
+		record_put_text(out, S_FILENAME, a->filename);
+		record_put_text(out, S_TYPE, a->content_type);
+		record_put_text(out, S_CID, a->content_id);
+		record_put_text(out, S_DATA, a->data);
+		record_end(out, start);
 	}
 	put_pairs(out, F_TAG, c->tag, c->tag_count);
-}
-
-/*
- * Takes one field off the front. 1: taken, 0: at the end, -1: cut short.
- */
-static int
-take_field(struct slice *in, unsigned int *type, struct slice *value)
-{
-	const unsigned char *p = (const unsigned char *)in->ptr;
-	size_t len;
-
-	if (in->len == 0)
-		return 0;
-	if (in->len < 5)
-		return -1;
-	len = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
-	if (len > in->len - 5)
-		return -1;
-	*type = p[0];
-	*value = slice_first(slice_from(*in, 5), len);
-	*in = slice_from(*in, 5 + len);
-	return 1;
 }
 
 static int
@@ -172,7 +107,7 @@ take_address(struct slice in, struct mail_address *out)
 	unsigned int type;
 	int rc;
 
-	while ((rc = take_field(&in, &type, &value)) == 1) {
+	while ((rc = record_take(&in, &type, &value)) == 1) {
 		if (type == A_DISPLAY)
 			out->display = value;
 		else if (type == A_LOCAL)
@@ -192,7 +127,7 @@ take_pair(struct slice in, struct mail_field *out)
 	unsigned int type;
 	int rc;
 
-	while ((rc = take_field(&in, &type, &value)) == 1) {
+	while ((rc = record_take(&in, &type, &value)) == 1) {
 		if (type == P_NAME)
 			out->name = value;
 		else if (type == P_VALUE)
@@ -208,7 +143,7 @@ take_file(struct slice in, struct mail_attachment *out)
 	unsigned int type;
 	int rc;
 
-	while ((rc = take_field(&in, &type, &value)) == 1) {
+	while ((rc = record_take(&in, &type, &value)) == 1) {
 		if (type == S_FILENAME)
 			out->filename = value;
 		else if (type == S_TYPE)
@@ -272,7 +207,7 @@ mail_content_decode(struct arena *arena, struct slice record,
 	if (!slice_take_char(&record, VERSION))
 		return error_set(err, ERR_SYNTAX, "content: unknown version");
 	in = record;
-	while ((rc = take_field(&in, &type, &value)) == 1)
+	while ((rc = record_take(&in, &type, &value)) == 1)
 		if (type < F_COUNT && ++count[type] > LIST_MAX)
 			return error_set(
 			    err, ERR_LIMIT, "content: too many fields");
@@ -288,7 +223,7 @@ mail_content_decode(struct arena *arena, struct slice record,
 	    sizeof(*c.attachment));
 	c.tag = arena_calloc(arena, count[F_TAG], sizeof(*c.tag));
 	in = record;
-	while (take_field(&in, &type, &value) == 1)
+	while (record_take(&in, &type, &value) == 1)
 		if (fill(&c, type, value) != 0)
 			return error_set(
 			    err, ERR_SYNTAX, "content: field %u cut", type);

@@ -8,4 +8,5 @@ src_mail_libmail_a_SOURCES = \
 	%reldir%/header.c include/mail/header.h \
 	%reldir%/html_priv.h %reldir%/html_text.c %reldir%/html_token.c \
 	%reldir%/mime.c %reldir%/mime_type.c include/mail/mime.h \
+	%reldir%/record.c include/mail/record.h \
 	%reldir%/status.c include/mail/status.h
