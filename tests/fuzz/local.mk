@@ -38,3 +38,12 @@ TESTS += tests/fuzz/fuzz_dns
 tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c $(fuzz_replay)
 tests_fuzz_fuzz_dns_LDADD = src/net/libnet.a src/base/libbase.a $(CARES_LIBS) \
 	$(CURL_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS)
+
+if HAVE_TEST_LIBS
+check_PROGRAMS += tests/fuzz/fuzz_http
+TESTS += tests/fuzz/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c $(fuzz_replay)
+tests_fuzz_fuzz_http_LDADD = src/http/libhttp.a src/net/libnet.a \
+	src/base/libbase.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) \
+	$(CURL_LIBS)
+endif
