@@ -1,6 +1,6 @@
 # The tools of contrib/bench/e2e: "make bench-tools" builds them.
 bench_tools = %reldir%/sink %reldir%/load
-EXTRA_PROGRAMS = $(bench_tools)
+EXTRA_PROGRAMS += $(bench_tools)
 CLEANFILES += $(bench_tools)
 
 contrib_bench_sink_SOURCES = %reldir%/sink.c %reldir%/tally.c %reldir%/tally.h
