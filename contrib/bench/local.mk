@@ -20,3 +20,10 @@ contrib_bench_bench_json_SOURCES = %reldir%/bench_json.c \
 contrib_bench_bench_json_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/fuzz
 contrib_bench_bench_json_LDADD = src/base/libbase.a $(JANSSON_LIBS)
 contrib_bench_bench_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
+# "make contrib/bench/bench_http": our HTTP server beside evhttp.
+EXTRA_PROGRAMS += %reldir%/bench_http
+CLEANFILES += %reldir%/bench_http
+contrib_bench_bench_http_SOURCES = %reldir%/bench_http.c
+contrib_bench_bench_http_LDADD = src/http/libhttp.a src/net/libnet.a \
+	src/base/libbase.a $(EVENT_LIBS) $(OPENSSL_LIBS)
