@@ -12,7 +12,7 @@ struct store_webhook {
 	struct id id;
 	int account;
 	struct slice url;
-	uint32_t events; /* bit n: enum event_kind n */
+	uint32_t events;     /* bit n: enum event_kind n */
 	struct slice secret; /* sealed, bound to "webhooks.secret:<id>" */
 	bool enabled;
 	int64_t created_at_ms;
@@ -27,10 +27,10 @@ struct pg_tx *store_webhook_update(struct pg *pg,
     const struct store_webhook *webhook, store_done *done, void *ctx);
 struct pg_tx *store_webhook_find(struct pg *pg, int account, struct id id,
     store_webhook_got *done, void *ctx);
-struct pg_tx *store_webhook_list(
-    struct pg *pg, int account, store_webhook_got *done, void *ctx);
-struct pg_tx *store_webhook_remove(
-    struct pg *pg, int account, struct id id, store_done *done, void *ctx);
+struct pg_tx *store_webhook_list(struct pg *pg, int account,
+    store_webhook_got *done, void *ctx);
+struct pg_tx *store_webhook_remove(struct pg *pg, int account, struct id id,
+    store_done *done, void *ctx);
 
 /* Deliveries. -------------------------------------------------------------- */
 
@@ -41,8 +41,8 @@ struct store_delivery {
 	int dedupe;
 	struct id webhook;
 
-	struct id id;	  /* webhook-id header: the same in every try */
-	int tries;	  /* this one included */
+	struct id id;	   /* webhook-id header: the same in every try */
+	int tries;	   /* this one included */
 	int64_t due_at_ms; /* list only: next try, 0: over */
 	bool delivered;
 	int last_status;
@@ -52,7 +52,7 @@ struct store_delivery {
 
 	/* claim only: all that the payload needs */
 	struct slice url, secret;
-	bool enabled; /* false: finish it without a try */
+	bool enabled;		 /* false: finish it without a try */
 	struct slice event_data; /* JSON object, or ptr NULL */
 	int account;
 	struct id email;
@@ -82,6 +82,7 @@ struct store_delivery_result {
 	struct id webhook;
 	int tries; /* as claimed: a result that comes too late is dropped */
 	bool delivered;
+	bool unsent;	    /* given back: the try is taken off again */
 	int64_t next_at_ms; /* 0: over */
 	int status;	    /* HTTP, or 0 */
 	struct slice error; /* ptr NULL: none */
@@ -90,10 +91,10 @@ struct pg_tx *store_delivery_finish(struct pg *pg, int64_t now_ms,
     const struct store_delivery_result *results, size_t n, store_done *done,
     void *ctx);
 /* When the next one is due, in ms; 0: none waits. */
-typedef void store_delivery_due(
-    void *ctx, int64_t due_at_ms, const struct error *err);
-struct pg_tx *store_delivery_next(
-    struct pg *pg, store_delivery_due *done, void *ctx);
+typedef void store_delivery_due(void *ctx, int64_t due_at_ms,
+    const struct error *err);
+struct pg_tx *store_delivery_next(struct pg *pg, store_delivery_due *done,
+    void *ctx);
 /* Newest first. */
 struct pg_tx *store_delivery_list(struct pg *pg, struct id webhook,
     size_t limit, store_delivery_got *done, void *ctx);

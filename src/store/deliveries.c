@@ -1,5 +1,5 @@
-#include "store_priv.h"
 #include "store/webhooks.h"
+#include "store_priv.h"
 
 /*
  * What is owed to webhooks. A claim pushes the due time ahead and counts the
@@ -32,12 +32,16 @@ static const struct pg_stmt stmt_claim = { "delivery_claim",
 
 static const struct pg_stmt stmt_finish = { "delivery_finish",
 	"UPDATE webhook_deliveries d SET delivered = i.delivered, "
-	"next_at = i.next_at, last_status = i.status, last_error = i.error, "
+	"next_at = i.next_at, tries = d.tries - i.unsent::int, "
+	"last_status = CASE WHEN i.unsent THEN d.last_status "
+	"ELSE i.status END, "
+	"last_error = CASE WHEN i.unsent THEN d.last_error ELSE i.error END, "
 	"last_at = $9::timestamptz "
 	"FROM unnest($1::uuid[], $2::int2[], $3::int4[], $4::uuid[], "
-	"$5::int2[], $6::bool[], $7::timestamptz[], $8::int2[], $12::text[]) "
+	"$5::int2[], $6::bool[], $7::timestamptz[], $8::int2[], $12::text[], "
+	"$13::bool[]) "
 	"AS i(recipient, kind, dedupe, webhook, tries, delivered, next_at, "
-	"status, error) "
+	"status, error, unsent) "
 	"WHERE d.recipient = i.recipient AND d.kind = i.kind "
 	"AND d.dedupe = i.dedupe AND d.webhook = i.webhook "
 	"AND d.tries = i.tries "
@@ -162,6 +166,7 @@ store_delivery_finish(struct pg *pg, int64_t now_ms,
 	pg_tx_time(tx, now_ms);
 	store_bounds_put(tx, &bounds);
 	PUT(tx, PG_TEXT, pg_tx_text_or_null, error);
+	PUT(tx, PG_BOOL, pg_tx_bool, unsent);
 	return store_send(tx, NULL, done, ctx);
 }
 
