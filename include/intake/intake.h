@@ -3,9 +3,9 @@
  * one function behind both front doors (HTTP, SMTP submission).
  *
  * Group commit: what was submitted while a commit was under way shares the
- * next one. The first message of an idle system goes at once; under load
- * commits keep a gap of commit_gap_ms, because batches of a few rows cost
- * Postgres twice as much per message. A batch that Postgres refuses is
+ * next one. The first message of an idle system goes at once, and so do those
+ * of a few clients; under load commits keep a gap of commit_gap_ms, because
+ * batches of a few rows cost Postgres twice as much per message. A batch that Postgres refuses is
  * repeated item by item, so that one bad item hurts nobody else.
  *
  * After the commit the answers go out, and the jobs go to Redis with nobody

@@ -283,13 +283,13 @@ struct list_call {
 	struct api_page page;
 };
 
-/* Whether the row is behind the cursor; oldest first, few rows. */
+/* The rows come newest first and are few, so pages are cut here. */
 static bool
 in_page(const struct api_page *p, struct id id)
 {
-	if (!id_is_zero(p->after) && id_cmp(id, p->after) <= 0)
+	if (!id_is_zero(p->after) && id_cmp(id, p->after) >= 0)
 		return false;
-	return id_is_zero(p->before) || id_cmp(id, p->before) < 0;
+	return id_is_zero(p->before) || id_cmp(id, p->before) > 0;
 }
 
 static void
@@ -309,7 +309,7 @@ listed(void *ctx, const struct store_webhook *row, size_t count,
 	}
 	for (size_t i = 0; i < count; i++)
 		fit += in_page(&lc->page, row[i].id);
-	/* before: the last ones ahead of the cursor. */
+	/* before: those next to the cursor. */
 	skip = !id_is_zero(lc->page.before) && fit > lc->page.limit ?
 		  fit - lc->page.limit :
 		  0;

@@ -334,16 +334,30 @@ content_type_check(const char *field, struct slice type,
 	    answer_quote(type).s);
 }
 
+/* "attachments[0].filename" */
+static struct check_field
+file_field(int index, const char *member)
+{
+	struct check_field f;
+
+	(void)snprintf(f.s, sizeof(f.s), "attachments[%d].%s", index, member);
+	return f;
+}
+
 static int
-attachment_check(const char *field, const struct mail_attachment *a,
+attachment_check(int index, const struct mail_attachment *a,
     struct intake_answer *no)
 {
+	struct check_field f = check_field("attachments", index);
+	const char *field = f.s;
+
 	if (a->filename.len > CHECK_FILENAME_MAX)
 		return answer_set(no, ANSWER_ATTACHMENT,
 		    "%s: its filename has %zu octets, at most %d are allowed",
 		    field, a->filename.len, CHECK_FILENAME_MAX);
-	if (line_check(field, a->filename, no) < 0 ||
-	    line_check(field, a->content_type, no) < 0 ||
+	if (line_check(file_field(index, "filename").s, a->filename, no) < 0 ||
+	    line_check(file_field(index, "content_type").s, a->content_type,
+		no) < 0 ||
 	    content_type_check(field, a->content_type, no) < 0)
 		return -1;
 	return content_id_check(field, a->content_id, no);
@@ -360,9 +374,7 @@ attachments_check(const struct mail_content *c,
 		    "attachments: has %zu files, at most %d are allowed",
 		    c->attachment_count, CHECK_ATTACHMENTS_MAX);
 	for (size_t i = 0; i < c->attachment_count; i++) {
-		struct check_field f = check_field("attachments", (int)i);
-
-		if (attachment_check(f.s, &c->attachment[i], no) < 0)
+		if (attachment_check((int)i, &c->attachment[i], no) < 0)
 			return -1;
 		total += check_base64_bytes(c->attachment[i].data.len);
 	}

@@ -5,16 +5,19 @@
  *     ^                                     │               something waits:
  *     └──gap over── waiting <──add──────────┘               start or gap
  *
- * One commit at a time: what comes meanwhile waits, and shares the next. A
- * batch begins no sooner than commit_gap_ms after the one before began, unless
- * it is full: rows in small batches cost Postgres twice as much each. The gap
- * is no wait for an idle system, because it counts from the last beginning.
+ * One commit at a time: what comes meanwhile waits, and shares the next. Under
+ * load a batch begins no sooner than commit_gap_ms after the one before began,
+ * unless it is full: rows in small batches cost Postgres twice as much each.
+ * Load is that the batch before had more than FEW_ITEMS: a client that posts
+ * one message after the other, or a few of them, do not wait for anybody.
  */
 #include "intake_priv.h"
 
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/mem.h"
+
+#define FEW_ITEMS 4
 
 static void start(void *ctx);
 
@@ -31,8 +34,10 @@ static void
 kick(struct intake *in)
 {
 	struct committer *c = &in->commit;
-	int64_t rest_ms = c->last_start_ms + in->limits.commit_gap_ms -
-	    loop_mono_ms(in->loop);
+	int64_t rest_ms = c->last_items <= FEW_ITEMS ?
+		  0 :
+		  c->last_start_ms + in->limits.commit_gap_ms -
+		loop_mono_ms(in->loop);
 
 	if (c->op != NULL || list_is_empty(&c->pending))
 		return;
@@ -52,7 +57,6 @@ intake_commit_init(struct intake *in)
 
 	list_init(&c->pending);
 	list_init(&c->batch);
-	c->last_start_ms = loop_mono_ms(in->loop) - in->limits.commit_gap_ms;
 	c->gap = timer_new(in->loop, start, in);
 	c->items = xcalloc(in->limits.batch_items_max, sizeof(c->items[0]));
 }
@@ -80,8 +84,7 @@ intake_commit_add(struct intake_item *item)
 }
 
 static void
-answer_of_error(struct intake *in, struct intake_item *item,
-    const struct error *err)
+answer_of_error(struct intake_item *item, const struct error *err)
 {
 	(void)answer_set(&item->answer, ANSWER_UNAVAILABLE,
 	    err->kind == ERR_TIMEOUT ?
@@ -90,7 +93,6 @@ answer_of_error(struct intake *in, struct intake_item *item,
 		"The database is away and the message was not accepted: send "
 		"it again in a few seconds");
 	item->answer.retry_after_s = 5;
-	log_info(&in->log, "intake.refused", log_err(err));
 }
 
 static void
@@ -117,7 +119,7 @@ done(void *ctx, const struct error *err)
 		    list_entry(node, struct intake_item, in_commit);
 
 		if (err != NULL) {
-			answer_of_error(in, item, err);
+			answer_of_error(item, err);
 			intake_item_finish(item);
 		} else {
 			intake_item_committed(item);
@@ -162,6 +164,7 @@ start(void *ctx)
 		return;
 	timer_cancel(c->gap);
 	c->last_start_ms = loop_mono_ms(in->loop);
+	c->last_items = take_batch(in);
 	c->op = store_accept_start(in->pg, clock_now_ms(), c->items,
-	    take_batch(in), done, in);
+	    c->last_items, done, in);
 }

@@ -24,6 +24,7 @@ struct committer {
 	struct store_accept_item **items; /* the same, for the store */
 	struct store_accept *op;
 	int64_t last_start_ms; /* loop_mono_ms */
+	size_t last_items;     /* of the last commit */
 	struct timer *gap;
 	struct loop_call start;
 };

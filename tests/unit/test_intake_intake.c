@@ -297,19 +297,33 @@ commit_ends(const struct error *err)
 
 /* The domain known, so that what follows is about commits. */
 static struct world *
-world_ready(const struct intake_limits *limits)
+world_ready_after(const struct intake_limits *limits, int items)
 {
 	struct world *w = world_new(limits);
 	struct answer a = { 0 };
 
-	intake_submit(w->in, &w->request, on_done, &a);
+	for (int i = 0; i < items; i++)
+		intake_submit(w->in, &w->request, on_done, &a);
 	domain_is("verified", true, 9);
 	turn(w);
 	commit_ends(NULL);
-	assert_int_equal(a.told, 1);
+	assert_int_equal(a.told, items);
 	fake.commits = fake.pushes = fake.jobs = fake.most_jobs = 0;
 	fake.lanes[0] = '\0';
 	return w;
+}
+
+static struct world *
+world_ready(const struct intake_limits *limits)
+{
+	return world_ready_after(limits, 1);
+}
+
+/* The last commit was one of many. */
+static struct world *
+world_busy(const struct intake_limits *limits)
+{
+	return world_ready_after(limits, 5);
 }
 
 static const struct intake_limits no_gap = { .commit_gap_ms = -1,
@@ -376,21 +390,38 @@ under_load_commits_keep_their_gap(void **state)
 {
 	struct intake_limits limits = long_gap;
 	struct world *w;
-	struct answer a[4] = { 0 };
+	struct answer a[6] = { 0 };
 
 	(void)state;
-	limits.batch_items_max = 3;
-	w = world_ready(&limits);
-	intake_submit(w->in, &w->request, on_done, &a[0]);
-	intake_submit(w->in, &w->request, on_done, &a[1]);
+	limits.batch_items_max = 6;
+	w = world_busy(&limits);
+	for (int i = 0; i < 5; i++)
+		intake_submit(w->in, &w->request, on_done, &a[i]);
 	turn(w);
 	assert_int_equal(fake.commits, 0);
 	/* A full batch waits for nothing. */
-	intake_submit(w->in, &w->request, on_done, &a[2]);
+	intake_submit(w->in, &w->request, on_done, &a[5]);
 	turn(w);
 	assert_int_equal(fake.commits, 1);
-	assert_int_equal(fake.n, 3);
+	assert_int_equal(fake.n, 6);
 	commit_ends(NULL);
+	world_free(w);
+}
+
+static void
+a_few_clients_do_not_wait_for_a_gap(void **state)
+{
+	struct world *w = world_ready(&long_gap);
+	struct answer a[4] = { 0 };
+
+	(void)state;
+	for (int round = 1; round <= 3; round++) {
+		for (int i = 0; i < 4; i++)
+			intake_submit(w->in, &w->request, on_done, &a[i]);
+		turn(w);
+		assert_int_equal(fake.commits, round);
+		commit_ends(NULL);
+	}
 	world_free(w);
 }
 
@@ -399,7 +430,7 @@ the_gap_ends_by_itself(void **state)
 {
 	struct intake_limits limits = { .commit_gap_ms = 20,
 		.cache_ttl_ms = 60000 };
-	struct world *w = world_ready(&limits);
+	struct world *w = world_busy(&limits);
 	struct answer a = { 0 };
 	int64_t begin_ms = clock_mono_ms();
 
@@ -735,7 +766,7 @@ what_waits_is_bounded(void **state)
 
 	(void)state;
 	limits.pending_items_max = 3;
-	w = world_ready(&limits);
+	w = world_busy(&limits);
 	for (int i = 0; i < 4; i++)
 		intake_submit(w->in, &w->request, on_done, &a[i]);
 	turn(w);
@@ -758,7 +789,7 @@ octets_that_wait_are_bounded_but_one_always_may(void **state)
 	(void)state;
 	memset(text, 'x', sizeof(text));
 	limits.pending_bytes_max = 5000;
-	w = world_ready(&limits);
+	w = world_busy(&limits);
 	w->content.text = slice_mem(text, sizeof(text));
 	intake_submit(w->in, &w->request, on_done, &a[0]);
 	intake_submit(w->in, &w->request, on_done, &a[1]);
@@ -889,6 +920,7 @@ no_key_and_odd_keys_are_refused_without_a_question(void **state)
 TEST_MAIN(cmocka_unit_test(the_first_message_goes_at_once),
     cmocka_unit_test(what_comes_during_a_commit_shares_the_next),
     cmocka_unit_test(under_load_commits_keep_their_gap),
+    cmocka_unit_test(a_few_clients_do_not_wait_for_a_gap),
     cmocka_unit_test(the_gap_ends_by_itself),
     cmocka_unit_test(a_batch_is_bounded_in_octets),
     cmocka_unit_test(without_the_database_all_are_told_to_come_again),
