@@ -3,12 +3,14 @@
  * when the row is at hand; the signature when the request starts, because it
  * holds the time.
  */
+#include "hooks/hooks_priv.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "hooks/hooks_priv.h"
 #include "hooks/payload.h"
 #include "hooks/schedule.h"
 

@@ -8,8 +8,6 @@
  * it is a line: it costs nothing while a connection is idle.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,8 +65,8 @@ input_drop(struct conn *c, size_t n)
 
 /* Plain sockets. */
 
-static int
-net_error(struct error *why, const char *what)
+int
+conn_sys_error(struct error *why, const char *what)
 {
 	error_sys(why, "%s", what);
 	why->kind = ERR_NET;
@@ -91,7 +89,7 @@ plain_read(struct conn *c, void *buf, size_t len, struct error *why)
 	if (n < 0 && would_block())
 		return 0;
 	if (n < 0)
-		return net_error(why, "reading");
+		return conn_sys_error(why, "reading");
 	error_set(why, ERR_NONE, "closed by the far end");
 	return -1;
 }
@@ -103,7 +101,7 @@ plain_write(struct conn *c, struct error *why)
 
 	if (n >= 0)
 		return n;
-	return would_block() ? 0 : net_error(why, "writing");
+	return would_block() ? 0 : conn_sys_error(why, "writing");
 }
 
 static void
@@ -215,9 +213,8 @@ tell_closed(void *ctx)
 	c->ops->closed(c->ctx, &c->why);
 }
 
-/* The owner hears of it after the turn. */
-static void
-finish_later(struct conn *c, const struct error *why)
+void
+conn_finish_later(struct conn *c, const struct error *why)
 {
 	c->why = *why;
 	c->state = CONN_ENDED;
@@ -285,7 +282,7 @@ read_some(struct conn *c)
 		return;
 	}
 	if (ended)
-		finish_later(c, &why);
+		conn_finish_later(c, &why);
 	else
 		conn_update_events(c);
 	if (got > 0)
@@ -362,7 +359,7 @@ write_failed(struct conn *c, const struct error *why)
 		conn_finish(c, why);
 		return;
 	}
-	finish_later(c, why);
+	conn_finish_later(c, why);
 	c->ops->readable(c->ctx);
 }
 
@@ -615,8 +612,8 @@ at_loop_free(void *ctx)
 	destroy(ctx);
 }
 
-static struct conn *
-create(struct loop *l, int fd, const struct conn_ops *ops, void *ctx)
+struct conn *
+conn_create(struct loop *l, int fd, const struct conn_ops *ops, void *ctx)
 {
 	struct conn *c = xmalloc(sizeof(*c));
 	struct event_base *base = loop_base(l);
@@ -637,105 +634,6 @@ create(struct loop *l, int fd, const struct conn_ops *ops, void *ctx)
 	event_assign(&c->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable,
 	    c);
 	event_assign(&c->deadline, base, -1, 0, on_deadline, c);
-	return c;
-}
-
-static void
-set_nodelay(int fd, int family)
-{
-	int one = 1;
-
-	if (family == AF_INET || family == AF_INET6)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
-static int
-bind_source(int fd, const struct net_addr *to, const struct net_addr *source,
-    struct error *why)
-{
-	struct net_addr from = *source;
-	char text[NET_ADDR_TEXT];
-	int one = 1;
-
-	net_addr_format(source, text);
-	if (net_addr_family(source) != net_addr_family(to))
-		return error_set(why, ERR_NET,
-		    "the source %s is of another address family", text);
-	net_addr_set_port(&from, 0);
-	/* The port is chosen at connect, so that one source can have more
-	 * connections than there are ports. */
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-	if (bind(fd, (const struct sockaddr *)&from.ss, from.len) < 0) {
-		error_sys(why, "binding to the source %s", text);
-		why->kind = ERR_NET;
-		return -1;
-	}
-	return 0;
-}
-
-/* The descriptor of a connect under way, or -1 with why. */
-static int
-open_socket(const struct net_addr *to, const struct net_addr *source,
-    const struct net_guard *guard, struct error *why)
-{
-	const char *refusal = net_guard_refusal(guard, to);
-	char text[NET_ADDR_TEXT];
-	int fd;
-
-	net_addr_format_port(to, text);
-	if (refusal != NULL)
-		return error_set(why, ERR_DENIED, "%s is refused: %s", text,
-		    refusal);
-	fd = socket(net_addr_family(to),
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return net_error(why, "opening a socket");
-	set_nodelay(fd, net_addr_family(to));
-	if (source != NULL && net_addr_family(source) != AF_UNSPEC &&
-	    bind_source(fd, to, source, why) < 0) {
-		close(fd);
-		return -1;
-	}
-	if (connect(fd, (const struct sockaddr *)&to->ss, to->len) < 0 &&
-	    errno != EINPROGRESS) {
-		error_sys(why, "connecting to %s", text);
-		why->kind = ERR_NET;
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-struct conn *
-conn_connect(struct loop *l, const struct net_addr *to,
-    const struct net_addr *source, const struct net_guard *guard,
-    int64_t timeout_ms, const struct conn_ops *ops, void *ctx)
-{
-	struct error why = { 0 };
-	int fd = open_socket(to, source, guard, &why);
-	struct conn *c = create(l, fd, ops, ctx);
-
-	c->peer = *to;
-	if (fd < 0) {
-		finish_later(c, &why);
-		return c;
-	}
-	c->state = CONN_CONNECTING;
-	conn_set_deadline(c, timeout_ms, "connect");
-	conn_update_events(c);
-	return c;
-}
-
-struct conn *
-conn_accept(struct loop *l, int fd, const struct conn_ops *ops, void *ctx)
-{
-	struct conn *c = create(l, fd, ops, ctx);
-
-	c->state = CONN_OPEN;
-	c->peer.len = sizeof(c->peer.ss);
-	if (getpeername(fd, (struct sockaddr *)&c->peer.ss, &c->peer.len) < 0)
-		c->peer.len = 0;
-	conn_update_events(c);
 	return c;
 }
 
@@ -789,11 +687,11 @@ conn_start_tls(struct conn *c, struct ssl_ctx_st *ctx, bool is_server,
 		return;
 	if (c->in.len > 0 || c->ssl != NULL) {
 		error_set(&why, ERR_TLS, "octets before the TLS handshake");
-		finish_later(c, &why);
+		conn_finish_later(c, &why);
 		return;
 	}
 	if (conn_tls_init(c, ctx, is_server, host, &why) < 0) {
-		finish_later(c, &why);
+		conn_finish_later(c, &why);
 		return;
 	}
 	c->state = CONN_CLEARING;
@@ -863,27 +761,4 @@ conn_pause_reading(struct conn *c, bool paused)
 	OBJ_CHECK(c, CONN_MAGIC);
 	c->paused = paused;
 	resume_reading(c);
-}
-
-const struct net_addr *
-conn_peer(const struct conn *c)
-{
-	return &c->peer;
-}
-
-struct net_addr
-conn_local(const struct conn *c)
-{
-	struct net_addr a = { .len = sizeof(a.ss) };
-
-	if (c->fd < 0 ||
-	    getsockname(c->fd, (struct sockaddr *)&a.ss, &a.len) < 0)
-		a.len = 0;
-	return a;
-}
-
-int
-conn_fd(const struct conn *c)
-{
-	return c->fd;
 }

@@ -80,6 +80,12 @@ struct conn {
 	struct net_addr peer;
 };
 
+struct conn *conn_create(struct loop *l, int fd, const struct conn_ops *ops,
+    void *ctx);
+/* Ends the connection; the owner hears of it after the turn. */
+void conn_finish_later(struct conn *c, const struct error *why);
+/* ERR_NET with errno. Returns -1. */
+int conn_sys_error(struct error *why, const char *what);
 /* Ends the connection and tells the owner: the last act of its caller. */
 void conn_finish(struct conn *c, const struct error *why);
 /* TLS is up: the last act of its caller. */
