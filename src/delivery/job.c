@@ -55,6 +55,7 @@ job_new(struct lane_state *lane, const struct queue_job *q)
 	j->lane = lane;
 	j->q = *q;
 	j->state = JOB_READING;
+	strbuf_init(&j->message, 0);
 	list_init(&j->node);
 	list_append(&lane->held, &j->lane_node);
 	lane->held_count++;
