@@ -25,13 +25,14 @@ hex_encode(struct strbuf *out, struct slice in)
 	}
 }
 
-static int
+/* 16 and above: no hex digit. */
+static unsigned int
 hex_value(char c)
 {
 	if (ascii_is_digit(c))
-		return c - '0';
+		return (unsigned int)(c - '0');
 	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c >= 'a' && c <= 'f' ? (unsigned int)(c - 'a') + 10 : 16;
 }
 
 bool
@@ -42,7 +43,7 @@ hex_decode(struct slice in, void *out, size_t out_len)
 	if (in.len % 2 != 0 || in.len / 2 != out_len)
 		return false;
 	for (size_t i = 0; i < in.len; i++)
-		if (hex_value(in.ptr[i]) < 0)
+		if (hex_value(in.ptr[i]) > 15)
 			return false;
 	for (size_t i = 0; i < out_len; i++)
 		to[i] = (uint8_t)(hex_value(in.ptr[2 * i]) << 4 |

@@ -132,7 +132,7 @@ takes_what_is_unmistakable_and_nothing_else(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct arena arena = ARENA_INIT;
-		struct http_head head;
+		struct http_head head = { 0 };
 		int status = read_head(&arena, cases[i].text, &head);
 
 		print_message("case %zu: %.*s\n", i, SLICE_FMT(cases[i].text));
@@ -145,7 +145,7 @@ static void
 tells_what_the_head_says(void **state)
 {
 	struct arena arena = ARENA_INIT;
-	struct http_head head;
+	struct http_head head = { 0 };
 
 	(void)state;
 	assert_int_equal(
@@ -196,7 +196,7 @@ knows_whether_the_connection_stays(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(connections); i++) {
 		struct arena arena = ARENA_INIT;
-		struct http_head head;
+		struct http_head head = { 0 };
 
 		print_message("case %zu\n", i);
 		assert_int_equal(read_head(&arena, connections[i].text, &head),
@@ -213,7 +213,7 @@ read_large(size_t line, size_t n, size_t field)
 {
 	struct strbuf b = STRBUF_INIT;
 	struct arena arena = ARENA_INIT;
-	struct http_head head;
+	struct http_head head = { 0 };
 	int status;
 
 	strbuf_add_text(&b, "GET /");
