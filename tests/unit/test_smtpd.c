@@ -4,7 +4,12 @@
  */
 #include "talk.h"
 
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
 #include "model/token.h"
+#include "net/tls.h"
 #include "smtpd/smtpd.h"
 #include "store/domains.h"
 #include "store/returns.h"
@@ -347,6 +352,80 @@ pipelined_mails_are_committed_one_by_one(void **state)
 	end(&w);
 }
 
+/* A server's context with a certificate of its own, made on the spot. */
+static SSL_CTX *
+make_tls(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	assert_true(key != NULL && cert != NULL && ctx != NULL);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return ctx;
+}
+
+#define OFFER                                                                  \
+	"< 220\n> EHLO me\n< 250-in.example\n< 250-PIPELINING\n"               \
+	"< 250-SIZE\n< 250-8BITMIME\n< 250-STARTTLS\n< 250-SMTPUTF8\n"         \
+	"< 250 ENHANCED\n"
+
+static bool
+talk_is_tls(void *ctx)
+{
+	struct talk *t = ctx;
+
+	return t->ended || conn_is_tls(t->conn);
+}
+
+static void
+starttls_is_offered_with_a_certificate(void **state)
+{
+	struct error err = { 0 };
+	struct ssl_ctx_st *client = tls_client_ctx_new(&err);
+	SSL_CTX *server = make_tls();
+	struct world w;
+
+	(void)state;
+	assert_non_null(client);
+	begin(&w, (struct smtpd_options){ .tls = server });
+	talk(&w, OFFER "> STARTTLS\n< 220 2.0.0\n");
+	conn_start_tls(w.talk.conn, client, false, NULL, TALK_MS);
+	talk_until(store.loop, talk_is_tls, &w.talk);
+	assert_false(w.talk.ended);
+	talk(&w,
+	    "> MAIL FROM:<>\n< 503 5.5.1\n> EHLO peer.example\n"
+	    "< 250-in.example\n< 250-\n< 250-\n< 250-\n< 250-SMTPUTF8\n"
+	    "< 250 \n" TAKE "> x\n> .\n< 250\n");
+	assert_int_equal(store.count, 1);
+	assert_non_null(strstr(store.row[0].raw, " with ESMTPS id "));
+	end(&w);
+	SSL_CTX_free(server);
+	tls_ctx_free(&client);
+}
+
+static void
+no_octets_pass_into_tls(void **state)
+{
+	SSL_CTX *server = make_tls();
+	struct world w;
+
+	(void)state;
+	begin(&w, (struct smtpd_options){ .tls = server });
+	talk(&w, OFFER);
+	conn_write(w.talk.conn, SLICE("STARTTLS\r\nMAIL FROM:<>\r\n"));
+	talk_until(store.loop, talk_has_ended, &w.talk);
+	end(&w);
+	SSL_CTX_free(server);
+}
+
 static void
 one_address_has_its_share(void **state)
 {
@@ -488,6 +567,8 @@ TEST_MAIN(cmocka_unit_test(a_bounce_is_committed_before_its_250),
     cmocka_unit_test(too_large_is_552),
     cmocka_unit_test(a_mail_that_runs_in_circles_is_refused),
     cmocka_unit_test(pipelined_mails_are_committed_one_by_one),
+    cmocka_unit_test(starttls_is_offered_with_a_certificate),
+    cmocka_unit_test(no_octets_pass_into_tls),
     cmocka_unit_test(one_address_has_its_share),
     cmocka_unit_test(all_together_have_their_share),
     cmocka_unit_test(who_says_nothing_is_dropped),
