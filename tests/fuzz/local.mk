@@ -47,3 +47,19 @@ tests_fuzz_fuzz_http_LDADD = src/http/libhttp.a src/net/libnet.a \
 	src/base/libbase.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) \
 	$(CURL_LIBS)
 endif
+
+check_PROGRAMS += tests/fuzz/fuzz_dsn tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_mime tests/fuzz/fuzz_bounce
+TESTS += tests/fuzz/fuzz_dsn tests/fuzz/fuzz_address tests/fuzz/fuzz_mime \
+	tests/fuzz/fuzz_bounce
+fuzz_mail_libs = src/mail/libmail.a src/base/libbase.a $(OPENDKIM_LIBS) \
+	$(OPENSSL_LIBS) $(IDN2_LIBS)
+tests_fuzz_fuzz_dsn_SOURCES = tests/fuzz/fuzz_dsn.c $(fuzz_replay)
+tests_fuzz_fuzz_dsn_LDADD = src/bounce/libbounce.a $(fuzz_mail_libs)
+tests_fuzz_fuzz_address_SOURCES = tests/fuzz/fuzz_address.c $(fuzz_replay)
+tests_fuzz_fuzz_address_LDADD = $(fuzz_mail_libs)
+tests_fuzz_fuzz_mime_SOURCES = tests/fuzz/fuzz_mime.c $(fuzz_replay)
+tests_fuzz_fuzz_mime_LDADD = $(fuzz_mail_libs)
+tests_fuzz_fuzz_bounce_SOURCES = tests/fuzz/fuzz_bounce.c $(fuzz_replay)
+tests_fuzz_fuzz_bounce_LDADD = src/bounce/libbounce.a $(GMIME_LIBS) \
+	$(fuzz_mail_libs)
