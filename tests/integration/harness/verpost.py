@@ -152,7 +152,6 @@ class Verpost:
             "smtp_in_listen": "%s:%d" % self.smtp_in,
             "smtp_in_hostname": "mx.sender.zz",
             "simulator_listen": "%s.10:%d" % (net, SIMULATOR_PORT),
-            "postmaster": "postmaster@sender.zz",
             "smtp_port": "10025",
             "mx_private": "127.0.0.0/8",
             "webhook_private": "127.0.0.0/8",
@@ -248,6 +247,6 @@ def records_of(records):
             value = " ".join('"%s"' % value[i:i + 250]
                              for i in range(0, len(value), 250))
         elif record["type"] == "MX":
-            value = value.rstrip(".") + "."
+            value = "%d %s." % (record["priority"], value.rstrip("."))
         lines.append("%s IN %s %s" % (name, record["type"], value))
     return lines
