@@ -30,8 +30,8 @@ struct bounce *bounce_new(const struct bounce_options *opt);
 void bounce_kick(struct bounce *b);
 /* Takes no new rows; done is called when those in hand are recorded, or at
  * the timeout (they stay unprocessed: another process takes them). */
-void bounce_drain(struct bounce *b, int64_t timeout_ms,
-    void (*done)(void *ctx), void *ctx);
+void bounce_drain(struct bounce *b, int64_t timeout_ms, void (*done)(void *ctx),
+    void *ctx);
 void bounce_free(struct bounce **b);
 
 #endif

@@ -23,7 +23,7 @@ void bounce_parse_init(void);
  * too. Never fails: what is not a standard DSN has kind BOUNCE_NONE and says
  * why in detail. Texts live in the arena.
  */
-void bounce_parse(
-    struct arena *arena, struct slice raw, struct bounce_report *out);
+void bounce_parse(struct arena *arena, struct slice raw,
+    struct bounce_report *out);
 
 #endif

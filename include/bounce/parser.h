@@ -32,12 +32,12 @@ struct parser_options {
  * filter is closed: call it last in the set-up of the process. NULL with err
  * when the filter cannot be installed.
  */
-struct parser *parser_new(
-    const struct parser_options *opt, struct error *err) MUST_CHECK;
+struct parser *parser_new(const struct parser_options *opt,
+    struct error *err) MUST_CHECK;
 /* Stops accepting; done is called when the last answer was taken, or at the
  * timeout. */
-void parser_drain(struct parser *p, int64_t timeout_ms,
-    void (*done)(void *ctx), void *ctx);
+void parser_drain(struct parser *p, int64_t timeout_ms, void (*done)(void *ctx),
+    void *ctx);
 void parser_free(struct parser **p);
 
 #endif

@@ -41,8 +41,8 @@ struct bounce_report {
 };
 
 /* Appends the answer, without the length in front. */
-void bounce_report_encode(
-    const struct bounce_report *report, struct strbuf *out);
+void bounce_report_encode(const struct bounce_report *report,
+    struct strbuf *out);
 /* Texts are copied into the arena, cut at BOUNCE_TEXT_MAX and made printable.
  * -1 with ERR_SYNTAX or ERR_LIMIT. */
 int bounce_report_decode(struct arena *arena, struct slice answer,
@@ -54,7 +54,7 @@ int bounce_report_decode(struct arena *arena, struct slice answer,
  * recipient is address (without regard to case), else the worst. NULL when
  * there is none. The token says who bounced; this only says what happened.
  */
-const struct dsn_recipient *bounce_report_pick(
-    const struct bounce_report *report, struct slice address);
+const struct dsn_recipient *
+bounce_report_pick(const struct bounce_report *report, struct slice address);
 
 #endif

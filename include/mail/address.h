@@ -18,8 +18,9 @@
 struct mail_address {
 	struct slice display; /* decoded UTF-8 display name, or len 0 */
 	struct slice local;   /* as on the wire, quotes kept when needed */
-	struct slice domain;  /* A-labels, lower case; never an address literal */
-	bool smtputf8;	      /* the local part is not ASCII: RFC 6531 */
+	struct slice
+	    domain;    /* A-labels, lower case; never an address literal */
+	bool smtputf8; /* the local part is not ASCII: RFC 6531 */
 };
 
 /*
@@ -45,8 +46,7 @@ void mail_address_add_addr(struct strbuf *out, const struct mail_address *a);
 /* The form by which suppressions compare: ASCII letters in lower case. */
 void mail_address_add_key(struct strbuf *out, const struct mail_address *a);
 /* For a header field: phrase quoted or encoded (RFC 2047) as needed. */
-void mail_address_add_header(
-    struct strbuf *out, const struct mail_address *a);
+void mail_address_add_header(struct strbuf *out, const struct mail_address *a);
 
 /* Whether it can stand before the @ without quotes (RFC 5322 section 3.2.3,
  * UTF-8 as in RFC 6532). */

@@ -33,10 +33,10 @@ struct mail_content {
 	struct mail_address from;
 	size_t to_count, cc_count, bcc_count, reply_to_count;
 	struct mail_address *to, *cc, *bcc, *reply_to;
-	struct slice subject;  /* UTF-8 */
-	struct slice html;     /* ptr NULL: absent */
-	struct slice text;     /* ptr NULL: absent (generated from html) */
-	bool text_opted_out;   /* text was "" beside an html: no text part */
+	struct slice subject; /* UTF-8 */
+	struct slice html;    /* ptr NULL: absent */
+	struct slice text;    /* ptr NULL: absent (generated from html) */
+	bool text_opted_out;  /* text was "" beside an html: no text part */
 	size_t header_count;
 	struct mail_field *header;
 	size_t attachment_count;
@@ -46,8 +46,8 @@ struct mail_content {
 };
 
 /* Appends the record. */
-void mail_content_encode(
-    const struct mail_content *content, struct strbuf *out);
+void mail_content_encode(const struct mail_content *content,
+    struct strbuf *out);
 /* Slices point into record (borrowed); arrays live in the arena. */
 int mail_content_decode(struct arena *arena, struct slice record,
     struct mail_content *out, struct error *err) MUST_CHECK;

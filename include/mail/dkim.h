@@ -16,8 +16,8 @@ struct dkim_signer; /* one per process: the library handle and its options */
 struct dkim_key;    /* a parsed private key with domain and selector */
 
 /* now_ms: the clock for t=; clock_now_ms outside tests. */
-struct dkim_signer *dkim_signer_new(
-    int64_t (*now_ms)(void), struct error *err) MUST_CHECK;
+struct dkim_signer *dkim_signer_new(int64_t (*now_ms)(void),
+    struct error *err) MUST_CHECK;
 void dkim_signer_free(struct dkim_signer **s);
 
 /* pem: RSA of at least 1024 bits (2048 made by us); wiped by the caller. */
@@ -34,7 +34,7 @@ int dkim_sign_message(struct dkim_signer *s, struct dkim_key *k,
 
 /* Makes a key pair: PEM (PKCS#8) and the TXT record value "v=DKIM1; k=rsa;
  * p=...". */
-int dkim_key_generate(unsigned int bits, struct strbuf *pem,
-    struct strbuf *txt, struct error *err) MUST_CHECK;
+int dkim_key_generate(unsigned int bits, struct strbuf *pem, struct strbuf *txt,
+    struct error *err) MUST_CHECK;
 
 #endif

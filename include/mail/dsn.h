@@ -19,17 +19,17 @@ enum dsn_action {
 };
 
 struct dsn_recipient {
-	enum dsn_action action; /* by the status' class when there is none */
+	enum dsn_action action;	   /* by the status' class when there is none */
 	struct mail_status status; /* all 0: none was readable */
 	struct slice final_recipient;	 /* address after "rfc822;" */
 	struct slice original_recipient; /* the same */
 	struct slice remote_mta;
-	struct slice diagnostic;	 /* text after "smtp;", one line */
-	unsigned int reply_code;	 /* from the diagnostic; 0: none */
+	struct slice diagnostic; /* text after "smtp;", one line */
+	unsigned int reply_code; /* from the diagnostic; 0: none */
 };
 
 #define DSN_RECIPIENTS_MAX 100 /* further ones are passed over */
-#define DSN_TEXT_MAX 512	   /* octets of each text */
+#define DSN_TEXT_MAX 512       /* octets of each text */
 
 struct dsn {
 	struct slice reporting_mta;

@@ -28,15 +28,15 @@
 
 struct mail_header {
 	struct strbuf *out;
-	size_t width; /* where to fold; 0: nowhere */
-	size_t col;   /* octets on this line */
-	bool gap;     /* the next word has a space before it */
+	size_t width;  /* where to fold; 0: nowhere */
+	size_t col;    /* octets on this line */
+	bool gap;      /* the next word has a space before it */
 	bool can_fold; /* a word stands on this line */
 };
 
 /* "Name:"; name is taken as it is. */
-void mail_header_begin(
-    struct mail_header *h, struct strbuf *out, struct slice name);
+void mail_header_begin(struct mail_header *h, struct strbuf *out,
+    struct slice name);
 void mail_header_end(struct mail_header *h);
 /* For a piece without a name and an end; width as in the struct. */
 void mail_header_open(struct mail_header *h, struct strbuf *out, size_t width);
@@ -51,10 +51,10 @@ void mail_header_text(struct mail_header *h, struct slice text);
 /* A display name: atoms, a quoted string, or encoded words. */
 void mail_header_phrase(struct mail_header *h, struct slice text);
 /* Name <local@domain>, or the bare address; with a comma behind it. */
-void mail_header_address(
-    struct mail_header *h, const struct mail_address *a, bool comma);
+void mail_header_address(struct mail_header *h, const struct mail_address *a,
+    bool comma);
 /* ; name="value", or in the form of RFC 2231. */
-void mail_header_param(
-    struct mail_header *h, const char *name, struct slice value);
+void mail_header_param(struct mail_header *h, const char *name,
+    struct slice value);
 
 #endif

@@ -13,11 +13,11 @@
 #include "mail/content.h"
 
 struct mime_options {
-	const char *message_id; /* without brackets; from the email's id */
-	int64_t date_ms;	/* Date field: when it was accepted */
+	const char *message_id;	   /* without brackets; from the email's id */
+	int64_t date_ms;	   /* Date field: when it was accepted */
 	const char *boundary_seed; /* short, unique per email, [A-Za-z0-9] */
-	const char *reference;	/* value of X-Verpost-Ref (per recipient),
-				   or NULL */
+	const char *reference;	   /* value of X-Verpost-Ref (per recipient),
+				      or NULL */
 };
 
 /*
@@ -38,8 +38,8 @@ void mime_build(const struct mail_content *content,
  * Whether a user may set this header field, and whether name and value are
  * well-formed (RFC 5322 section 2.2; no CR, LF, NUL). Message-ID may be set.
  */
-int mime_header_check(
-    struct slice name, struct slice value, struct error *err) MUST_CHECK;
+int mime_header_check(struct slice name, struct slice value,
+    struct error *err) MUST_CHECK;
 
 /* Readable plain text out of html: blocks to lines, links as "text (url)",
  * lists, tables, entities; script, style and comments dropped. Linear time.
@@ -52,7 +52,7 @@ const char *mime_type_of_filename(struct slice filename);
 
 /* One header field, folded, with CRLF: encoded words where value is not
  * ASCII. */
-void mime_add_unstructured(
-    struct strbuf *out, const char *name, struct slice value);
+void mime_add_unstructured(struct strbuf *out, const char *name,
+    struct slice value);
 
 #endif

@@ -32,7 +32,8 @@
 #define LEASE_MS 120000
 #define BATCH_MAX 16
 #define LOSSES_MAX 2 /* of the parser, by one mail */
-#define TRIES_MAX 10 /* claims of one row; its processes died or lost Postgres */
+#define TRIES_MAX                                                              \
+	10 /* claims of one row; its processes died or lost Postgres */
 
 struct bounce {
 	struct loop *loop;
@@ -42,11 +43,11 @@ struct bounce {
 	int64_t poll_ms;
 	struct timer *poll;
 	struct loop_call look;
-	struct pg_tx *tx;     /* claim or look-up under way */
-	struct list items;    /* all in hand */
-	struct list waiting;  /* for the parser */
-	struct item *current; /* at the parser */
-	bool again;	      /* there may be more rows */
+	struct pg_tx *tx;	   /* claim or look-up under way */
+	struct list items;	   /* all in hand */
+	struct list waiting;	   /* for the parser */
+	struct item *current;	   /* at the parser */
+	bool again;		   /* there may be more rows */
 	struct timer *drain_timer; /* NULL until draining */
 	void (*drained)(void *ctx);
 	void *drained_ctx;
@@ -231,8 +232,7 @@ on_answered(void *ctx, struct slice answer)
 {
 	struct bounce *b = ctx;
 	struct item *it = b->current;
-	struct bounce_report *report =
-	    arena_alloc(&it->arena, sizeof(*report));
+	struct bounce_report *report = arena_alloc(&it->arena, sizeof(*report));
 	const struct dsn_recipient *r;
 	struct error err;
 
@@ -338,7 +338,7 @@ on_jobs(void *ctx, const struct store_job *job, size_t count,
 		log_warn(NULL, "bounce.recipients", log_err(err));
 		b->again = false; /* the poll tries again */
 	}
-	list_each_safe(node, &b->items) {
+	list_each_safe (node, &b->items) {
 		struct item *it = list_entry(node, struct item, node);
 		const struct store_job *found;
 
@@ -410,8 +410,8 @@ look(void *ctx)
 	    !list_is_empty(&b->items) || !parser_link_is_ready(b->link))
 		return;
 	b->again = false;
-	b->tx = store_return_claim(
-	    b->pg, clock_now_ms(), LEASE_MS, BATCH_MAX, on_claimed, b);
+	b->tx = store_return_claim(b->pg, clock_now_ms(), LEASE_MS, BATCH_MAX,
+	    on_claimed, b);
 }
 
 static void
@@ -485,7 +485,7 @@ bounce_free(struct bounce **bp)
 	outcome_writer_free(&b->writer);
 	if (b->tx != NULL)
 		pg_tx_cancel(&b->tx);
-	list_each_safe(node, &b->items)
+	list_each_safe (node, &b->items)
 		item_free(list_entry(node, struct item, node));
 	parser_link_free(&b->link);
 	timer_free(&b->poll);

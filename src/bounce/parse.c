@@ -23,8 +23,8 @@ is_delivery_status(GMimeObject *o)
 
 	return GMIME_IS_PART(o) &&
 	    (g_mime_content_type_is_type(type, "message", "delivery-status") ||
-		g_mime_content_type_is_type(
-		    type, "message", "global-delivery-status"));
+		g_mime_content_type_is_type(type, "message",
+		    "global-delivery-status"));
 }
 
 /*
@@ -101,8 +101,8 @@ read_status(struct arena *arena, GMimePart *part, struct bounce_report *out)
 }
 
 static void
-read_message(
-    struct arena *arena, GMimeMessage *message, struct bounce_report *out)
+read_message(struct arena *arena, GMimeMessage *message,
+    struct bounce_report *out)
 {
 	const char *subject = g_mime_message_get_subject(message);
 	struct search s = { 0 };
@@ -138,8 +138,8 @@ bounce_parse(struct arena *arena, struct slice raw, struct bounce_report *out)
 
 	*out = (struct bounce_report){ 0 };
 	raw = slice_first(without_from_line(raw), BOUNCE_RAW_MAX);
-	stream = g_mime_stream_mem_new_with_buffer(
-	    raw.len > 0 ? raw.ptr : "", raw.len);
+	stream = g_mime_stream_mem_new_with_buffer(raw.len > 0 ? raw.ptr : "",
+	    raw.len);
 	parser = g_mime_parser_new_with_stream(stream);
 	g_mime_parser_set_format(parser, GMIME_FORMAT_MESSAGE);
 	message = g_mime_parser_construct_message(parser, NULL);

@@ -201,8 +201,7 @@ parser_new(const struct parser_options *opt, struct error *err)
 
 	warm_up();
 	signal(SIGVTALRM, SIG_DFL);
-	if (sandbox_limit(
-		memory != 0 ? memory : MEMORY_MAX_DEFAULT, err) != 0)
+	if (sandbox_limit(memory != 0 ? memory : MEMORY_MAX_DEFAULT, err) != 0)
 		return NULL;
 	p = xmalloc(sizeof(*p));
 	p->loop = opt->loop;
@@ -228,7 +227,7 @@ drain_step(void *ctx)
 	struct parser *p = ctx;
 	bool is_late = loop_mono_ms(p->loop) >= p->drain_until_ms;
 
-	list_each_safe(node, &p->clients) {
+	list_each_safe (node, &p->clients) {
 		struct client *c = list_entry(node, struct client, node);
 
 		if (is_late || is_resting(c))
@@ -260,7 +259,7 @@ parser_free(struct parser **pp)
 
 	if (p == NULL)
 		return;
-	list_each_safe(node, &p->clients)
+	list_each_safe (node, &p->clients)
 		client_drop(list_entry(node, struct client, node));
 	listener_free(&p->listener);
 	timer_free(&p->drain_timer);

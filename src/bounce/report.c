@@ -97,8 +97,7 @@ bounce_report_encode(const struct bounce_report *report, struct strbuf *out)
 }
 
 static int
-take_recipient(
-    struct arena *arena, struct slice in, struct dsn_recipient *out)
+take_recipient(struct arena *arena, struct slice in, struct dsn_recipient *out)
 {
 	struct slice value;
 	unsigned int type;
@@ -142,8 +141,7 @@ take_recipient(
 }
 
 static int
-take_fields(
-    struct arena *arena, struct slice in, struct bounce_report *out)
+take_fields(struct arena *arena, struct slice in, struct bounce_report *out)
 {
 	struct slice value;
 	unsigned int type;
@@ -185,13 +183,13 @@ bounce_report_decode(struct arena *arena, struct slice answer,
     struct bounce_report *out, struct error *err)
 {
 	if (answer.len > BOUNCE_ANSWER_MAX)
-		return error_set(
-		    err, ERR_LIMIT, "the parser's answer is too long");
+		return error_set(err, ERR_LIMIT,
+		    "the parser's answer is too long");
 	*out = (struct bounce_report){ 0 };
 	if (!slice_take_char(&answer, VERSION) ||
 	    take_fields(arena, answer, out) != 0)
-		return error_set(
-		    err, ERR_SYNTAX, "the parser's answer is malformed");
+		return error_set(err, ERR_SYNTAX,
+		    "the parser's answer is malformed");
 	if (out->kind != BOUNCE_NONE && out->dsn.count == 0)
 		return error_set(err, ERR_SYNTAX,
 		    "the parser's answer names no recipient");

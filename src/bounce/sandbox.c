@@ -133,8 +133,8 @@ add_rules(scmp_filter_ctx filter)
 	for (size_t i = 0; i < ARRAY_LEN(allowed) && rc == 0; i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (size_t i = 0; i < ARRAY_LEN(refused) && rc == 0; i++)
-		rc = seccomp_rule_add(
-		    filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES),
+		    refused[i], 0);
 	/* abort() says what it died of; no other process can be hit. */
 	if (rc == 0)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill),

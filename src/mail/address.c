@@ -92,8 +92,8 @@ all_digits(struct slice s)
 
 /* name: ASCII. Checks it and lowers the case in place. */
 static int
-finish_domain(
-    char *name, size_t len, unsigned int min_labels, struct error *err)
+finish_domain(char *name, size_t len, unsigned int min_labels,
+    struct error *err)
 {
 	struct slice rest = { name, len }, label = { NULL, 0 };
 	unsigned int labels = 0;
@@ -242,8 +242,8 @@ parse_addr(struct arena *arena, struct slice in, unsigned int min_labels,
 	if (take_local(arena, &in, &a.local, err) != 0)
 		return -1;
 	if (in.len > 0 && in.ptr[0] == '[')
-		return error_set(
-		    err, ERR_SYNTAX, "address literals are not accepted");
+		return error_set(err, ERR_SYNTAX,
+		    "address literals are not accepted");
 	if (mail_domain_parse(arena, in, min_labels, &a.domain, err) != 0)
 		return -1;
 	if (a.local.len + 1 + a.domain.len > ADDR_MAX)
@@ -307,7 +307,8 @@ mail_address_parse(struct arena *arena, struct slice text,
 	if (parse_display(arena, text, &at, &display, err) != 0)
 		return -1;
 	if (at == text.len)
-		return error_set(err, ERR_SYNTAX, "address has '>' without '<'");
+		return error_set(err, ERR_SYNTAX,
+		    "address has '>' without '<'");
 	text = slice_from(text, at + 1);
 	text.len--; /* the '>' */
 	if (parse_addr(arena, slice_trim(text), 2, &a, err) != 0)

@@ -36,8 +36,7 @@ enum { P_NAME = 1, P_VALUE = 2 };
 enum { S_FILENAME = 1, S_TYPE = 2, S_CID = 3, S_DATA = 4 };
 
 static void
-put_address(
-    struct strbuf *out, unsigned int type, const struct mail_address *a)
+put_address(struct strbuf *out, unsigned int type, const struct mail_address *a)
 {
 	size_t start = record_begin(out, type);
 
@@ -209,24 +208,24 @@ mail_content_decode(struct arena *arena, struct slice record,
 	in = record;
 	while ((rc = record_take(&in, &type, &value)) == 1)
 		if (type < F_COUNT && ++count[type] > LIST_MAX)
-			return error_set(
-			    err, ERR_LIMIT, "content: too many fields");
+			return error_set(err, ERR_LIMIT,
+			    "content: too many fields");
 	if (rc != 0)
 		return error_set(err, ERR_SYNTAX, "content: cut short");
 	c.to = arena_calloc(arena, count[F_TO], sizeof(*c.to));
 	c.cc = arena_calloc(arena, count[F_CC], sizeof(*c.cc));
 	c.bcc = arena_calloc(arena, count[F_BCC], sizeof(*c.bcc));
-	c.reply_to = arena_calloc(arena, count[F_REPLY_TO],
-	    sizeof(*c.reply_to));
+	c.reply_to =
+	    arena_calloc(arena, count[F_REPLY_TO], sizeof(*c.reply_to));
 	c.header = arena_calloc(arena, count[F_HEADER], sizeof(*c.header));
-	c.attachment = arena_calloc(arena, count[F_ATTACHMENT],
-	    sizeof(*c.attachment));
+	c.attachment =
+	    arena_calloc(arena, count[F_ATTACHMENT], sizeof(*c.attachment));
 	c.tag = arena_calloc(arena, count[F_TAG], sizeof(*c.tag));
 	in = record;
 	while (record_take(&in, &type, &value) == 1)
 		if (fill(&c, type, value) != 0)
-			return error_set(
-			    err, ERR_SYNTAX, "content: field %u cut", type);
+			return error_set(err, ERR_SYNTAX,
+			    "content: field %u cut", type);
 	*out = c;
 	return 0;
 }

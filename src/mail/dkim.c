@@ -6,8 +6,9 @@
  * symbol of the executable comes before one of a library: so we define that
  * function. Given KEY_HANDLE in place of a PEM text it hands out the key that
  * is being signed with; anything else goes to the same work in libcrypto.
- * (An executable exports what a library on its link line refers to; DKIM_LDFLAGS
- * says so once more, and dkim_signer_new looks whether it came out so.)
+ * (An executable exports what a library on its link line refers to;
+ * DKIM_LDFLAGS says so once more, and dkim_signer_new looks whether it came out
+ * so.)
  *
  * The library's own memory comes from an arena per message, so nothing it
  * forgets to free outlives the message.
@@ -71,8 +72,7 @@ static const u_char *const oversigned_fields[] = { (const u_char *)"From",
 /* ---- the key ---- */
 
 EVP_PKEY *
-PEM_read_bio_PrivateKey(
-    BIO *bp, EVP_PKEY **x, pem_password_cb *cb, void *u)
+PEM_read_bio_PrivateKey(BIO *bp, EVP_PKEY **x, pem_password_cb *cb, void *u)
 {
 	const char *text = NULL;
 	long len = BIO_get_mem_data(bp, &text);
@@ -123,12 +123,12 @@ dkim_key_new(struct dkim_signer *s, struct slice pem, const char *domain,
 	ERR_clear_error();
 	bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
 	if (bio != NULL)
-		pkey = PEM_read_bio_PrivateKey_ex(
-		    bio, NULL, NULL, NULL, NULL, NULL);
+		pkey = PEM_read_bio_PrivateKey_ex(bio, NULL, NULL, NULL, NULL,
+		    NULL);
 	BIO_free(bio);
 	if (pkey == NULL)
-		return error_set(err, ERR_CRYPTO,
-		    "DKIM key of %s: %s", domain, ssl_reason());
+		return error_set(err, ERR_CRYPTO, "DKIM key of %s: %s", domain,
+		    ssl_reason());
 	if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_RSA ||
 	    EVP_PKEY_get_bits(pkey) < KEY_BITS_MIN) {
 		EVP_PKEY_free(pkey);
@@ -180,8 +180,8 @@ set_fields(DKIM_LIB *lib, int option, const u_char *const *names)
 		void *out;
 	} cast = { .in = names };
 
-	return dkim_options(
-	    lib, DKIM_OP_SETOPT, option, cast.out, sizeof(names));
+	return dkim_options(lib, DKIM_OP_SETOPT, option, cast.out,
+	    sizeof(names));
 }
 
 struct dkim_signer *
@@ -234,8 +234,8 @@ set_time(struct dkim_signer *s)
 {
 	uint64_t now_s = (uint64_t)(s->now_ms() / 1000);
 
-	return dkim_options(s->lib, DKIM_OP_SETOPT, DKIM_OPTS_FIXEDTIME,
-	    &now_s, sizeof(now_s));
+	return dkim_options(s->lib, DKIM_OP_SETOPT, DKIM_OPTS_FIXEDTIME, &now_s,
+	    sizeof(now_s));
 }
 
 /* The octets are only read; the prototypes forgot the const. */
@@ -260,8 +260,9 @@ feed_head(DKIM *d, struct slice head)
 		size_t end = 0;
 
 		do {
-			end += slice_find(slice_from(head, end),
-			    SLICE("\r\n")) + 2;
+			end +=
+			    slice_find(slice_from(head, end), SLICE("\r\n")) +
+			    2;
 		} while (end < head.len &&
 		    (head.ptr[end] == ' ' || head.ptr[end] == '\t'));
 		end = MIN(end, head.len);
@@ -332,13 +333,13 @@ dkim_sign_message(struct dkim_signer *s, struct dkim_key *k,
 	int rc;
 
 	if (end == message.len)
-		return error_set(
-		    err, ERR_SYNTAX, "DKIM: no end of the header section");
+		return error_set(err, ERR_SYNTAX,
+		    "DKIM: no end of the header section");
 	head = slice_first(message, end + 2);
 	body = slice_from(message, end + 4);
 	if (body.len > 0 && body.ptr[body.len - 1] != '\n')
-		return error_set(
-		    err, ERR_SYNTAX, "DKIM: the body does not end in CRLF");
+		return error_set(err, ERR_SYNTAX,
+		    "DKIM: the body does not end in CRLF");
 	if (set_time(s) != DKIM_STAT_OK)
 		return error_set(err, ERR_CRYPTO, "DKIM: no time");
 	rc = sign(s, k, head, body, &arena, out, err);
@@ -372,8 +373,8 @@ add_pem(EVP_PKEY *pkey, struct strbuf *pem)
 	bool ok = false;
 
 	if (bio != NULL &&
-	    PEM_write_bio_PKCS8PrivateKey(
-		bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
+	    PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL,
+		NULL) == 1) {
 		long len = BIO_get_mem_data(bio, &text);
 
 		strbuf_add(pem, text, (size_t)len);
@@ -398,7 +399,7 @@ dkim_key_generate(unsigned int bits, struct strbuf *pem, struct strbuf *txt,
 	ok = add_pem(pkey, pem) && add_txt(pkey, txt);
 	EVP_PKEY_free(pkey);
 	if (!ok)
-		return error_set(err, ERR_CRYPTO,
-		    "cannot write an RSA key: %s", ssl_reason());
+		return error_set(err, ERR_CRYPTO, "cannot write an RSA key: %s",
+		    ssl_reason());
 	return 0;
 }

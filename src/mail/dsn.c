@@ -94,17 +94,18 @@ find_status(struct slice text, struct mail_status *out)
 		if (text.ptr[i] != '2' && text.ptr[i] != '4' &&
 		    text.ptr[i] != '5')
 			continue;
-		if (i > 0 && (ascii_is_alnum(text.ptr[i - 1]) ||
-				 text.ptr[i - 1] == '.'))
+		if (i > 0 &&
+		    (ascii_is_alnum(text.ptr[i - 1]) || text.ptr[i - 1] == '.'))
 			continue;
 		at = slice_from(text, i);
 		for (size_t n = 0; n < 3 && ok; n++)
 			ok = (n == 0 || slice_take_char(&at, '.')) &&
 			    slice_take_uint(&at, 3, &s.part[n]);
 		if (ok && s.part[0] < 10 &&
-		    (at.len == 0 || (!ascii_is_alnum(at.ptr[0]) &&
-					!(at.ptr[0] == '.' && at.len > 1 &&
-					    ascii_is_digit(at.ptr[1]))))) {
+		    (at.len == 0 ||
+			(!ascii_is_alnum(at.ptr[0]) &&
+			    !(at.ptr[0] == '.' && at.len > 1 &&
+				ascii_is_digit(at.ptr[1]))))) {
 			*out = s;
 			return true;
 		}

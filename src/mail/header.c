@@ -3,7 +3,8 @@
 #include "base/encode.h"
 
 #define WIDTH 78
-#define ENCODED_WIDTH 76 /* of a line with encoded words, RFC 2047 section 2 */
+#define ENCODED_WIDTH 76 /* of a line with encoded words, RFC 2047 section 2   \
+			  */
 #define ENCODED_MAX 75	 /* of one encoded word */
 #define ENCODED_FRAME 12 /* "=?utf-8?q?" and "?=" */
 #define ENCODED_LEAST 12 /* one character of four octets in "q" */
@@ -18,8 +19,7 @@ mail_header_open(struct mail_header *h, struct strbuf *out, size_t width)
 }
 
 void
-mail_header_begin(
-    struct mail_header *h, struct strbuf *out, struct slice name)
+mail_header_begin(struct mail_header *h, struct strbuf *out, struct slice name)
 {
 	mail_header_open(h, out, WIDTH);
 	strbuf_add_slice(out, name);
@@ -107,7 +107,8 @@ has_short_runs(struct slice text)
 	size_t run = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
-		run = i > 0 && is_blank(text.ptr[i]) == is_blank(text.ptr[i - 1])
+		run =
+		    i > 0 && is_blank(text.ptr[i]) == is_blank(text.ptr[i - 1])
 		    ? run + 1
 		    : 1;
 		if (run > (is_blank(text.ptr[i]) ? QUOTED_MAX : RUN_MAX))
@@ -311,8 +312,8 @@ mail_header_phrase(struct mail_header *h, struct slice text)
 }
 
 void
-mail_header_address(
-    struct mail_header *h, const struct mail_address *a, bool comma)
+mail_header_address(struct mail_header *h, const struct mail_address *a,
+    bool comma)
 {
 	struct strbuf word = STRBUF_INIT;
 

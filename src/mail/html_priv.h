@@ -19,7 +19,7 @@ enum html_token_type {
 struct html_token {
 	enum html_token_type type;
 	struct slice text;
-	char name[HTML_NAME_MAX]; /* lower case */
+	char name[HTML_NAME_MAX];      /* lower case */
 	struct slice href, alt, style; /* raw values; ptr NULL: absent */
 	bool hidden;
 };

@@ -14,13 +14,13 @@
 
 struct layout {
 	struct strbuf *out;
-	unsigned int lines;  /* line ends wanted before the next character */
-	bool space;	     /* a blank wanted */
-	unsigned int pre;    /* depth of <pre> */
-	unsigned int lists;  /* depth of lists, not bounded by LISTS_MAX */
+	unsigned int lines; /* line ends wanted before the next character */
+	bool space;	    /* a blank wanted */
+	unsigned int pre;   /* depth of <pre> */
+	unsigned int lists; /* depth of lists, not bounded by LISTS_MAX */
 	unsigned int number[LISTS_MAX]; /* of the next item; 0: bullets */
-	struct slice href;   /* of the open <a>; ptr NULL: none */
-	size_t href_start;   /* where its text began */
+	struct slice href;		/* of the open <a>; ptr NULL: none */
+	size_t href_start;		/* where its text began */
 	char hidden[HTML_NAME_MAX]; /* the element that is not shown, or "" */
 	unsigned int hidden_depth;
 };
@@ -155,8 +155,8 @@ end_link(struct layout *l)
 	if (l->href.ptr == NULL)
 		return;
 	l->href = (struct slice){ NULL, 0 };
-	text = slice_trim_lines(slice_from(strbuf_slice(l->out),
-	    MIN(l->href_start, l->out->len)));
+	text = slice_trim_lines(
+	    slice_from(strbuf_slice(l->out), MIN(l->href_start, l->out->len)));
 	strbuf_init(&url, URL_MAX);
 	while (raw.len > 0 && !url.overflow) {
 		uint32_t c = html_take_char(&raw);

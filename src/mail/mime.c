@@ -148,8 +148,7 @@ mime_header_check(struct slice name, struct slice value, struct error *err)
 }
 
 void
-mime_add_unstructured(
-    struct strbuf *out, const char *name, struct slice value)
+mime_add_unstructured(struct strbuf *out, const char *name, struct slice value)
 {
 	struct mail_header h;
 
@@ -159,8 +158,8 @@ mime_add_unstructured(
 }
 
 static void
-add_addresses(struct builder *b, const char *name,
-    const struct mail_address *a, size_t n)
+add_addresses(struct builder *b, const char *name, const struct mail_address *a,
+    size_t n)
 {
 	struct mail_header h;
 
@@ -191,8 +190,8 @@ add_ids_and_date(struct builder *b)
 	for (size_t i = 0; i < c->header_count; i++)
 		has_id = has_id || is_users_message_id(&c->header[i]);
 	if (!has_id)
-		strbuf_add_fmt(
-		    b->out, "Message-ID: <%s>\r\n", b->opt->message_id);
+		strbuf_add_fmt(b->out, "Message-ID: <%s>\r\n",
+		    b->opt->message_id);
 }
 
 /* What the user asked for, once more through the check: content comes from
@@ -234,8 +233,8 @@ add_head(struct builder *b)
 	add_ids_and_date(b);
 	add_user_fields(b);
 	if (b->opt->reference != NULL)
-		strbuf_add_fmt(
-		    b->out, "X-Verpost-Ref: %s\r\n", b->opt->reference);
+		strbuf_add_fmt(b->out, "X-Verpost-Ref: %s\r\n",
+		    b->opt->reference);
 	strbuf_add_text(b->out, "MIME-Version: 1.0\r\n");
 }
 
@@ -353,8 +352,8 @@ add_content_type(struct builder *b, const struct mail_attachment *a)
 
 	mail_header_begin(&h, b->out, SLICE("Content-Type"));
 	if (a->content_type.len == 0) {
-		mail_header_word(
-		    &h, slice_of(mime_type_of_filename(a->filename)));
+		mail_header_word(&h,
+		    slice_of(mime_type_of_filename(a->filename)));
 	} else if (take_type(&in, &type)) {
 		mail_header_word(&h, type);
 		add_type_params(&h, in);
@@ -391,8 +390,7 @@ add_attachment(struct builder *b, const struct mail_attachment *a,
 	add_content_type(b, a);
 	strbuf_add_text(b->out, "Content-Transfer-Encoding: base64\r\n");
 	mail_header_begin(&h, b->out, SLICE("Content-Disposition"));
-	mail_header_word(
-	    &h, is_inline ? SLICE("inline") : SLICE("attachment"));
+	mail_header_word(&h, is_inline ? SLICE("inline") : SLICE("attachment"));
 	mail_header_param(&h, "filename", slice_first(a->filename, 1000));
 	mail_header_end(&h);
 	if (a->content_id.len > 0)
@@ -473,8 +471,11 @@ void
 mime_build(const struct mail_content *content, const struct mime_options *opt,
     struct strbuf *out)
 {
-	struct builder b = { .content = content, .opt = opt, .out = out,
-		.text = content->text, .has_text = content->text.len > 0 };
+	struct builder b = { .content = content,
+		.opt = opt,
+		.out = out,
+		.text = content->text,
+		.has_text = content->text.len > 0 };
 	struct strbuf made = STRBUF_INIT;
 	char boundary[BOUNDARY_LEN];
 

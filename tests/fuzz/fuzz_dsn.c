@@ -16,8 +16,8 @@ check_text(struct slice text)
 	invariant(text.len <= DSN_TEXT_MAX);
 	invariant(utf8_is_valid(text));
 	for (size_t i = 0; i < text.len; i++)
-		invariant((unsigned char)text.ptr[i] >= ' ' &&
-		    text.ptr[i] != 0x7f);
+		invariant(
+		    (unsigned char)text.ptr[i] >= ' ' && text.ptr[i] != 0x7f);
 }
 
 static void

@@ -63,8 +63,8 @@ fill(struct arena *arena, struct slice in, struct mail_content *c)
 	struct mail_address *to = arena_calloc(arena, 2, sizeof(*to));
 	struct slice mode = slice_take_until(&in, '\xff');
 
-	if (mail_address_parse(
-		arena, slice_take_until(&in, '\xff'), &c->from, NULL) != 0)
+	if (mail_address_parse(arena, slice_take_until(&in, '\xff'), &c->from,
+		NULL) != 0)
 		c->from = (struct mail_address){ { NULL, 0 }, SLICE("a"),
 			SLICE("example.org"), false };
 	c->to = to;
@@ -107,8 +107,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < c.to_count; i++)
 		ascii = ascii && !c.to[i].smtputf8;
 	mail_content_encode(&c, &record);
-	invariant(mail_content_decode(
-		      &arena, strbuf_slice(&record), &again, &err) == 0);
+	invariant(mail_content_decode(&arena, strbuf_slice(&record), &again,
+		      &err) == 0);
 	mime_build(&again, &options, &out);
 	check_message(strbuf_slice(&out), ascii);
 	(void)!mail_content_decode(&arena, in, &again, &err);

@@ -26,10 +26,8 @@ get_addresses(struct arena *arena, const struct json *obj, const char *name,
 	if (list == NULL)
 		return 0;
 	*out = arena_calloc(arena, list->count, sizeof(**out));
-	json_each (item, list)
-		if (mail_address_parse(arena, item->text, &(*out)[n++], err) !=
-		    0)
-			return 0;
+	json_each(item, list) if (mail_address_parse(arena, item->text,
+				      &(*out)[n++], err) != 0) return 0;
 	return n;
 }
 
@@ -44,9 +42,9 @@ get_fields(struct arena *arena, const struct json *obj, const char *name,
 	if (list == NULL)
 		return 0;
 	*out = arena_calloc(arena, list->count, sizeof(**out));
-	json_each (item, list)
-		(*out)[n++] = (struct mail_field){ json_get_text(item, "name"),
-			json_get_text(item, "value") };
+	json_each(item, list)(*out)[n++] =
+	    (struct mail_field){ json_get_text(item, "name"),
+		    json_get_text(item, "value") };
 	return n;
 }
 
@@ -60,7 +58,8 @@ get_attachments(struct arena *arena, const struct json *obj,
 	if (list == NULL)
 		return 0;
 	*out = arena_calloc(arena, list->count, sizeof(**out));
-	json_each (item, list) {
+	json_each(item, list)
+	{
 		struct strbuf data = STRBUF_INIT;
 
 		if (!base64_decode(&data, json_get_text(item, "data"), false))
@@ -77,8 +76,8 @@ get_attachments(struct arena *arena, const struct json *obj,
 }
 
 static int
-get_content(struct arena *arena, const struct json *obj,
-    struct mail_content *c, struct error *err)
+get_content(struct arena *arena, const struct json *obj, struct mail_content *c,
+    struct error *err)
 {
 	c->to_count = get_addresses(arena, obj, "to", &c->to, err);
 	c->cc_count = get_addresses(arena, obj, "cc", &c->cc, err);
@@ -86,8 +85,8 @@ get_content(struct arena *arena, const struct json *obj,
 	c->reply_to_count =
 	    get_addresses(arena, obj, "reply_to", &c->reply_to, err);
 	if (err->kind != ERR_NONE ||
-	    mail_address_parse(
-		arena, json_get_text(obj, "from"), &c->from, err) != 0)
+	    mail_address_parse(arena, json_get_text(obj, "from"), &c->from,
+		err) != 0)
 		return -1;
 	c->subject = json_get_text(obj, "subject");
 	c->html = json_get_text(obj, "html");
@@ -110,8 +109,8 @@ build(struct arena *arena, const struct json *obj, struct strbuf *out,
 
 	if (get_content(arena, obj, &given, err) == 0) {
 		mail_content_encode(&given, &record);
-		rc = mail_content_decode(
-		    arena, strbuf_slice(&record), &content, err);
+		rc = mail_content_decode(arena, strbuf_slice(&record), &content,
+		    err);
 	}
 	if (rc == 0)
 		mime_build(&content, &opt, out);
@@ -133,8 +132,8 @@ serve(struct dkim_signer *signer, struct dkim_key *key, char *line, size_t len)
 	if (rc == 0)
 		rc = build(&arena, obj, &message, &err);
 	if (rc == 0)
-		rc = dkim_sign_message(
-		    signer, key, strbuf_slice(&message), &field, &err);
+		rc = dkim_sign_message(signer, key, strbuf_slice(&message),
+		    &field, &err);
 	if (rc == 0) {
 		printf("%zu\n", field.len + message.len);
 		fwrite(field.ptr, 1, field.len, stdout);

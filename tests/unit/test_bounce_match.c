@@ -120,7 +120,8 @@ answer_claim(void *ctx)
 		if (rig.rows[i].claimed)
 			continue;
 		rig.rows[i].claimed = true;
-		got[n] = (struct store_return){ .id = id_of_row(i), .tries = 1,
+		got[n] = (struct store_return){ .id = id_of_row(i),
+			.tries = 1,
 			.raw = slice_of(rig.rows[i].raw) };
 		if (rig.rows[i].number > 0)
 			got[n].recipient = id_of_number(rig.rows[i].number);
@@ -202,8 +203,8 @@ store_return_finish(struct pg *pg, int64_t now_ms,
 	assert_int_equal(r->again_at_ms, 0);
 	assert_string_equal(row->kind, ""); /* marked once */
 	snprintf(row->kind, sizeof(row->kind), "%.*s", SLICE_FMT(r->kind));
-	snprintf(
-	    row->detail, sizeof(row->detail), "%.*s", SLICE_FMT(r->detail));
+	snprintf(row->detail, sizeof(row->detail), "%.*s",
+	    SLICE_FMT(r->detail));
 	tx->done = done;
 	return tx;
 }
@@ -327,8 +328,8 @@ set_up(void **state)
 	assert_non_null(mkdtemp(rig.dir));
 	snprintf(rig.path, sizeof(rig.path), "%s/parser", rig.dir);
 	snprintf(url, sizeof(url), "unix:%s", rig.path);
-	assert_int_equal(
-	    net_addr_parse_listen(slice_of(url), &rig.addr, &err), 0);
+	assert_int_equal(net_addr_parse_listen(slice_of(url), &rig.addr, &err),
+	    0);
 	rig.listen_fd = net_listen(&rig.addr, 16, &err);
 	assert_true(rig.listen_fd >= 0);
 	rig.listener = listener_new(rig.loop, rig.listen_fd, on_accept, NULL);
@@ -375,7 +376,8 @@ turn_until(bool (*is_true)(void))
 static struct bounce *
 new_bounce(int64_t poll_ms)
 {
-	struct bounce_options opt = { .loop = rig.loop, .parser = rig.addr,
+	struct bounce_options opt = { .loop = rig.loop,
+		.parser = rig.addr,
 		.poll_ms = poll_ms };
 
 	return bounce_new(&opt);
@@ -540,11 +542,11 @@ TEST_MAIN(cmocka_unit_test_setup_teardown(
     cmocka_unit_test_setup_teardown(each_kind_goes_its_way, set_up, tear_down),
     cmocka_unit_test_setup_teardown(
 	a_poisonous_mail_is_given_up_after_two_tries, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(
-	many_rows_take_many_batches_and_one_kick, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(
-	the_poll_finds_what_nobody_kicked_for, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(many_rows_take_many_batches_and_one_kick,
+	set_up, tear_down),
+    cmocka_unit_test_setup_teardown(the_poll_finds_what_nobody_kicked_for,
+	set_up, tear_down),
     cmocka_unit_test_setup_teardown(
 	draining_ends_what_is_in_hand_and_takes_no_more, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(
-	it_can_be_freed_at_any_step, set_up, tear_down))
+    cmocka_unit_test_setup_teardown(it_can_be_freed_at_any_step, set_up,
+	tear_down))

@@ -33,14 +33,14 @@ static const struct {
 	{ REPORT STATUS BLOCKS RETURNED "--b--\r\n", BOUNCE_FAILED, "" },
 	/* Never closed, as when it was cut. */
 	{ REPORT STATUS BLOCKS, BOUNCE_FAILED, "" },
-	{ "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\r\n" REPORT STATUS
-		BLOCKS "--b--\r\n",
+	{ "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\r\n" REPORT STATUS BLOCKS
+	  "--b--\r\n",
 	    BOUNCE_FAILED, "" },
 	{ REPORT STATUS BASE64_BLOCKS "--b--\r\n", BOUNCE_FAILED, "" },
 	/* In a multipart within, of another type. */
 	{ HEAD "Content-Type: multipart/mixed; boundary=o\r\n\r\n"
 	       "--o\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" STATUS
-		BLOCKS "--b--\r\n--o--\r\n",
+		   BLOCKS "--b--\r\n--o--\r\n",
 	    BOUNCE_FAILED, "" },
 	{ REPORT STATUS "\r\nFinal-Recipient: rfc822; a@example.com\r\n"
 			"Action: delayed\r\nStatus: 4.4.1\r\n\r\n--b--\r\n",
@@ -59,9 +59,10 @@ static const struct {
 	{ HEAD "\r\nUser a@example.com is unknown. 550 5.1.1\r\n", BOUNCE_NONE,
 	    "no delivery status part" },
 	/* A report about another mail, returned inside this one. */
-	{ HEAD "Content-Type: multipart/mixed; boundary=o\r\n\r\n"
-	       "--o\r\nContent-Type: message/rfc822\r\n\r\n" REPORT STATUS
-		BLOCKS "--b--\r\n--o--\r\n",
+	{ HEAD
+	    "Content-Type: multipart/mixed; boundary=o\r\n\r\n"
+	    "--o\r\nContent-Type: message/rfc822\r\n\r\n" REPORT STATUS BLOCKS
+	    "--b--\r\n--o--\r\n",
 	    BOUNCE_NONE, "no delivery status part" },
 };
 
@@ -78,14 +79,14 @@ a_standard_report_is_found_and_nothing_else(void **state)
 		print_message("case %zu: %.*s\n", i, SLICE_FMT(r.detail));
 		assert_int_equal(r.kind, cases[i].kind);
 		assert_true(slice_eq_text(r.detail, cases[i].detail));
-		assert_true(slice_eq_text(
-		    r.subject, "Unzustellbar: Gr\xc3\xbc\xc3\x9f" "e"));
+		assert_true(slice_eq_text(r.subject,
+		    "Unzustellbar: Gr\xc3\xbc\xc3\x9f"
+		    "e"));
 		if (i == 0) {
 			assert_int_equal(r.dsn.count, 1);
-			assert_true(slice_eq_text(
-			    r.dsn.reporting_mta, "mx.example.com"));
-			assert_true(slice_eq_text(
-			    r.dsn.recipient[0].diagnostic,
+			assert_true(slice_eq_text(r.dsn.reporting_mta,
+			    "mx.example.com"));
+			assert_true(slice_eq_text(r.dsn.recipient[0].diagnostic,
 			    "550 5.1.1 no such user"));
 			assert_int_equal(r.dsn.recipient[0].reply_code, 550);
 		}
@@ -149,12 +150,12 @@ depth_and_number_of_parts_are_bounded(void **state)
 		    "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n"
 		    "--b%d\r\n",
 		    i, i);
-	strbuf_add_text(
-	    &deep, "Content-Type: message/delivery-status\r\n" BLOCKS);
+	strbuf_add_text(&deep,
+	    "Content-Type: message/delivery-status\r\n" BLOCKS);
 	bounce_parse(&arena, strbuf_slice(&deep), &r);
 	assert_int_equal(r.kind, BOUNCE_NONE);
-	strbuf_add_text(
-	    &wide, "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+	strbuf_add_text(&wide,
+	    "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
 	for (int i = 0; i < 20000; i++)
 		strbuf_add_text(&wide, "--b\r\n\r\nx\r\n");
 	strbuf_add_text(&wide, STATUS BLOCKS "--b--\r\n");

@@ -157,8 +157,9 @@ dial(const struct rig *rig)
 	assert_true(fd >= 0);
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", rig->path);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	assert_int_equal(
-	    connect(fd, (const struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&sun,
+			     sizeof(sun)),
+	    0);
 	return fd;
 }
 
@@ -220,8 +221,8 @@ take_answer(int fd, struct arena *arena, struct bounce_report *report)
 	assert_true(len <= BOUNCE_ANSWER_MAX);
 	body = arena_alloc(arena, len);
 	assert_true(get(fd, body, len));
-	assert_int_equal(
-	    bounce_report_decode(arena, slice_mem(body, len), report, &err),
+	assert_int_equal(bounce_report_decode(arena, slice_mem(body, len),
+			     report, &err),
 	    0);
 	return true;
 }
@@ -244,7 +245,9 @@ answers_mail_after_mail_in_the_sandbox(void **state)
 		assert_true(take_answer(a, &arena, &r));
 		assert_int_equal(r.kind, BOUNCE_FAILED);
 		assert_int_equal(r.dsn.count, 1);
-		assert_true(slice_starts(r.subject, SLICE("\xc3\xbc" "ber")));
+		assert_true(slice_starts(r.subject,
+		    SLICE("\xc3\xbc"
+			  "ber")));
 		assert_true(take_answer(b, &arena, &r));
 		assert_int_equal(r.kind, BOUNCE_NONE);
 	}
@@ -268,8 +271,9 @@ survives_what_it_cannot_read(void **state)
 	(void)state;
 	start(&rig, SERVE, 0);
 	fd = dial(&rig);
-	strbuf_add_text(&raw, "Content-Type: multipart/report; boundary=b\r\n"
-			      "\r\n--b\r\n");
+	strbuf_add_text(&raw,
+	    "Content-Type: multipart/report; boundary=b\r\n"
+	    "\r\n--b\r\n");
 	for (int i = 0; i < 3000000; i++)
 		strbuf_add_char(&raw, (char)(i * 7 % 251));
 	send_mail(fd, strbuf_slice(&raw));
@@ -321,8 +325,8 @@ a_mail_that_takes_too_long_ends_the_process(void **state)
 	(void)state;
 	start(&rig, SERVE, 1);
 	fd = dial(&rig);
-	strbuf_add_text(
-	    &raw, "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+	strbuf_add_text(&raw,
+	    "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
 	while (raw.len < 3000000)
 		strbuf_add_text(&raw, "--b\r\n\r\nx\r\n");
 	send_mail(fd, strbuf_slice(&raw));

@@ -39,8 +39,8 @@ an_answer_reads_as_it_was_written(void **state)
 	(void)state;
 	make_report(&a);
 	bounce_report_encode(&a, &answer);
-	assert_int_equal(bounce_report_decode(
-			     &arena, strbuf_slice(&answer), &b, &err),
+	assert_int_equal(bounce_report_decode(&arena, strbuf_slice(&answer), &b,
+			     &err),
 	    0);
 	assert_int_equal(b.kind, BOUNCE_FAILED);
 	assert_true(slice_eq(a.subject, b.subject));
@@ -77,8 +77,8 @@ hostile_answers_are_refused_or_bounded(void **state)
 		struct arena arena = ARENA_INIT;
 		char *cut = slice_dup(slice_first(strbuf_slice(&answer), n));
 
-		(void)!bounce_report_decode(
-		    &arena, slice_mem(cut, n), &b, &err);
+		(void)!bounce_report_decode(&arena, slice_mem(cut, n), &b,
+		    &err);
 		free(cut);
 		for (int v = 0; v < 256; v += 5) {
 			char was = answer.ptr[n];
@@ -112,8 +112,8 @@ too_many_recipients_are_refused(void **state)
 	one = answer.len;
 	for (int i = 0; i < 100; i++)
 		strbuf_add(&answer, answer.ptr + 1, one - 1);
-	assert_int_equal(bounce_report_decode(
-			     &arena, strbuf_slice(&answer), &b, &err),
+	assert_int_equal(bounce_report_decode(&arena, strbuf_slice(&answer), &b,
+			     &err),
 	    -1);
 	strbuf_fini(&answer);
 	arena_fini(&arena);
@@ -132,8 +132,8 @@ the_block_of_the_recipient_is_picked_else_the_worst(void **state)
 	    &r.dsn.recipient[1]);
 	assert_ptr_equal(bounce_report_pick(&r, SLICE("x@example.com")),
 	    &r.dsn.recipient[1]);
-	assert_ptr_equal(
-	    bounce_report_pick(&r, SLICE("")), &r.dsn.recipient[1]);
+	assert_ptr_equal(bounce_report_pick(&r, SLICE("")),
+	    &r.dsn.recipient[1]);
 	r.dsn.count = 0;
 	assert_null(bounce_report_pick(&r, SLICE("a@example.com")));
 }

@@ -23,9 +23,12 @@ static const struct {
 	{ "\"a \\\"b\\\" \\\\ c\" <a@example.com>", "a@example.com",
 	    "a \"b\" \\ c" },
 	{ "\"<x@y.z>\" <a@example.com>", "a@example.com", "<x@y.z>" },
-	{ "J\xc3\xbcrgen <j@b\xc3\xbc" "cher.example>",
+	{ "J\xc3\xbcrgen <j@b\xc3\xbc"
+	  "cher.example>",
 	    "j@xn--bcher-kva.example", "J\xc3\xbcrgen" },
-	{ "a@B\xc3\x9c" "CHER.example", "a@xn--bcher-kva.example", "" },
+	{ "a@B\xc3\x9c"
+	  "CHER.example",
+	    "a@xn--bcher-kva.example", "" },
 	{ "j\xc3\xbcrgen@example.com", "j\xc3\xbcrgen@example.com", "" },
 	{ "\"a b\"@example.com", "\"a b\"@example.com", "" },
 	{ "\"a.b\"@example.com", "a.b@example.com", "" }, /* needs none */
@@ -85,8 +88,8 @@ takes_an_address_or_says_what_is_wrong(void **state)
 		struct strbuf text = STRBUF_INIT;
 		struct mail_address a = { 0 };
 		struct error err = { 0 };
-		int rc = mail_address_parse(
-		    &arena, slice_of(cases[i].text), &a, &err);
+		int rc = mail_address_parse(&arena, slice_of(cases[i].text), &a,
+		    &err);
 
 		print_message("case %zu: '%s' %s\n", i, cases[i].text,
 		    rc == 0 ? "" : err.text);
@@ -94,8 +97,7 @@ takes_an_address_or_says_what_is_wrong(void **state)
 		if (rc == 0) {
 			mail_address_add_addr(&text, &a);
 			assert_string_equal(strbuf_text(&text), cases[i].addr);
-			assert_true(
-			    slice_eq_text(a.display, cases[i].display));
+			assert_true(slice_eq_text(a.display, cases[i].display));
 		} else {
 			assert_true(err.text[0] != '\0');
 			assert_int_equal(a.local.len, 0);
@@ -117,8 +119,8 @@ a_nul_never_passes(void **state)
 	assert_int_equal(mail_address_parse(&arena,
 			     SLICE("a@example.com\0.evil.example"), &a, &err),
 	    -1);
-	assert_int_equal(mail_domain_parse(&arena,
-			     SLICE("b\xc3\xbc\0.example"), 1, &name, &err),
+	assert_int_equal(mail_domain_parse(&arena, SLICE("b\xc3\xbc\0.example"),
+			     1, &name, &err),
 	    -1);
 	arena_fini(&arena);
 }
@@ -135,8 +137,8 @@ smtputf8_is_asked_for_only_by_the_local_part(void **state)
 			     SLICE("\xc3\xbc <a@b\xc3\xbc.example>"), &a, &err),
 	    0);
 	assert_false(a.smtputf8);
-	assert_int_equal(mail_address_parse(
-			     &arena, SLICE("\xc3\xbc@b.example"), &a, &err),
+	assert_int_equal(mail_address_parse(&arena, SLICE("\xc3\xbc@b.example"),
+			     &a, &err),
 	    0);
 	assert_true(a.smtputf8);
 	arena_fini(&arena);
@@ -210,13 +212,13 @@ what_was_parsed_parses_again_from_its_header_form(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct strbuf text = STRBUF_INIT;
 
-		assert_int_equal(mail_address_parse(
-				     &arena, slice_of(texts[i]), &a, &err),
+		assert_int_equal(mail_address_parse(&arena, slice_of(texts[i]),
+				     &a, &err),
 		    0);
 		mail_address_add_header(&text, &a);
 		print_message("case %zu: %s\n", i, strbuf_text(&text));
-		assert_int_equal(mail_address_parse(
-				     &arena, strbuf_slice(&text), &b, &err),
+		assert_int_equal(mail_address_parse(&arena, strbuf_slice(&text),
+				     &b, &err),
 		    0);
 		assert_true(slice_eq(a.display, b.display));
 		assert_true(slice_eq(a.local, b.local));
@@ -234,16 +236,20 @@ domains_are_checked_alone_too(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(
-	    mail_domain_parse(&arena, SLICE("MX1"), 1, &name, &err), 0);
+	assert_int_equal(mail_domain_parse(&arena, SLICE("MX1"), 1, &name,
+			     &err),
+	    0);
 	assert_true(slice_eq_text(name, "mx1"));
-	assert_int_equal(
-	    mail_domain_parse(&arena, SLICE("mx1"), 2, &name, &err), -1);
-	assert_int_equal(
-	    mail_domain_parse(&arena, SLICE("a.b.c"), 3, &name, &err), 0);
-	assert_int_equal(
-	    mail_domain_parse(&arena, SLICE("stra\xc3\x9f" "e.example"), 2,
-		&name, &err),
+	assert_int_equal(mail_domain_parse(&arena, SLICE("mx1"), 2, &name,
+			     &err),
+	    -1);
+	assert_int_equal(mail_domain_parse(&arena, SLICE("a.b.c"), 3, &name,
+			     &err),
+	    0);
+	assert_int_equal(mail_domain_parse(&arena,
+			     SLICE("stra\xc3\x9f"
+				   "e.example"),
+			     2, &name, &err),
 	    0);
 	assert_true(slice_eq_text(name, "xn--strae-oqa.example"));
 	arena_fini(&arena);

@@ -21,8 +21,8 @@ make_content(struct mail_content *c)
 	tags[0] = (struct mail_field){ SLICE("kind"), SLICE("welcome") };
 	files[0] = (struct mail_attachment){ SLICE("a.pdf"), SLICE(""),
 		SLICE(""), SLICE("\0\1\2") };
-	files[1] = (struct mail_attachment){ SLICE("b.png"),
-		SLICE("image/png"), SLICE("logo"), SLICE("") };
+	files[1] = (struct mail_attachment){ SLICE("b.png"), SLICE("image/png"),
+		SLICE("logo"), SLICE("") };
 	*c = (struct mail_content){
 		.from = { SLICE("A"), SLICE("a"), SLICE("example.org"), false },
 		.to_count = 2,
@@ -57,8 +57,9 @@ a_record_reads_as_it_was_written(void **state)
 	(void)state;
 	make_content(&c);
 	mail_content_encode(&c, &record);
-	assert_int_equal(
-	    mail_content_decode(&arena, strbuf_slice(&record), &d, &err), 0);
+	assert_int_equal(mail_content_decode(&arena, strbuf_slice(&record), &d,
+			     &err),
+	    0);
 	assert_int_equal(d.to_count, 2);
 	assert_true(d.to[1].smtputf8);
 	assert_true(slice_eq_text(d.to[1].local, "\xc3\xbc"));
@@ -87,8 +88,9 @@ absent_is_not_empty(void **state)
 
 	(void)state;
 	mail_content_encode(&c, &record);
-	assert_int_equal(
-	    mail_content_decode(&arena, strbuf_slice(&record), &d, &err), 0);
+	assert_int_equal(mail_content_decode(&arena, strbuf_slice(&record), &d,
+			     &err),
+	    0);
 	assert_null(d.html.ptr);
 	assert_null(d.text.ptr);
 	strbuf_fini(&record);
@@ -107,8 +109,9 @@ fields_of_later_versions_are_passed_over(void **state)
 	make_content(&c);
 	mail_content_encode(&c, &record);
 	strbuf_add(&record, "\xc8\0\0\0\3xyz", 8);
-	assert_int_equal(
-	    mail_content_decode(&arena, strbuf_slice(&record), &d, &err), 0);
+	assert_int_equal(mail_content_decode(&arena, strbuf_slice(&record), &d,
+			     &err),
+	    0);
 	assert_true(slice_eq_text(d.subject, "Subject"));
 	strbuf_fini(&record);
 	arena_fini(&arena);
@@ -131,15 +134,15 @@ broken_records_are_refused_and_never_read_beyond(void **state)
 		/* A copy of its own, so that ASan sees a step beyond. */
 		char *cut = slice_dup(slice_first(strbuf_slice(&record), n));
 
-		if (mail_content_decode(
-			&arena, slice_mem(cut, n), &d, &err) != 0)
+		if (mail_content_decode(&arena, slice_mem(cut, n), &d, &err) !=
+		    0)
 			refused++;
 		free(cut);
 		arena_fini(&arena);
 		for (int bit = 0; bit < 8; bit++) {
 			record.ptr[n] = (char)(record.ptr[n] ^ (1 << bit));
-			(void)!mail_content_decode(
-			    &arena, strbuf_slice(&record), &d, &err);
+			(void)!mail_content_decode(&arena,
+			    strbuf_slice(&record), &d, &err);
 			record.ptr[n] = (char)(record.ptr[n] ^ (1 << bit));
 			arena_fini(&arena);
 		}

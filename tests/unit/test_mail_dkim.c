@@ -24,8 +24,8 @@ new_key(struct dkim_signer *s, unsigned int bits)
 	struct error err = { 0 };
 
 	assert_int_equal(dkim_key_generate(bits, &pem, &txt, &err), 0);
-	assert_true(slice_starts(
-	    strbuf_slice(&txt), SLICE("v=DKIM1; k=rsa; p=MI")));
+	assert_true(
+	    slice_starts(strbuf_slice(&txt), SLICE("v=DKIM1; k=rsa; p=MI")));
 	assert_int_equal(dkim_key_new(s, strbuf_slice(&pem), "example.net",
 			     "sel", &key, &err),
 	    0);
@@ -52,8 +52,9 @@ the_library_takes_the_cached_key(void **state)
 	(void)state;
 	assert_non_null(s);
 	key = new_key(s, 1024);
-	assert_int_equal(
-	    dkim_sign_message(s, key, SLICE(MESSAGE), &field, &err), 0);
+	assert_int_equal(dkim_sign_message(s, key, SLICE(MESSAGE), &field,
+			     &err),
+	    0);
 	dkim_key_free(&key);
 	dkim_signer_free(&s);
 	strbuf_fini(&field);
@@ -84,12 +85,12 @@ the_field_has_what_it_must_have(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		strbuf_reset(&field);
-		assert_int_equal(dkim_sign_message(
-				     s, key, SLICE(MESSAGE), &field, &err),
+		assert_int_equal(dkim_sign_message(s, key, SLICE(MESSAGE),
+				     &field, &err),
 		    0);
 	}
-	assert_true(slice_starts(
-	    strbuf_slice(&field), SLICE("DKIM-Signature: v=1;")));
+	assert_true(
+	    slice_starts(strbuf_slice(&field), SLICE("DKIM-Signature: v=1;")));
 	assert_non_null(strstr(field.ptr, "a=rsa-sha256;"));
 	assert_non_null(strstr(field.ptr, "c=relaxed/relaxed;"));
 	assert_non_null(strstr(field.ptr, "d=example.net;"));
@@ -101,8 +102,9 @@ the_field_has_what_it_must_have(void **state)
 	while (slice_take_line(&rest, &line))
 		assert_true(line.len <= 78);
 	/* RSA with PKCS #1 padding: the same input, the same signature. */
-	assert_int_equal(
-	    dkim_sign_message(s, key, SLICE(MESSAGE), &again, &err), 0);
+	assert_int_equal(dkim_sign_message(s, key, SLICE(MESSAGE), &again,
+			     &err),
+	    0);
 	assert_string_equal(field.ptr, again.ptr);
 	strbuf_fini(&field);
 	strbuf_fini(&again);
@@ -119,12 +121,12 @@ two_keys_do_not_mix(void **state)
 	struct dkim_key *one = new_key(s, 1024), *two = new_key(s, 1024);
 
 	(void)state;
-	assert_int_equal(
-	    dkim_sign_message(s, one, SLICE(MESSAGE), &a, &err), 0);
-	assert_int_equal(
-	    dkim_sign_message(s, two, SLICE(MESSAGE), &b, &err), 0);
-	assert_int_equal(
-	    dkim_sign_message(s, one, SLICE(MESSAGE), &c, &err), 0);
+	assert_int_equal(dkim_sign_message(s, one, SLICE(MESSAGE), &a, &err),
+	    0);
+	assert_int_equal(dkim_sign_message(s, two, SLICE(MESSAGE), &b, &err),
+	    0);
+	assert_int_equal(dkim_sign_message(s, one, SLICE(MESSAGE), &c, &err),
+	    0);
 	assert_string_not_equal(a.ptr, b.ptr);
 	assert_string_equal(a.ptr, c.ptr);
 	strbuf_fini(&a);
@@ -139,10 +141,9 @@ static void
 bad_messages_and_keys_are_refused(void **state)
 {
 	static const char *const messages[] = {
-		"",
-		"From: a@example.net\r\n",	 /* no empty line */
+		"", "From: a@example.net\r\n",	  /* no empty line */
 		"To: a@example.net\r\n\r\nx\r\n", /* no From */
-		"From: a@example.net\r\n\r\nx",	 /* no CRLF at the end */
+		"From: a@example.net\r\n\r\nx",	  /* no CRLF at the end */
 	};
 	struct strbuf out = STRBUF_INIT, pem = STRBUF_INIT, txt = STRBUF_INIT;
 	struct error err = { 0 };
@@ -161,8 +162,8 @@ bad_messages_and_keys_are_refused(void **state)
 			     &other, &err),
 	    -1);
 	assert_int_equal(dkim_key_generate(512, &pem, &txt, &err), 0);
-	assert_int_equal(dkim_key_new(s, strbuf_slice(&pem), "example.net",
-			     "s", &other, &err),
+	assert_int_equal(dkim_key_new(s, strbuf_slice(&pem), "example.net", "s",
+			     &other, &err),
 	    -1);
 	strbuf_reset(&pem);
 	assert_int_equal(dkim_key_generate(1024, &pem, &txt, &err), 0);

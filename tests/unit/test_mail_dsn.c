@@ -28,8 +28,7 @@ static const struct {
 	  "ACTION: Delayed (will retry)\n"
 	  "original-recipient: rfc822;o@example.com\n"
 	  "final-recipient: RFC822;<f@example.com>\n",
-	    1,
-	    { { DSN_DELAYED, { 4, 4, 1 }, "f@example.com", "", 0 } } },
+	    1, { { DSN_DELAYED, { 4, 4, 1 }, "f@example.com", "", 0 } } },
 	/* Two recipients. */
 	{ "Reporting-MTA: dns; x\n\n"
 	  "Final-Recipient: rfc822; a@example.com\nAction: failed\n"
@@ -61,8 +60,7 @@ static const struct {
 	/* The global form. */
 	{ "\nFinal-Recipient: utf-8; \xc3\xbc@example.com\nAction: failed\n"
 	  "Status: 5.6.7\n",
-	    1,
-	    { { DSN_FAILED, { 5, 6, 7 }, "\xc3\xbc@example.com", "", 0 } } },
+	    1, { { DSN_FAILED, { 5, 6, 7 }, "\xc3\xbc@example.com", "", 0 } } },
 	/* Nothing foreign comes out as it is. */
 	{ "Final-Recipient: rfc822; a\x01\xff@example.com\nAction: failed\n"
 	  "Status: 5.0.0\nDiagnostic-Code: X-x; \x1b[31m\tred\x7f\n",
@@ -90,8 +88,7 @@ reports_are_read_field_by_field(void **state)
 		struct arena arena = ARENA_INIT;
 		struct error err = { 0 };
 		struct dsn dsn;
-		int rc =
-		    dsn_parse(&arena, slice_of(cases[i].body), &dsn, &err);
+		int rc = dsn_parse(&arena, slice_of(cases[i].body), &dsn, &err);
 
 		print_message("case %zu\n", i);
 		assert_int_equal(rc, cases[i].count > 0 ? 0 : -1);
@@ -103,12 +100,11 @@ reports_are_read_field_by_field(void **state)
 			assert_int_equal(r->action, cases[i].want[n].action);
 			assert_memory_equal(r->status.part,
 			    cases[i].want[n].status, sizeof(r->status.part));
-			assert_true(slice_eq_text(
-			    r->final_recipient, cases[i].want[n].final));
-			assert_true(slice_eq_text(
-			    r->diagnostic, cases[i].want[n].diagnostic));
-			assert_int_equal(
-			    r->reply_code, cases[i].want[n].code);
+			assert_true(slice_eq_text(r->final_recipient,
+			    cases[i].want[n].final));
+			assert_true(slice_eq_text(r->diagnostic,
+			    cases[i].want[n].diagnostic));
+			assert_int_equal(r->reply_code, cases[i].want[n].code);
 		}
 		arena_fini(&arena);
 	}
@@ -131,12 +127,10 @@ size_is_bounded_everywhere(void **state)
 			strbuf_add_text(&body, "x \n ");
 		strbuf_add_text(&body, "\n\n");
 	}
-	assert_int_equal(
-	    dsn_parse(&arena, strbuf_slice(&body), &dsn, &err), 0);
+	assert_int_equal(dsn_parse(&arena, strbuf_slice(&body), &dsn, &err), 0);
 	assert_int_equal(dsn.count, DSN_RECIPIENTS_MAX);
 	for (size_t i = 0; i < dsn.count; i++)
-		assert_true(
-		    dsn.recipient[i].diagnostic.len <= DSN_TEXT_MAX);
+		assert_true(dsn.recipient[i].diagnostic.len <= DSN_TEXT_MAX);
 	assert_true(arena.used_bytes < 1000 * 3 * 1024);
 	strbuf_fini(&body);
 	arena_fini(&arena);

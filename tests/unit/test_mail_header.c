@@ -23,7 +23,9 @@ static const struct {
 	{ "=?utf-8?q?x?=", "Subject: =?utf-8?b?PT91dGYtOD9xP3g/PQ==?=\r\n" },
 	/* Nothing can end the field. */
 	{ "a\r\nBcc: b@example.com", "Subject: a  Bcc: b@example.com\r\n" },
-	{ "a\nb\x01" "c\x7f", "Subject: a b c\r\n" },
+	{ "a\nb\x01"
+	  "c\x7f",
+	    "Subject: a b c\r\n" },
 	{ "bad \xff octet", "Subject: =?utf-8?q?bad_=EF=BF=BD_octet?=\r\n" },
 	/* Base64 where it is shorter, characters whole. */
 	{ U20 U20,
@@ -41,8 +43,8 @@ texts_are_folded_and_encoded(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct strbuf out = STRBUF_INIT;
 
-		mime_add_unstructured(
-		    &out, "Subject", slice_of(texts[i].value));
+		mime_add_unstructured(&out, "Subject",
+		    slice_of(texts[i].value));
 		print_message("case %zu: %s", i, strbuf_text(&out));
 		assert_string_equal(strbuf_text(&out), texts[i].field);
 		strbuf_fini(&out);
@@ -87,8 +89,8 @@ no_value_breaks_the_bounds(void **state)
 		}
 		mime_add_unstructured(&out, "X-Some-Header-Name",
 		    strbuf_slice(&value));
-		encoded = slice_find(strbuf_slice(&out),
-			      SLICE("=?utf-8?")) < out.len;
+		encoded =
+		    slice_find(strbuf_slice(&out), SLICE("=?utf-8?")) < out.len;
 		if (out.len > strlen("X-Some-Header-Name:\r\n"))
 			check_lines(&out, encoded ? 78 : 998);
 		strbuf_fini(&value);
@@ -154,7 +156,8 @@ static const struct {
 	{ "\xc3\xbc.pdf", "X: y; filename*=utf-8''%C3%BC.pdf\r\n" },
 	{ "a\"b\\c", "X: y; filename*=utf-8''a%22b%5Cc\r\n" },
 	{ "a\r\nb", "X: y; filename=\"a  b\"\r\n" },
-	{ "0123456789abcde\xc3\xbc" "0123456789.pdf",
+	{ "0123456789abcde\xc3\xbc"
+	  "0123456789.pdf",
 	    "X: y; filename*0*=utf-8''0123456789abcde; "
 	    "filename*1*=%C3%BC0123456789.pdf\r\n" },
 	{ "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"

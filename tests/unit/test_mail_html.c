@@ -43,12 +43,14 @@ static const struct {
 	    "ab\n" },
 	{ "a<div hidden>no</div>b", "ab\n" },
 	{ "&lt;&gt;&amp;&quot;&#39;&apos;", "<>&\"''\n" },
-	{ "&euro;&#8364;&#x20AC;&#128;", "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
-					 "\xe2\x82\xac\n" },
+	{ "&euro;&#8364;&#x20AC;&#128;",
+	    "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+	    "\xe2\x82\xac\n" },
 	{ "a&nbsp;b&#160;c", "a b c\n" },
 	{ "AT&T &unknown; &", "AT&T &unknown; &\n" },
-	{ "&#0;&#xD800;&#99999999999;", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
-					"\n" },
+	{ "&#0;&#xD800;&#99999999999;",
+	    "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+	    "\n" },
 	{ "a&zwnj;&#8203;b\xc2\xad", "ab\n" },
 	{ "a < b > c <3", "a < b > c <3\n" },
 	{ "x <b", "x\n" }, /* never closed: as browsers do */

@@ -28,8 +28,8 @@ static const struct mime_options options = {
 #define B(n) "--=_seed_" n "\r\n"
 #define E(n) "--=_seed_" n "--\r\n"
 
-static struct mail_address to = { { NULL, 0 }, { "b", 1 }, { "example.com", 11 },
-	false };
+static struct mail_address to = { { NULL, 0 }, { "b", 1 },
+	{ "example.com", 11 }, false };
 
 static struct mail_content
 base_content(void)
@@ -66,12 +66,14 @@ each_shape_has_its_tree(void **state)
 	c.text = SLICE("text\n");
 	check(&c, HEAD PLAIN "text\r\n");
 	c.html = SLICE("<p>html");
-	check(&c, HEAD
+	check(&c,
+	    HEAD
 	    "Content-Type: multipart/alternative; boundary=\"=_seed_0\"\r\n"
 	    "\r\n" B("0") PLAIN "text\r\n\r\n" B("0") HTML
 	    "<p>html\r\n" E("0"));
 	c.text = (struct slice){ NULL, 0 };
-	check(&c, HEAD
+	check(&c,
+	    HEAD
 	    "Content-Type: multipart/alternative; boundary=\"=_seed_0\"\r\n"
 	    "\r\n" B("0") PLAIN "html\r\n\r\n" B("0") HTML
 	    "<p>html\r\n" E("0"));
@@ -79,19 +81,22 @@ each_shape_has_its_tree(void **state)
 	check(&c, HEAD HTML "<p>html\r\n");
 	c.attachment = files;
 	c.attachment_count = 2;
-	check(&c, HEAD
+	check(&c,
+	    HEAD
 	    "Content-Type: multipart/mixed; boundary=\"=_seed_0\"\r\n"
-	    "\r\n" B("0")
-	    "Content-Type: multipart/related; type=\"text/html\"; "
-	    "boundary=\"=_seed_1\"\r\n\r\n" B("1") HTML "<p>html\r\n" B("1")
-	    "Content-Type: image/png\r\n"
-	    "Content-Transfer-Encoding: base64\r\n"
-	    "Content-Disposition: inline; filename=\"l.png\"\r\n"
-	    "Content-ID: <logo>\r\n\r\ncG5n\r\n" E("1") B("0")
-	    "Content-Type: text/plain\r\n"
-	    "Content-Transfer-Encoding: base64\r\n"
-	    "Content-Disposition: attachment; filename=\"a.txt\"\r\n"
-	    "\r\naGVsbG8=\r\n" E("0"));
+	    "\r\n" B(
+		"0") "Content-Type: multipart/related; type=\"text/html\"; "
+		     "boundary=\"=_seed_1\"\r\n\r\n" B("1") HTML
+	    "<p>html\r\n" B(
+		"1") "Content-Type: image/png\r\n"
+		     "Content-Transfer-Encoding: base64\r\n"
+		     "Content-Disposition: inline; filename=\"l.png\"\r\n"
+		     "Content-ID: <logo>\r\n\r\ncG5n\r\n" E("1")
+			 B("0") "Content-Type: text/plain\r\n"
+				"Content-Transfer-Encoding: base64\r\n"
+				"Content-Disposition: attachment; "
+				"filename=\"a.txt\"\r\n"
+				"\r\naGVsbG8=\r\n" E("0"));
 }
 
 static const struct {
@@ -103,12 +108,10 @@ static const struct {
 	{ ".\n..\n", "7bit", ".\r\n..\r\n" },
 	{ "The caf\xc3\xa9 is open\n", "quoted-printable",
 	    "The caf=C3=A9 is open\r\n" },
-	{ "From me\n From\n", "quoted-printable",
-	    "=46rom me\r\n From\r\n" },
+	{ "From me\n From\n", "quoted-printable", "=46rom me\r\n From\r\n" },
 	{ "=_ is a boundary's \n", "quoted-printable",
 	    "=3D_ is a boundary's=20\r\n" },
-	{ "the bell \a rings\n", "quoted-printable",
-	    "the bell =07 rings\r\n" },
+	{ "the bell \a rings\n", "quoted-printable", "the bell =07 rings\r\n" },
 	{ "\xc3\xa4\xc3\xa4\xc3\xa4\n", "base64", "w6TDpMOkDQo=\r\n" },
 };
 
@@ -138,9 +141,10 @@ a_nul_in_a_text_is_encoded(void **state)
 
 	(void)state;
 	c.text = SLICE("a\0b and enough besides\n");
-	check(&c, HEAD "Content-Type: text/plain; charset=utf-8\r\n"
-		       "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-		       "a=00b and enough besides\r\n");
+	check(&c,
+	    HEAD "Content-Type: text/plain; charset=utf-8\r\n"
+		 "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+		 "a=00b and enough besides\r\n");
 }
 
 /* A line of n octets at the very end and before others. */
@@ -158,8 +162,8 @@ long_lines_leave_7bit_at_998(void **state)
 		strbuf_add_text(&text, "\nend\n");
 		c.text = strbuf_slice(&text);
 		mime_build(&c, &options, &out);
-		assert_int_equal(
-		    slice_find(strbuf_slice(&out), SLICE("7bit")) < out.len,
+		assert_int_equal(slice_find(strbuf_slice(&out), SLICE("7bit")) <
+			out.len,
 		    n <= 998);
 		rest = strbuf_slice(&out);
 		while (slice_take_line(&rest, &line))
@@ -224,7 +228,8 @@ bcc_and_fields_of_ours_are_not_written(void **state)
 	c.header_count = ARRAY_LEN(headers);
 	mime_build(&c, &options, &out);
 	assert_non_null(strstr(out.ptr, "\r\nX-Good: yes\r\n"));
-	assert_non_null(strstr(out.ptr, "\r\nTo: undisclosed-recipients:;\r\n"));
+	assert_non_null(
+	    strstr(out.ptr, "\r\nTo: undisclosed-recipients:;\r\n"));
 	assert_non_null(strstr(out.ptr, "\r\nMessage-Id: <mine@example.org>"));
 	assert_null(strstr(out.ptr, "hidden"));
 	assert_null(strstr(out.ptr, "second"));
@@ -323,16 +328,16 @@ static void
 types_follow_from_file_names(void **state)
 {
 	(void)state;
-	assert_string_equal(
-	    mime_type_of_filename(SLICE("A.B.PDF")), "application/pdf");
-	assert_string_equal(
-	    mime_type_of_filename(SLICE("x.jpeg")), "image/jpeg");
+	assert_string_equal(mime_type_of_filename(SLICE("A.B.PDF")),
+	    "application/pdf");
+	assert_string_equal(mime_type_of_filename(SLICE("x.jpeg")),
+	    "image/jpeg");
 	assert_string_equal(mime_type_of_filename(SLICE("pdf")),
 	    "application/octet-stream");
-	assert_string_equal(
-	    mime_type_of_filename(SLICE("")), "application/octet-stream");
-	assert_string_equal(
-	    mime_type_of_filename(SLICE("x.")), "application/octet-stream");
+	assert_string_equal(mime_type_of_filename(SLICE("")),
+	    "application/octet-stream");
+	assert_string_equal(mime_type_of_filename(SLICE("x.")),
+	    "application/octet-stream");
 }
 
 TEST_MAIN(cmocka_unit_test(each_shape_has_its_tree),

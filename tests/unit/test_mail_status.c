@@ -30,8 +30,8 @@ takes_a_code_or_leaves_the_text(void **state)
 		assert_int_equal(rc, cases[i].rest != NULL ? 0 : -1);
 		assert_memory_equal(status.part, cases[i].part,
 		    sizeof(status.part));
-		assert_true(slice_eq_text(
-		    text, rc == 0 ? cases[i].rest : cases[i].text));
+		assert_true(slice_eq_text(text,
+		    rc == 0 ? cases[i].rest : cases[i].text));
 	}
 }
 

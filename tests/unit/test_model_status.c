@@ -74,8 +74,8 @@ only_what_is_over_is_final(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		assert_int_equal(
-		    status_is_final(all[i]), all[i] >= STATUS_SENT);
+		assert_int_equal(status_is_final(all[i]),
+		    all[i] >= STATUS_SENT);
 }
 
 static void
@@ -132,10 +132,12 @@ the_fold_names_the_first_that_any_has(void **state)
 		assert_string_equal(status_fold(bits), folds[i].last_event);
 	}
 	/* Opened and clicked are events of a delivered mail, not statuses. */
-	assert_string_equal(
-	    status_fold(1u << EVENT_OPENED | 1u << EVENT_DELIVERED), "opened");
-	assert_string_equal(
-	    status_fold(1u << EVENT_OPENED | 1u << EVENT_CLICKED), "clicked");
+	assert_string_equal(status_fold(
+				1u << EVENT_OPENED | 1u << EVENT_DELIVERED),
+	    "opened");
+	assert_string_equal(status_fold(
+				1u << EVENT_OPENED | 1u << EVENT_CLICKED),
+	    "clicked");
 }
 
 TEST_MAIN(cmocka_unit_test(every_pair_ends_the_same_in_both_orders),

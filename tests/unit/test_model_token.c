@@ -20,8 +20,7 @@ verifies(const struct keyring *ring, const char *local, struct id want)
 {
 	struct id got;
 
-	return token_verify(
-		   ring, TOKEN_RETURN_PATH, slice_of(local), &got) &&
+	return token_verify(ring, TOKEN_RETURN_PATH, slice_of(local), &got) &&
 	    id_cmp(got, want) == 0;
 }
 
@@ -61,8 +60,7 @@ any_changed_character_is_refused(void **state)
 
 		for (const char *c = letters; *c != '\0'; c++) {
 			local[i] = *c;
-			assert_int_equal(token_verify(&ring,
-					     TOKEN_RETURN_PATH,
+			assert_int_equal(token_verify(&ring, TOKEN_RETURN_PATH,
 					     slice_of(local), &got),
 			    *c == right);
 		}
@@ -101,12 +99,12 @@ an_older_key_still_verifies_until_it_is_gone(void **state)
 	assert_true(verifies(&ring, local, r));
 	ring.key[0] = ring.key[1];
 	ring.count = 1;
-	assert_false(token_verify(
-	    &ring, TOKEN_RETURN_PATH, slice_of(local), &got));
+	assert_false(
+	    token_verify(&ring, TOKEN_RETURN_PATH, slice_of(local), &got));
 	make_ring(&other);
 	other.key[0].token[31] ^= 1;
-	assert_false(token_verify(
-	    &other, TOKEN_RETURN_PATH, slice_of(local), &got));
+	assert_false(
+	    token_verify(&other, TOKEN_RETURN_PATH, slice_of(local), &got));
 }
 
 TEST_MAIN(cmocka_unit_test(a_token_verifies_in_any_case),
