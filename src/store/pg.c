@@ -685,6 +685,15 @@ names_a_host(const char *conninfo, char **own_options)
 	return named;
 }
 
+/* What the server says without being asked, which libpq would print. */
+static void
+on_notice(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_debug(&pg_log, "pg.notice",
+	    log_slice("text", slice_trim_lines(slice_of(text))));
+}
+
 static void
 start_connect(struct pg *pg)
 {
@@ -711,6 +720,8 @@ start_connect(struct pg *pg)
 	free(options);
 	free(own);
 	timer_set(pg->timer, CONNECT_MS);
+	if (pg->conn != NULL)
+		PQsetNoticeProcessor(pg->conn, on_notice, NULL);
 	if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
 		if (pg->conn != NULL)
 			set_conn_error(&err, pg->conn);
