@@ -1,6 +1,10 @@
 /* verpost check */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/strbuf.h"
 #include "bin/command.h"
 #include "net/addr.h"
@@ -81,6 +86,23 @@ check_file(struct check_call *call, const struct settings *s, const char *path)
 		    "chmod o= it");
 }
 
+/* Whether a master holds the lock of run_dir: then the ports are its own. */
+static bool
+is_running(struct check_call *call, const struct settings *s)
+{
+	char *path = xasprintf("%s/verpost.pid", s->run_dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool running = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 &&
+	    errno == EWOULDBLOCK;
+
+	if (running)
+		say(call, FINDING_OK, "running", path);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return running;
+}
+
 /* Whether serve could bind it: free, or taken by whom we cannot know. */
 static void
 check_ports(struct check_call *call, const char *key, const char *list)
@@ -138,9 +160,11 @@ run(const struct args *a)
 	check_file(&call, &s, a->config);
 	say(&call, FINDING_OK, "mode", mode_name(s.mode));
 	check_keys(&call, &s);
-	check_ports(&call, "http_listen", s.http_listen);
-	check_ports(&call, "smtp_in_listen", s.smtp_in_listen);
-	check_ports(&call, "simulator_listen", s.simulator_listen);
+	if (!is_running(&call, &s)) {
+		check_ports(&call, "http_listen", s.http_listen);
+		check_ports(&call, "smtp_in_listen", s.smtp_in_listen);
+		check_ports(&call, "simulator_listen", s.simulator_listen);
+	}
 	startup_check(&s, say, &call);
 	if (a->json) {
 		json_end(&call.w);

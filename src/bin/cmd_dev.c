@@ -178,19 +178,39 @@ set_up(struct dev *d, const char *dir, struct error *err)
 
 /* ---- The loop ------------------------------------------------------------ */
 
+/* A word as the shell reads it; owned by the caller. */
+static char *
+shell_quote(const char *text)
+{
+	struct strbuf out = STRBUF_INIT;
+
+	strbuf_add_char(&out, '\'');
+	for (; *text != '\0'; text++) {
+		if (*text == '\'')
+			strbuf_add_text(&out, "'\\''");
+		else
+			strbuf_add_char(&out, *text);
+	}
+	strbuf_add_char(&out, '\'');
+	return strbuf_take(&out);
+}
+
 static void
 print_hints(const struct dev *d)
 {
 	unsigned int port = d->port[DEV_HTTP];
+	char *json = xasprintf("%s/dev.json", d->dir);
+	char *json_word = shell_quote(json);
+	char *config_word = shell_quote(d->config);
 
 	printf("Verpost is ready; nothing it sends leaves this machine.\n\n"
 	       "  HTTP API   http://127.0.0.1:%u\n"
 	       "  domain     " DEV_DOMAIN "\n"
-	       "  API key    in %s/dev.json (api_key)\n"
+	       "  API key    in %s (api_key)\n"
 	       "  log        %s/verpost.log\n\n"
 	       "Try:\n\n"
 	       "  KEY=$(sed 's/.*\"api_key\":\"\\([^\"]*\\)\".*/\\1/' "
-	       "'%s/dev.json')\n"
+	       "%s)\n"
 	       "  curl -s http://127.0.0.1:%u/emails -H \"Authorization: "
 	       "Bearer $KEY\" \\\n"
 	       "    -H 'Content-Type: application/json' \\\n"
@@ -199,11 +219,14 @@ print_hints(const struct dev *d)
 	       "\"subject\":\"Hello\",\"text\":\"Hi\"}'\n"
 	       "  curl -s http://127.0.0.1:%u/emails/ID -H \"Authorization: "
 	       "Bearer $KEY\"\n"
-	       "  verpost simulator list -c '%s'\n\n"
+	       "  verpost simulator list -c %s\n\n"
 	       "Other names before the @: bounced, bounced-later, deferred, "
 	       "rejected. Ctrl-C stops everything.\n",
-	    port, d->dir, d->dir, d->dir, port, port, d->config);
+	    port, json, d->dir, json_word, port, port, config_word);
 	fflush(stdout);
+	free(config_word);
+	free(json_word);
+	free(json);
 }
 
 static void
@@ -324,6 +347,8 @@ run(const struct args *a)
 	struct dev_state s = { 0 };
 	struct error err = { 0 };
 
+	if (dir[0] == '\0')
+		die("--data names no directory");
 	log_setup("dev", LOG_LEVEL_WARN);
 	s.deadline_ms = -1;
 	if (set_up(&s.d, dir, &err) != 0) {

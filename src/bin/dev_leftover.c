@@ -72,6 +72,8 @@ end_process(int pidfd, pid_t pid, const char *what, int polite_signal,
 	    "ending it\n",
 	    what, (long)pid);
 	(void)syscall(SYS_pidfd_send_signal, pidfd, polite_signal, NULL, 0);
+	/* One that somebody stopped could not obey. */
+	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0);
 	if (ends_within(pidfd, POLITE_MS))
 		return 0;
 	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

@@ -139,7 +139,7 @@ dev_setup_config(struct dev *d, struct error *err)
 
 struct setup {
 	struct session s;
-	bool key_known;
+	bool key_known, domain_known, source_known;
 };
 
 static void
@@ -174,6 +174,18 @@ provide_key(struct dev *d, struct setup *setup, int account)
 }
 
 static void
+got_domain(void *ctx, const struct store_domain *domain, size_t count,
+    const struct error *err)
+{
+	struct setup *setup = ctx;
+
+	(void)domain;
+	setup->domain_known = err == NULL && count > 0;
+	session_end(&setup->s,
+	    err != NULL && err->kind == ERR_NOTFOUND ? NULL : err);
+}
+
+static void
 provide_domain(struct setup *setup, int account)
 {
 	struct provision_domain domain = { .account = account,
@@ -181,9 +193,24 @@ provide_domain(struct setup *setup, int account)
 		.verified = true };
 	struct error err = { 0 };
 
-	if (provision_domain(&setup->s, &domain, &err) != 0 &&
-	    err.kind != ERR_CONFLICT)
+	store_domain_find_name(setup->s.pg, 0, SLICE(DEV_DOMAIN), got_domain,
+	    setup);
+	session_wait(&setup->s, "looking for domain " DEV_DOMAIN);
+	if (!setup->domain_known &&
+	    provision_domain(&setup->s, &domain, &err) != 0)
 		die("adding domain " DEV_DOMAIN ": %s", err.text);
+}
+
+static void
+got_sources(void *ctx, const struct store_source *source, size_t count,
+    const struct error *err)
+{
+	struct setup *setup = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++)
+		if (slice_eq_text(source[i].address, DEV_SOURCE))
+			setup->source_known = true;
+	session_end(&setup->s, err);
 }
 
 static void
@@ -198,12 +225,13 @@ provide_source(struct setup *setup)
 		.weight = 1,
 		.created_at_ms = now_ms,
 	};
-	struct error err;
 
+	store_source_list(setup->s.pg, slice_of(NULL), got_sources, setup);
+	session_wait(&setup->s, "listing sources");
+	if (setup->source_known)
+		return;
 	store_source_add(setup->s.pg, &source, session_done, &setup->s);
-	err = session_try(&setup->s);
-	if (err.kind != ERR_NONE && err.kind != ERR_CONFLICT)
-		die("adding source " DEV_SOURCE ": %s", err.text);
+	session_wait(&setup->s, "adding source " DEV_SOURCE);
 }
 
 static int

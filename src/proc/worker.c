@@ -183,6 +183,8 @@ worker_run(const struct role *role, unsigned int slot,
 
 	snprintf(name, sizeof(name), "%s %u", role->name, slot);
 	title_set(name);
+	/* No blank: the name is one word of each line. */
+	snprintf(name, sizeof(name), "%s/%u", role->name, slot);
 	log_setup(name, (enum log_level)start->settings->log_level);
 	life.w.parser_path = parser_path;
 	set_up(&life, start);
