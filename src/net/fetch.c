@@ -351,6 +351,22 @@ kind_of(CURLcode code)
 	return ERR_NET;
 }
 
+/* curl's words, and the system's where curl only says "couldn't connect". */
+static void
+describe(struct fetch *t, struct error *err)
+{
+	const char *text =
+	    t->text[0] != '\0' ? t->text : curl_easy_strerror(t->code);
+	long sys = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &sys);
+	if (t->code == CURLE_COULDNT_CONNECT && sys != 0)
+		error_set(err, kind_of(t->code), "%s (%s)", text,
+		    strerror((int)sys));
+	else
+		error_set(err, kind_of(t->code), "%s", text);
+}
+
 static void
 read_result(struct fetch *t, struct fetch_result *out)
 {
@@ -366,8 +382,7 @@ read_result(struct fetch *t, struct fetch_result *out)
 	} else if (t->refused[0] != '\0' && t->code == CURLE_COULDNT_CONNECT) {
 		error_set(&out->err, ERR_DENIED, "%s", t->refused);
 	} else {
-		error_set(&out->err, kind_of(t->code), "%s",
-		    t->text[0] != '\0' ? t->text : curl_easy_strerror(t->code));
+		describe(t, &out->err);
 	}
 }
 

@@ -9,6 +9,7 @@ integration_tests = \
 	tests/integration/test_dev.py \
 	tests/integration/test_engine.py \
 	tests/integration/test_faults.py \
+	tests/integration/test_hooks.py \
 	tests/integration/test_net.py \
 	tests/integration/test_resend_node.py \
 	tests/integration/test_time.py \
@@ -31,3 +32,10 @@ check_PROGRAMS += tests/integration/net_probe
 tests_integration_net_probe_SOURCES = tests/integration/net_probe.c
 tests_integration_net_probe_LDADD = src/net/libnet.a src/base/libbase.a \
 	$(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) $(CURL_LIBS)
+
+check_PROGRAMS += tests/integration/hooks_probe
+tests_integration_hooks_probe_SOURCES = tests/integration/hooks_probe.c
+tests_integration_hooks_probe_LDADD = src/hooks/libhooks.a \
+	src/store/libstore.a src/model/libmodel.a src/mail/libmail.a \
+	src/net/libnet.a src/base/libbase.a $(EVENT_LIBS) $(CARES_LIBS) \
+	$(CURL_LIBS) $(PQ_LIBS) $(HIREDIS_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)
