@@ -1,4 +1,4 @@
-EXTRA_PROGRAMS += src/bin/verpost
+bin_PROGRAMS += src/bin/verpost
 src_bin_verpost_SOURCES = \
 	%reldir%/args.c %reldir%/command.h \
 	%reldir%/cmd_account.c \
