@@ -34,8 +34,8 @@ servers_run(const char *command, bool is_start)
 	FILE *out;
 	int status;
 
-	snprintf(line, sizeof(line), "sh '%s' %s '%s'", servers.script, command,
-	    servers.dir);
+	snprintf(line, sizeof(line), "sh '%s' %s '%s' %d", servers.script,
+	    command, servers.dir, (int)getpid());
 	out = popen(line, "r"); // NOLINT(cert-env33-c): our own script
 	if (out == NULL)
 		return 1;
