@@ -44,8 +44,7 @@ bounce_kind_name(enum bounce_kind kind)
 	case BOUNCE_DELIVERED:
 		return "delivered";
 	}
-	invariant(!"a kind without a name");
-	return NULL;
+	invariant_failed("a kind without a name", __FILE__, __LINE__);
 }
 
 static uint32_t

@@ -128,6 +128,11 @@ sandbox_limit(uint64_t memory_max_bytes, struct error *err)
 static int
 add_rules(scmp_filter_ctx filter)
 {
+	struct scmp_arg_cmp to_myself = {
+		.arg = 0,
+		.op = SCMP_CMP_EQ,
+		.datum_a = (scmp_datum_t)getpid(),
+	};
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(allowed) && rc == 0; i++)
@@ -137,8 +142,8 @@ add_rules(scmp_filter_ctx filter)
 		    refused[i], 0);
 	/* abort() says what it died of; no other process can be hit. */
 	if (rc == 0)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill),
-		    1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+		    SCMP_SYS(tgkill), 1, &to_myself);
 	return rc;
 }
 

@@ -17,8 +17,7 @@ body_encoding_name(enum body_encoding e)
 	case BODY_BASE64:
 		return "base64";
 	}
-	invariant(!"an encoding without a name");
-	return NULL;
+	invariant_failed("an encoding without a name", __FILE__, __LINE__);
 }
 
 /* ---- choosing ---- */

@@ -3,7 +3,8 @@
 #include "base/encode.h"
 
 #define WIDTH 78
-#define ENCODED_WIDTH 76 /* of a line with encoded words, RFC 2047 section 2   \
+#define ENCODED_WIDTH                                                          \
+	76		 /* of a line with encoded words, RFC 2047 section 2   \
 			  */
 #define ENCODED_MAX 75	 /* of one encoded word */
 #define ENCODED_FRAME 12 /* "=?utf-8?q?" and "?=" */

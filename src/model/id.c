@@ -200,7 +200,7 @@ id_is_zero(struct id id)
 struct id_text
 id_text(struct id id)
 {
-	struct id_text text;
+	struct id_text text = { { 0 } };
 
 	id_format(id, text.s);
 	return text;

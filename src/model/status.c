@@ -64,8 +64,7 @@ status_row(enum status s)
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
 		if (statuses[i].status == s)
 			return i;
-	invariant(!"a status without a row");
-	return 0;
+	invariant_failed("a status without a row", __FILE__, __LINE__);
 }
 
 const char *

@@ -20,8 +20,7 @@ purpose_name(enum token_purpose purpose)
 	case TOKEN_RETURN_PATH:
 		return "return-path";
 	}
-	invariant(!"a purpose without a name");
-	return NULL;
+	invariant_failed("a purpose without a name", __FILE__, __LINE__);
 }
 
 static void

@@ -103,15 +103,15 @@ too_many_recipients_are_refused(void **state)
 	struct strbuf answer = STRBUF_INIT;
 	struct arena arena = ARENA_INIT;
 	struct bounce_report a, b;
+	struct slice fields;
 	struct error err;
-	size_t one;
 
 	(void)state;
 	make_report(&a);
 	bounce_report_encode(&a, &answer);
-	one = answer.len;
+	fields = arena_slice(&arena, slice_from(strbuf_slice(&answer), 1));
 	for (int i = 0; i < 100; i++)
-		strbuf_add(&answer, answer.ptr + 1, one - 1);
+		strbuf_add_slice(&answer, fields);
 	assert_int_equal(bounce_report_decode(&arena, strbuf_slice(&answer), &b,
 			     &err),
 	    -1);
