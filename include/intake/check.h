@@ -68,8 +68,8 @@ int check_content(struct arena *arena, const struct mail_content *content,
     size_t *rcpt_count, struct intake_answer *no) MUST_CHECK;
 
 /* 1..256 characters, no control characters: of the Idempotency-Key header. */
-int check_idempotency_key(struct slice key, struct intake_answer *no)
-    MUST_CHECK;
+int check_idempotency_key(struct slice key,
+    struct intake_answer *no) MUST_CHECK;
 
 /* Octets after base64 with line breaks, as a message carries them. */
 size_t check_base64_bytes(size_t data_bytes);

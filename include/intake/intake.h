@@ -5,8 +5,9 @@
  * Group commit: what was submitted while a commit was under way shares the
  * next one. The first message of an idle system goes at once, and so do those
  * of a few clients; under load commits keep a gap of commit_gap_ms, because
- * batches of a few rows cost Postgres twice as much per message. A batch that Postgres refuses is
- * repeated item by item, so that one bad item hurts nobody else.
+ * batches of a few rows cost Postgres twice as much per message. A batch that
+ * Postgres refuses is repeated item by item, so that one bad item hurts nobody
+ * else.
  *
  * After the commit the answers go out, and the jobs go to Redis with nobody
  * waiting for it: the young walk pushes what got lost (queue.md section 9).
@@ -33,7 +34,7 @@ struct queue;
 
 /* 0 means the default. */
 struct intake_limits {
-	size_t recipients_max;	  /* per email, to + cc + bcc: 50; at most 100 */
+	size_t recipients_max; /* per email, to + cc + bcc: 50; at most 100 */
 	size_t message_bytes_max; /* attachments after base64: 40 MB */
 	size_t batch_items_max;	  /* per commit: 256 */
 	size_t batch_bytes_max;	  /* content per commit: 8 MB */
@@ -69,7 +70,8 @@ const struct intake_limits *intake_limits(const struct intake *in);
 
 struct intake_account {
 	int number;
-	int suppressed_answer; /* 422 or 200 when all recipients are suppressed */
+	int suppressed_answer; /* 422 or 200 when all recipients are suppressed
+				*/
 	int domain;	   /* only this domain (its number) may send; 0: any */
 	bool sending_only; /* the key may do nothing but send */
 	struct id key;
@@ -101,9 +103,9 @@ struct intake_request {
 	const struct mail_content *content; /* checked here, not changed */
 	struct slice record; /* content encoded; ptr NULL: done here */
 	enum store_stream stream;
-	int endpoint;			    /* INTAKE_ENDPOINT_* */
-	struct slice idempotency_key;	    /* ptr NULL: none */
-	uint8_t body_hash[SHA256_LEN];	    /* with a key: of what was sent */
+	int endpoint;		       /* INTAKE_ENDPOINT_* */
+	struct slice idempotency_key;  /* ptr NULL: none */
+	uint8_t body_hash[SHA256_LEN]; /* with a key: of what was sent */
 };
 
 struct intake_recipient {
@@ -113,8 +115,8 @@ struct intake_recipient {
 
 struct intake_result {
 	struct intake_answer answer; /* status 200, or the error */
-	struct id email;	     /* set with 200 and with email_suppressed */
-	bool replayed;		     /* the key was used before: same email */
+	struct id email; /* set with 200 and with email_suppressed */
+	bool replayed;	 /* the key was used before: same email */
 	bool all_suppressed;
 	size_t recipient_count;
 	const struct intake_recipient *recipient;

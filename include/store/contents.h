@@ -16,7 +16,7 @@
 struct pg_tx *store_content_put(struct pg *pg, struct id email, size_t first,
     struct slice part, store_done *done, void *ctx);
 /* Takes all rows back; the email must not have been committed. */
-struct pg_tx *store_content_drop(
-    struct pg *pg, struct id email, store_done *done, void *ctx);
+struct pg_tx *store_content_drop(struct pg *pg, struct id email,
+    store_done *done, void *ctx);
 
 #endif

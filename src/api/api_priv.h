@@ -58,11 +58,11 @@ struct api_call *api_open_unasked(struct httpd *h, struct http_request *r);
 /* body: freed. */
 void api_answer(struct api_call *c, int status, struct strbuf *body);
 void api_answer_no(struct api_call *c, const struct intake_answer *no);
-void api_refuse(struct api_call *c, enum answer_kind kind, const char *fmt,
-    ...) PRINTF_LIKE(3, 4);
+void api_refuse(struct api_call *c, enum answer_kind kind, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 /* What the store said; what: "email", for "email not found". */
-void api_answer_err(
-    struct api_call *c, const char *what, const struct error *err);
+void api_answer_err(struct api_call *c, const char *what,
+    const struct error *err);
 /* {"object":what,"id":id} and, for deleted, "deleted":true. */
 void api_answer_id(struct api_call *c, int status, const char *what,
     struct id id, bool deleted);

@@ -36,8 +36,8 @@ api_answer_no(struct api_call *c, const struct intake_answer *no)
 
 	close_call(c);
 	if (no->retry_after_s > 0) {
-		(void)snprintf(
-		    seconds, sizeof(seconds), "%u", no->retry_after_s);
+		(void)snprintf(seconds, sizeof(seconds), "%u",
+		    no->retry_after_s);
 		http_answer_header(r, "Retry-After", seconds);
 	}
 	http_answer_error(r, answer_status(no->kind), answer_name(no->kind),
@@ -64,8 +64,7 @@ api_answer_err(struct api_call *c, const char *what, const struct error *err)
 	struct intake_answer no;
 
 	if (err->kind == ERR_NOTFOUND) {
-		(void)answer_set(
-		    &no, ANSWER_NOT_FOUND, "%s not found", what);
+		(void)answer_set(&no, ANSWER_NOT_FOUND, "%s not found", what);
 	} else if (err->kind == ERR_STORE || err->kind == ERR_TIMEOUT) {
 		(void)answer_set(&no, ANSWER_UNAVAILABLE,
 		    "The database is away: try again in a few seconds");
@@ -190,7 +189,8 @@ api_body_object(struct api_call *c, const struct json **out)
 	if ((*out)->type != JSON_OBJECT) {
 		api_refuse(c, ANSWER_VALIDATION,
 		    "The request body must be a JSON object, but is of type "
-		    "%s", json_type_name((*out)->type));
+		    "%s",
+		    json_type_name((*out)->type));
 		return false;
 	}
 	return true;
@@ -229,8 +229,7 @@ api_page_read(struct api_call *c, struct api_page *page)
 		return false;
 	if (id_is_zero(page->after) || id_is_zero(page->before))
 		return true;
-	api_refuse(
-	    c, ANSWER_PARAMETER, "after, before: only one may be given");
+	api_refuse(c, ANSWER_PARAMETER, "after, before: only one may be given");
 	return false;
 }
 

@@ -45,8 +45,8 @@ get_go(struct api_call *c)
 	struct id id;
 
 	if (api_param_id(c, 0, &id))
-		c->tx = store_domain_find_id(
-		    c->h->side, c->account.number, id, found, c);
+		c->tx = store_domain_find_id(c->h->side, c->account.number, id,
+		    found, c);
 }
 
 void
@@ -82,8 +82,7 @@ listed(void *ctx, const struct store_domain *row, size_t count,
 static void
 list_go(struct api_call *c)
 {
-	c->tx =
-	    store_domain_list(c->h->side, c->account.number, listed, c);
+	c->tx = store_domain_list(c->h->side, c->account.number, listed, c);
 }
 
 void

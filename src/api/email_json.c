@@ -61,18 +61,19 @@ read_from(struct reader *r, const struct json *obj, struct mail_content *out)
 	if (read_text(r, obj, "from", "from", &text) < 0)
 		return -1;
 	if (text.ptr == NULL)
-		return answer_set(
-		    r->no, ANSWER_FIELD_MISSING, "Missing `from` field.");
+		return answer_set(r->no, ANSWER_FIELD_MISSING,
+		    "Missing `from` field.");
 	return check_address(r->arena, "from", -1, text, &out->from, r->no);
 }
 
 static int
-read_address_list(struct reader *r, const struct json *list,
-    const char *name, struct mail_address *out)
+read_address_list(struct reader *r, const struct json *list, const char *name,
+    struct mail_address *out)
 {
 	int i = 0;
 
-	json_each(item, list) {
+	json_each(item, list)
+	{
 		struct check_field f = check_field(name, i);
 
 		if (item->type != JSON_STRING)
@@ -97,8 +98,7 @@ read_addresses(struct reader *r, const struct json *obj, const char *name,
 	if (v->type == JSON_STRING) {
 		*out = arena_alloc(r->arena, sizeof(**out));
 		*count = 1;
-		return check_address(
-		    r->arena, name, -1, v->text, *out, r->no);
+		return check_address(r->arena, name, -1, v->text, *out, r->no);
 	}
 	if (v->type != JSON_ARRAY)
 		return shape_no(r, name, "a string or an array of strings", v);
@@ -122,18 +122,20 @@ read_headers(struct reader *r, const struct json *obj, struct mail_content *out)
 	if (v == NULL)
 		return 0;
 	if (v->type != JSON_OBJECT)
-		return shape_no(
-		    r, "headers", "an object of names and strings", v);
+		return shape_no(r, "headers", "an object of names and strings",
+		    v);
 	if (v->count > CHECK_HEADERS_MAX)
 		return answer_set(r->no, ANSWER_VALIDATION,
 		    "headers: has %u fields, at most %d are allowed", v->count,
 		    CHECK_HEADERS_MAX);
 	out->header = arena_calloc(r->arena, v->count, sizeof(out->header[0]));
-	json_each(item, v) {
+	json_each(item, v)
+	{
 		if (item->type != JSON_STRING)
 			return answer_set(r->no, ANSWER_VALIDATION,
 			    "headers['%s']: must be a string, but is of type "
-			    "%s", answer_quote(item->name).s,
+			    "%s",
+			    answer_quote(item->name).s,
 			    json_type_name(item->type));
 		out->header[n++] =
 		    (struct mail_field){ item->name, item->text };
@@ -151,20 +153,21 @@ read_tags(struct reader *r, const struct json *obj, struct mail_content *out)
 	if (v == NULL)
 		return 0;
 	if (v->type != JSON_ARRAY)
-		return shape_no(
-		    r, "tags", "an array of {\"name\",\"value\"}", v);
+		return shape_no(r, "tags", "an array of {\"name\",\"value\"}",
+		    v);
 	if (v->count > CHECK_TAGS_MAX)
 		return answer_set(r->no, ANSWER_VALIDATION,
 		    "tags: has %u tags, at most %d are allowed", v->count,
 		    CHECK_TAGS_MAX);
 	out->tag = arena_calloc(r->arena, v->count, sizeof(out->tag[0]));
-	json_each(item, v) {
+	json_each(item, v)
+	{
 		struct check_field f = check_field("tags", (int)n);
 		struct mail_field *tag = &out->tag[n++];
 
 		if (item->type != JSON_OBJECT)
-			return shape_no(
-			    r, f.s, "an object {\"name\",\"value\"}", item);
+			return shape_no(r, f.s,
+			    "an object {\"name\",\"value\"}", item);
 		if (read_text(r, item, f.s, "name", &tag->name) < 0 ||
 		    read_text(r, item, f.s, "value", &tag->value) < 0)
 			return -1;
@@ -188,7 +191,8 @@ data_of_base64(struct reader *r, const char *field, struct slice text,
 		if (!octets_of_base64(own, text.len, &n))
 			return answer_set(r->no, ANSWER_ATTACHMENT,
 			    "%s: its content is not base64 (RFC 4648 section "
-			    "4, with padding, without a data: prefix)", field);
+			    "4, with padding, without a data: prefix)",
+			    field);
 	}
 	*out = slice_mem(text.ptr != NULL ? text.ptr : "", n);
 	return 0;
@@ -202,7 +206,8 @@ data_of_array(struct reader *r, const char *field, const struct json *list,
 	uint8_t *data = arena_alloc(r->arena, list->count);
 	size_t n = 0;
 
-	json_each(item, list) {
+	json_each(item, list)
+	{
 		int64_t octet;
 
 		if (!json_to_i64(item, &octet) || octet < 0 || octet > 255)
@@ -238,7 +243,8 @@ read_data(struct reader *r, const char *field, const struct json *v,
 		return data_of_array(r, field, v, out);
 	return answer_set(r->no, ANSWER_ATTACHMENT,
 	    "%s: its content must be a base64 string or an array of integers, "
-	    "but is of type %s", field, json_type_name(v->type));
+	    "but is of type %s",
+	    field, json_type_name(v->type));
 }
 
 static int
@@ -257,21 +263,22 @@ read_attachment(struct reader *r, const struct json *item, int index,
 	content = member(item, "content");
 	if (content != NULL) {
 		if (out->filename.len == 0)
-			out->filename = slice_of(arena_fmt(
-			    r->arena, "attachment-%d", index + 1));
+			out->filename = slice_of(
+			    arena_fmt(r->arena, "attachment-%d", index + 1));
 		return read_data(r, f.s, content, &out->data);
 	}
 	if (member(item, "path") != NULL)
 		return answer_set(r->no, ANSWER_ATTACHMENT,
 		    "%s: fetching a file by its path is not supported by this "
-		    "server: send it as base64 in content", f.s);
+		    "server: send it as base64 in content",
+		    f.s);
 	return answer_set(r->no, ANSWER_ATTACHMENT,
 	    "%s: has no content: send the file as base64 in content", f.s);
 }
 
 static int
-read_attachments(
-    struct reader *r, const struct json *obj, struct mail_content *out)
+read_attachments(struct reader *r, const struct json *obj,
+    struct mail_content *out)
 {
 	const struct json *v = member(obj, "attachments");
 	int n = 0;
@@ -286,7 +293,8 @@ read_attachments(
 		    v->count, CHECK_ATTACHMENTS_MAX);
 	out->attachment =
 	    arena_calloc(r->arena, v->count, sizeof(out->attachment[0]));
-	json_each(item, v) {
+	json_each(item, v)
+	{
 		if (read_attachment(r, item, n, &out->attachment[n]) < 0)
 			return -1;
 		n++;
@@ -342,8 +350,8 @@ read_email(struct reader *r, const struct json *obj, struct mail_content *out)
 	    read_addresses(r, obj, "to", &out->to, &out->to_count) < 0 ||
 	    read_addresses(r, obj, "cc", &out->cc, &out->cc_count) < 0 ||
 	    read_addresses(r, obj, "bcc", &out->bcc, &out->bcc_count) < 0 ||
-	    read_addresses(
-		r, obj, "reply_to", &out->reply_to, &out->reply_to_count) < 0)
+	    read_addresses(r, obj, "reply_to", &out->reply_to,
+		&out->reply_to_count) < 0)
 		return -1;
 	if (read_text(r, obj, "subject", "subject", &out->subject) < 0 ||
 	    read_bodies(r, obj, out) < 0 || read_headers(r, obj, out) < 0 ||
@@ -370,6 +378,7 @@ email_json_read(struct arena *arena, char *body, size_t len,
 	if (obj->type != JSON_OBJECT)
 		return answer_set(no, ANSWER_VALIDATION,
 		    "The request body must be a JSON object, but is of type "
-		    "%s", json_type_name(obj->type));
+		    "%s",
+		    json_type_name(obj->type));
 	return read_email(&r, obj, out);
 }

@@ -100,8 +100,8 @@ large_read(void *ctx, const struct large_result *result)
 		api_answer_no(c, &no);
 		return;
 	}
-	if (mail_content_decode(
-		c->arena, result->record, &p->content, &err) < 0) {
+	if (mail_content_decode(c->arena, result->record, &p->content, &err) <
+	    0) {
 		large_free(&p->large);
 		api_answer_err(c, "Email", &err);
 		return;

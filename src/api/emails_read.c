@@ -53,8 +53,7 @@ message_id_add(struct json_writer *w, const struct store_email *e)
 		strbuf_add_slice(&text, e->message_id);
 	} else {
 		id_format_gm(e->id, gm);
-		strbuf_add_fmt(
-		    &text, "%s@%.*s", gm, SLICE_FMT(e->domain_name));
+		strbuf_add_fmt(&text, "%s@%.*s", gm, SLICE_FMT(e->domain_name));
 	}
 	strbuf_add_char(&text, '>');
 	json_text(w, "message_id", strbuf_slice(&text));
@@ -217,8 +216,8 @@ listed(void *ctx, const struct store_email *email, size_t count, bool has_more,
 		struct mail_content content;
 		struct error bad = { 0 };
 
-		if (mail_content_decode(
-			c->arena, email[i].head, &content, &bad) < 0) {
+		if (mail_content_decode(c->arena, email[i].head, &content,
+			&bad) < 0) {
 			strbuf_fini(&out);
 			api_answer_err(c, "Emails", &bad);
 			return;

@@ -53,8 +53,8 @@ httpd_new(const struct httpd_options *opt)
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		table[i] = (struct http_route){ routes[i].method,
 			routes[i].path, routes[i].handle, h };
-	h->server = http_server_new(
-	    opt->loop, opt->listen_fd, &opt->http, table, ARRAY_LEN(table));
+	h->server = http_server_new(opt->loop, opt->listen_fd, &opt->http,
+	    table, ARRAY_LEN(table));
 	return h;
 }
 

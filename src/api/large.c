@@ -306,8 +306,7 @@ start(struct large *l)
 {
 	if (!child_start(l)) {
 		l->pid = 0;
-		loop_call_schedule(
-		    l->pool->loop, &l->late, start_failed, l);
+		loop_call_schedule(l->pool->loop, &l->late, start_failed, l);
 		return;
 	}
 	l->pool->running++;
@@ -330,8 +329,8 @@ start_next(struct large_pool *p)
 }
 
 struct large *
-large_start(struct large_pool *p, char *body, size_t len,
-    size_t recipients_max, large_done *done, void *ctx)
+large_start(struct large_pool *p, char *body, size_t len, size_t recipients_max,
+    large_done *done, void *ctx)
 {
 	struct large *l = xmalloc(sizeof(*l));
 

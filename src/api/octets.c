@@ -116,8 +116,8 @@ octets_of_base64(char *text, size_t len, size_t *octets_len)
 	if (i < len)
 		len = i + squeeze(text + i, len - i);
 	if (len - i == 4) {
-		if (!decode_last(
-			(const unsigned char *)text + i, text + n, &last))
+		if (!decode_last((const unsigned char *)text + i, text + n,
+			&last))
 			return false;
 	} else if (len != i) {
 		return false;

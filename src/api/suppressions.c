@@ -70,8 +70,7 @@ post_go(struct api_call *c)
 		return;
 	text = json_get_text(body, "email");
 	if (text.ptr == NULL) {
-		api_refuse(
-		    c, ANSWER_FIELD_MISSING, "Missing `email` field.");
+		api_refuse(c, ANSWER_FIELD_MISSING, "Missing `email` field.");
 		return;
 	}
 	if (check_address(c->arena, "email", -1, text, &address, &no) < 0) {
@@ -179,8 +178,8 @@ delete_go(struct api_call *c)
 	struct id id;
 
 	if (name_read(c, &address, &id))
-		c->tx = store_suppression_remove(c->h->side,
-		    c->account.number, address, id, removed, c);
+		c->tx = store_suppression_remove(c->h->side, c->account.number,
+		    address, id, removed, c);
 }
 
 void
@@ -230,8 +229,8 @@ list_go(struct api_call *c)
 	}
 	if (api_page_read(c, &page))
 		c->tx = store_suppression_list(c->h->side, c->account.number,
-		    origin, page.limit, page.after, page.before,
-		    clock_now_ms(), listed, c);
+		    origin, page.limit, page.after, page.before, clock_now_ms(),
+		    listed, c);
 }
 
 void

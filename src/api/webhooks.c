@@ -79,7 +79,8 @@ events_read(struct api_call *c, const struct json *body, uint32_t *out)
 		    "[\"email.delivered\"]");
 		return false;
 	}
-	json_each(item, list) {
+	json_each(item, list)
+	{
 		unsigned int kind =
 		    item->type == JSON_STRING ? kind_of_type(item->text) : 0;
 
@@ -190,7 +191,8 @@ counted(void *ctx, const struct store_webhook *row, size_t count,
 	if (count >= WEBHOOKS_MAX) {
 		api_refuse(c, ANSWER_VALIDATION,
 		    "This account has %zu webhooks, at most %d are allowed: "
-		    "delete one first", count, WEBHOOKS_MAX);
+		    "delete one first",
+		    count, WEBHOOKS_MAX);
 		return;
 	}
 	secret_make(wc, &sealed);
@@ -216,8 +218,7 @@ post_go(struct api_call *c)
 	    !url_read(c, wc->body, &wc->row.url) ||
 	    !events_read(c, wc->body, &wc->row.events))
 		return;
-	c->tx = store_webhook_list(
-	    c->h->side, c->account.number, counted, wc);
+	c->tx = store_webhook_list(c->h->side, c->account.number, counted, wc);
 }
 
 void
@@ -266,8 +267,8 @@ get_go(struct api_call *c)
 	struct id id;
 
 	if (api_param_id(c, 0, &id))
-		c->tx = store_webhook_find(
-		    c->h->side, c->account.number, id, found, c);
+		c->tx = store_webhook_find(c->h->side, c->account.number, id,
+		    found, c);
 }
 
 void
@@ -310,9 +311,9 @@ listed(void *ctx, const struct store_webhook *row, size_t count,
 	for (size_t i = 0; i < count; i++)
 		fit += in_page(&lc->page, row[i].id);
 	/* before: those next to the cursor. */
-	skip = !id_is_zero(lc->page.before) && fit > lc->page.limit ?
-		  fit - lc->page.limit :
-		  0;
+	skip = !id_is_zero(lc->page.before) && fit > lc->page.limit
+	    ? fit - lc->page.limit
+	    : 0;
 	api_list_begin(&w, &out, fit > lc->page.limit);
 	for (size_t i = 0; i < count && shown < lc->page.limit; i++) {
 		if (!in_page(&lc->page, row[i].id))
@@ -337,8 +338,8 @@ list_go(struct api_call *c)
 
 	lc->call = c;
 	if (api_page_read(c, &lc->page))
-		c->tx = store_webhook_list(
-		    c->h->side, c->account.number, listed, lc);
+		c->tx = store_webhook_list(c->h->side, c->account.number,
+		    listed, lc);
 }
 
 void
@@ -419,8 +420,8 @@ patch_go(struct api_call *c)
 	wc->call = c;
 	if (!api_param_id(c, 0, &wc->id) || !api_body_object(c, &wc->body))
 		return;
-	c->tx = store_webhook_find(
-	    c->h->side, c->account.number, wc->id, patch_found, wc);
+	c->tx = store_webhook_find(c->h->side, c->account.number, wc->id,
+	    patch_found, wc);
 }
 
 void
@@ -451,8 +452,8 @@ delete_go(struct api_call *c)
 
 	wc->call = c;
 	if (api_param_id(c, 0, &wc->id))
-		c->tx = store_webhook_remove(
-		    c->h->side, c->account.number, wc->id, removed, wc);
+		c->tx = store_webhook_remove(c->h->side, c->account.number,
+		    wc->id, removed, wc);
 }
 
 void

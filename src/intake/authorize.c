@@ -98,8 +98,8 @@ key_ask(void *ctx, struct cache_entry *e, struct slice hash)
 {
 	struct intake *in = ctx;
 
-	*cache_entry_handle(e) = store_key_find(
-	    in->side, (const uint8_t *)hash.ptr, key_found, e);
+	*cache_entry_handle(e) =
+	    store_key_find(in->side, (const uint8_t *)hash.ptr, key_found, e);
 }
 
 static void

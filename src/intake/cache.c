@@ -55,7 +55,7 @@ entry_key(const struct cache_entry *e)
 static void
 entry_free(struct cache_entry *e)
 {
-	list_each_safe(node, &e->waiters)
+	list_each_safe (node, &e->waiters)
 		list_remove(node);
 	list_remove(&e->by_age);
 	(void)hash_remove(e->cache->entries, entry_key(e));
@@ -93,7 +93,7 @@ cache_count(const struct cache *c)
 static void
 make_room(struct cache *c)
 {
-	list_each_safe(node, &c->by_age) {
+	list_each_safe (node, &c->by_age) {
 		struct cache_entry *e =
 		    list_entry(node, struct cache_entry, by_age);
 

@@ -20,8 +20,8 @@ struct cache;
 struct cache_entry;
 
 /* value NULL: no such thing. err: it could not be found out. */
-typedef void cache_answer(
-    void *ctx, const void *value, const struct error *err);
+typedef void cache_answer(void *ctx, const void *value,
+    const struct error *err);
 
 struct cache_ops {
 	/*

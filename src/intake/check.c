@@ -40,7 +40,8 @@ line_check(const char *field, struct slice s, struct intake_answer *no)
 			    field, i + 1);
 		return answer_set(no, ANSWER_VALIDATION,
 		    "%s: has the control character 0x%02x at octet %zu: "
-		    "remove it", field, c, i + 1);
+		    "remove it",
+		    field, c, i + 1);
 	}
 	if (!utf8_is_valid(s))
 		return answer_set(no, ANSWER_VALIDATION,
@@ -66,7 +67,8 @@ check_address(struct arena *arena, const char *field, int index,
 	if (a.display.len > CHECK_DISPLAY_MAX)
 		return answer_set(no, ANSWER_VALIDATION,
 		    "%s: the name before the address has %zu octets, at most "
-		    "%d are allowed", f.s, a.display.len, CHECK_DISPLAY_MAX);
+		    "%d are allowed",
+		    f.s, a.display.len, CHECK_DISPLAY_MAX);
 	*out = a;
 	return 0;
 }
@@ -81,7 +83,8 @@ check_address_count(const char *field, size_t count, size_t most,
 		return 0;
 	return answer_set(no, ANSWER_VALIDATION,
 	    "%s: has %zu addresses, at most %zu are allowed: send several "
-	    "emails", field, count, most);
+	    "emails",
+	    field, count, most);
 }
 
 struct rcpt_list {
@@ -110,8 +113,8 @@ rcpt_add(struct rcpt_list *l, const struct mail_address *a,
 	}
 	l->rcpt[l->count++] = (struct check_rcpt){
 		.address = address,
-		.key = slice_eq(address, key) ? address :
-						arena_slice(l->arena, key),
+		.key = slice_eq(address, key) ? address
+					      : arena_slice(l->arena, key),
 		.domain = a->domain,
 		.field = field,
 	};
@@ -126,15 +129,17 @@ recipients_check(struct arena *arena, const struct mail_content *c,
 	struct rcpt_list list = { .arena = arena };
 
 	if (c->to_count == 0)
-		return answer_set(
-		    no, ANSWER_FIELD_MISSING, "Missing `to` field.");
+		return answer_set(no, ANSWER_FIELD_MISSING,
+		    "Missing `to` field.");
 	/* Bounds first: what follows is quadratic in the count. */
 	if (check_address_count("to", c->to_count,
 		MAX(limits->recipients_max, CHECK_TO_MAX), no) < 0 ||
-	    check_address_count("cc", c->cc_count, limits->recipients_max, no) < 0 ||
-	    check_address_count("bcc", c->bcc_count, limits->recipients_max, no) < 0 ||
-	    check_address_count("reply_to", c->reply_to_count, CHECK_REPLY_TO_MAX,
-		no) < 0)
+	    check_address_count("cc", c->cc_count, limits->recipients_max, no) <
+		0 ||
+	    check_address_count("bcc", c->bcc_count, limits->recipients_max,
+		no) < 0 ||
+	    check_address_count("reply_to", c->reply_to_count,
+		CHECK_REPLY_TO_MAX, no) < 0)
 		return -1;
 
 	list.rcpt = arena_calloc(arena,
@@ -161,12 +166,13 @@ static int
 subject_check(const struct mail_content *c, struct intake_answer *no)
 {
 	if (c->subject.ptr == NULL)
-		return answer_set(
-		    no, ANSWER_FIELD_MISSING, "Missing `subject` field.");
+		return answer_set(no, ANSWER_FIELD_MISSING,
+		    "Missing `subject` field.");
 	if (c->subject.len > CHECK_SUBJECT_MAX)
 		return answer_set(no, ANSWER_VALIDATION,
 		    "subject: has %zu octets, at most %d are allowed: shorten "
-		    "it", c->subject.len, CHECK_SUBJECT_MAX);
+		    "it",
+		    c->subject.len, CHECK_SUBJECT_MAX);
 	return line_check("subject", c->subject, no);
 }
 
@@ -229,12 +235,14 @@ headers_check(const struct mail_content *c, struct intake_answer *no)
 		if (bytes > CHECK_HEADER_BYTES_MAX)
 			return answer_set(no, ANSWER_VALIDATION,
 			    "headers: more than %d octets together: shorten "
-			    "them", CHECK_HEADER_BYTES_MAX);
+			    "them",
+			    CHECK_HEADER_BYTES_MAX);
 		for (size_t k = 0; k < i && is_single(h->name); k++)
 			if (slice_eq_nocase(h->name, c->header[k].name))
 				return answer_set(no, ANSWER_VALIDATION,
 				    "headers['%s']: is given twice: give it "
-				    "once", answer_quote(h->name).s);
+				    "once",
+				    answer_quote(h->name).s);
 	}
 	return 0;
 }
@@ -301,7 +309,8 @@ content_id_check(const char *field, struct slice id, struct intake_answer *no)
 	if (id.len > CHECK_CONTENT_ID_MAX)
 		return answer_set(no, ANSWER_ATTACHMENT,
 		    "%s: its content_id has %zu characters, at most %d are "
-		    "allowed", field, id.len, CHECK_CONTENT_ID_MAX);
+		    "allowed",
+		    field, id.len, CHECK_CONTENT_ID_MAX);
 	for (size_t i = 0; i < id.len; i++) {
 		char ch = id.ptr[i];
 
@@ -310,7 +319,8 @@ content_id_check(const char *field, struct slice id, struct intake_answer *no)
 			return answer_set(no, ANSWER_ATTACHMENT,
 			    "%s: its content_id '%s' may have only printable "
 			    "ASCII characters without blanks, quotes, '<' and "
-			    "'>'", field, answer_quote(id).s);
+			    "'>'",
+			    field, answer_quote(id).s);
 	}
 	return 0;
 }
@@ -392,8 +402,8 @@ check_content(struct arena *arena, const struct mail_content *content,
     size_t *rcpt_count, struct intake_answer *no)
 {
 	if (content->from.domain.len == 0)
-		return answer_set(
-		    no, ANSWER_FIELD_MISSING, "Missing `from` field.");
+		return answer_set(no, ANSWER_FIELD_MISSING,
+		    "Missing `from` field.");
 	if (subject_check(content, no) < 0 || bodies_check(content, no) < 0 ||
 	    headers_check(content, no) < 0 || tags_check(content, no) < 0 ||
 	    attachments_check(content, limits, no) < 0)

@@ -34,10 +34,9 @@ static void
 kick(struct intake *in)
 {
 	struct committer *c = &in->commit;
-	int64_t rest_ms = c->last_items <= FEW_ITEMS ?
-		  0 :
-		  c->last_start_ms + in->limits.commit_gap_ms -
-		loop_mono_ms(in->loop);
+	int64_t rest_ms = c->last_items <= FEW_ITEMS ? 0
+						     : c->last_start_ms +
+		in->limits.commit_gap_ms - loop_mono_ms(in->loop);
 
 	if (c->op != NULL || list_is_empty(&c->pending))
 		return;
@@ -86,12 +85,14 @@ intake_commit_add(struct intake_item *item)
 static void
 answer_of_error(struct intake_item *item, const struct error *err)
 {
+	/* It may have been lost between the commit and its answer. */
 	(void)answer_set(&item->answer, ANSWER_UNAVAILABLE,
-	    err->kind == ERR_TIMEOUT ?
-		"The database did not confirm the message in time: send it "
-		"again, with the same Idempotency-Key if it had one" :
-		"The database is away and the message was not accepted: send "
-		"it again in a few seconds");
+	    err->kind == ERR_TIMEOUT
+		? "The database did not confirm the message in time: send it "
+		  "again, with the same Idempotency-Key if it had one"
+		: "The database is away and did not confirm the message: send "
+		  "it again in a few seconds, with the same Idempotency-Key if "
+		  "it had one");
 	item->answer.retry_after_s = 5;
 }
 
@@ -135,10 +136,9 @@ take_batch(struct intake *in)
 	struct committer *c = &in->commit;
 	size_t n = 0, bytes = 0;
 
-	while (!list_is_empty(&c->pending) &&
-	    n < in->limits.batch_items_max) {
-		struct intake_item *item = list_entry(
-		    list_first(&c->pending), struct intake_item, in_commit);
+	while (!list_is_empty(&c->pending) && n < in->limits.batch_items_max) {
+		struct intake_item *item = list_entry(list_first(&c->pending),
+		    struct intake_item, in_commit);
 		size_t more = item->store.content.len;
 
 		if (n > 0 && bytes + more > in->limits.batch_bytes_max)

@@ -20,8 +20,8 @@ domain_of(const struct store_domain *row)
 
 	d->number = row->number;
 	d->verified = row->verified;
-	(void)snprintf(
-	    d->status, sizeof(d->status), "%.*s", SLICE_FMT(row->status));
+	(void)snprintf(d->status, sizeof(d->status), "%.*s",
+	    SLICE_FMT(row->status));
 	return d;
 }
 
@@ -66,8 +66,7 @@ intake_domains_init(struct intake *in)
 {
 	static const struct cache_ops ops = { domain_ask, domain_forget };
 
-	in->domains =
-	    cache_new(DOMAINS_MAX, in->limits.cache_ttl_ms, &ops, in);
+	in->domains = cache_new(DOMAINS_MAX, in->limits.cache_ttl_ms, &ops, in);
 }
 
 void

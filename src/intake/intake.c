@@ -276,8 +276,8 @@ intake_item_committed(struct intake_item *item)
 	case STORE_ACCEPT_REPLAY:
 		item->replayed = true;
 		intake_large_undo(item);
-		item->tx = store_event_list(
-		    item->in->side, s->replay, replay_looked, item);
+		item->tx = store_event_list(item->in->side, s->replay,
+		    replay_looked, item);
 		return;
 	case STORE_ACCEPT_MISMATCH:
 		intake_large_undo(item);
@@ -302,9 +302,9 @@ fill_recipients(struct intake_item *item)
 	const struct intake_request *q = item->request;
 	struct store_accept_item *s = &item->store;
 	int pool = q->account->stream[q->stream].pool;
-	uint8_t flags = (uint8_t)(MIN(q->account->stream[q->stream].weight_log2,
-				      15U)
-	    << QUEUE_WEIGHT_SHIFT);
+	uint8_t flags =
+	    (uint8_t)(MIN(q->account->stream[q->stream].weight_log2, 15U)
+		<< QUEUE_WEIGHT_SHIFT);
 
 	if (q->stream == STORE_TRANSACTIONAL)
 		flags |= QUEUE_TRANSACTIONAL;
@@ -395,10 +395,12 @@ domain_known(void *ctx, const void *value, const struct error *err)
 	} else if (d == NULL) {
 		(void)answer_set(&item->answer, ANSWER_DOMAIN,
 		    "from: the domain %s is not one of this account: add it "
-		    "with verpost domain add and verify it", name.s);
+		    "with verpost domain add and verify it",
+		    name.s);
 	} else if (account->domain != 0 && account->domain != d->number) {
 		(void)answer_set(&item->answer, ANSWER_DOMAIN,
-		    "from: this API key may not send for the domain %s", name.s);
+		    "from: this API key may not send for the domain %s",
+		    name.s);
 	} else if (!d->verified) {
 		(void)answer_set(&item->answer, ANSWER_DOMAIN,
 		    "from: the domain %s is not verified (it is %s): set its "
@@ -460,8 +462,8 @@ take_key(struct intake_item *item)
 		return 0;
 	if (check_idempotency_key(q->idempotency_key, &item->answer) < 0)
 		return -1;
-	key = slice_of(arena_fmt(&item->arena, "%d %d %.*s",
-	    q->account->number, q->endpoint, SLICE_FMT(q->idempotency_key)));
+	key = slice_of(arena_fmt(&item->arena, "%d %d %.*s", q->account->number,
+	    q->endpoint, SLICE_FMT(q->idempotency_key)));
 	if (hash_find(item->in->busy, key) != NULL)
 		return answer_set(&item->answer, ANSWER_IDEMPOTENT_BUSY,
 		    "Idempotency-Key: another request with this key is under "

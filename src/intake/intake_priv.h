@@ -20,7 +20,7 @@ struct committer {
 	struct list pending; /* items, in the order they came */
 	size_t pending_count;
 	size_t pending_bytes;
-	struct list batch; /* items of the commit under way */
+	struct list batch;		  /* items of the commit under way */
 	struct store_accept_item **items; /* the same, for the store */
 	struct store_accept *op;
 	int64_t last_start_ms; /* loop_mono_ms */
@@ -80,10 +80,10 @@ struct intake_item {
 	struct slice busy_key; /* in in->busy, or ptr NULL */
 
 	struct cache_waiter domain_wait;
-	struct pg_tx *tx;	   /* of this item alone */
-	struct slice sliced;	   /* a large content, stored ahead */
-	size_t sliced_bytes;	   /* so much of it */
-	struct loop_call late;	   /* the answer, on the next turn */
+	struct pg_tx *tx;      /* of this item alone */
+	struct slice sliced;   /* a large content, stored ahead */
+	size_t sliced_bytes;   /* so much of it */
+	struct loop_call late; /* the answer, on the next turn */
 	struct intake_answer answer;
 	bool replayed, all_suppressed;
 };

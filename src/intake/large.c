@@ -64,7 +64,7 @@ intake_large_undo(struct intake_item *item)
 {
 	/* Nobody waits: what stays goes with its day. */
 	if (item->sliced.ptr != NULL)
-		(void)store_content_drop(
-		    item->in->side, item->store.email, NULL, NULL);
+		(void)store_content_drop(item->in->side, item->store.email,
+		    NULL, NULL);
 	item->sliced = (struct slice){ NULL, 0 };
 }

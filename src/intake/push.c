@@ -84,13 +84,13 @@ intake_push(struct intake *in, const struct list *batch)
 	struct lane_job *jobs;
 	size_t most = 0, n = 0;
 
-	list_each(node, batch)
-		most += list_entry(node, struct intake_item, in_commit)
-			    ->rcpt_count;
+	list_each (node, batch)
+		most +=
+		    list_entry(node, struct intake_item, in_commit)->rcpt_count;
 	if (most == 0)
 		return;
 	jobs = xcalloc(most, sizeof(*jobs));
-	list_each(node, batch)
+	list_each (node, batch)
 		n += gather(list_entry(node, struct intake_item, in_commit),
 		    jobs + n);
 	qsort(jobs, n, sizeof(*jobs), by_lane);

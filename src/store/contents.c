@@ -34,8 +34,7 @@ store_content_put(struct pg *pg, struct id email, size_t first,
 }
 
 struct pg_tx *
-store_content_drop(
-    struct pg *pg, struct id email, store_done *done, void *ctx)
+store_content_drop(struct pg *pg, struct id email, store_done *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 

@@ -52,9 +52,8 @@ round_trip(struct arena *arena, const struct mail_content *c)
 
 	mail_content_encode(c, &record);
 	invariant(!record.overflow);
-	invariant(
-	    mail_content_decode(arena, strbuf_slice(&record), &back, &err) ==
-	    0);
+	invariant(mail_content_decode(arena, strbuf_slice(&record), &back,
+		      &err) == 0);
 	invariant(slice_eq(back.subject, c->subject));
 	invariant(slice_eq(back.html, c->html));
 	invariant(slice_eq(back.text, c->text));
@@ -62,8 +61,8 @@ round_trip(struct arena *arena, const struct mail_content *c)
 	invariant(back.header_count == c->header_count);
 	invariant(back.attachment_count == c->attachment_count);
 	for (size_t i = 0; i < c->attachment_count; i++)
-		invariant(slice_eq(
-		    back.attachment[i].data, c->attachment[i].data));
+		invariant(
+		    slice_eq(back.attachment[i].data, c->attachment[i].data));
 	strbuf_fini(&record);
 }
 

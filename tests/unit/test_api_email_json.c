@@ -6,8 +6,9 @@
 #include "base/strbuf.h"
 
 /* A request with what is needed, and room for one more member. */
-#define BASE "\"from\":\"me@example.org\",\"to\":\"a@example.com\"," \
-	     "\"subject\":\"Hi\",\"text\":\"Hello\""
+#define BASE                                                                   \
+	"\"from\":\"me@example.org\",\"to\":\"a@example.com\","                \
+	"\"subject\":\"Hi\",\"text\":\"Hello\""
 #define WITH(more) "{" BASE "," more "}"
 
 static const struct {
@@ -16,7 +17,8 @@ static const struct {
 	const char *begins;
 } refusals[] = {
 	{ "", ANSWER_VALIDATION, "The request has no body" },
-	{ "{", ANSWER_VALIDATION, "The request body is not valid JSON: line 1" },
+	{ "{", ANSWER_VALIDATION,
+	    "The request body is not valid JSON: line 1" },
 	{ "{} x", ANSWER_VALIDATION, "The request body is not valid JSON" },
 	{ "[]", ANSWER_VALIDATION,
 	    "The request body must be a JSON object, but is of type array" },
@@ -40,7 +42,8 @@ static const struct {
 	{ "{\"from\":\"a@example.org\",\"to\":[\"a@example.com\",\"x@\"]}",
 	    ANSWER_VALIDATION, "to[1]: 'x@' is not an email address" },
 	{ "{\"from\":\"a@example.org\",\"to\":[\"1\",\"2\",\"3\",\"4\",\"5\","
-	  "\"6\"]}", ANSWER_VALIDATION, "to: has 6 addresses, at most 5" },
+	  "\"6\"]}",
+	    ANSWER_VALIDATION, "to: has 6 addresses, at most 5" },
 	{ WITH("\"cc\":[\"a@b\\r\\nc\"]"), ANSWER_VALIDATION,
 	    "cc[0]: has a line break" },
 	{ WITH("\"reply_to\":7"), ANSWER_VALIDATION, "reply_to: must be" },
@@ -63,8 +66,8 @@ static const struct {
 	    "attachments[0]: its content is not base64" },
 	{ WITH("\"attachments\":[{\"content\":[1,256]}]"), ANSWER_ATTACHMENT,
 	    "attachments[0]: its content[1] is not an integer 0..255" },
-	{ WITH("\"attachments\":[{\"content\":[1,\"a\"]}]"),
-	    ANSWER_ATTACHMENT, "attachments[0]: its content[1] is not" },
+	{ WITH("\"attachments\":[{\"content\":[1,\"a\"]}]"), ANSWER_ATTACHMENT,
+	    "attachments[0]: its content[1] is not" },
 	{ WITH("\"attachments\":[{\"content\":[1.5]}]"), ANSWER_ATTACHMENT,
 	    "attachments[0]: its content[0] is not" },
 	{ WITH("\"attachments\":[{\"content\":true}]"), ANSWER_ATTACHMENT,
@@ -131,8 +134,7 @@ all_fields_arrive(void **state)
 	char *body = xmemdup(json, sizeof(json) - 1);
 
 	(void)state;
-	assert_int_equal(
-	    read_json(&arena, body, sizeof(json) - 1, &c, &no), 0);
+	assert_int_equal(read_json(&arena, body, sizeof(json) - 1, &c, &no), 0);
 	assert_true(slice_eq_text(c.from.display, "Acme \xc3\xa4"));
 	assert_true(slice_eq_text(c.from.domain, "example.org"));
 	assert_int_equal(c.to_count, 2);
@@ -141,7 +143,9 @@ all_fields_arrive(void **state)
 	assert_int_equal(c.cc_count, 1);
 	assert_int_equal(c.bcc_count, 0);
 	assert_int_equal(c.reply_to_count, 0);
-	assert_true(slice_eq_text(c.subject, "Gr\xc3\xbc\xc3\x9f""e"));
+	assert_true(slice_eq_text(c.subject,
+	    "Gr\xc3\xbc\xc3\x9f"
+	    "e"));
 	assert_true(slice_eq_text(c.html, "<p>\n</p>"));
 	assert_true(slice_eq_text(c.text, "a\nb"));
 	assert_false(c.text_opted_out);
@@ -190,8 +194,7 @@ bodies_are_told_apart(void **state)
 
 		strbuf_add_fmt(&b, "{\"from\":\"a@example.org\"%s}",
 		    rows[i].members);
-		assert_int_equal(
-		    read_json(&arena, b.ptr, b.len, &c, &no), 0);
+		assert_int_equal(read_json(&arena, b.ptr, b.len, &c, &no), 0);
 		assert_int_equal(c.html.ptr != NULL, rows[i].html);
 		assert_int_equal(c.text.ptr != NULL, rows[i].text);
 		assert_int_equal(c.text_opted_out, rows[i].opted_out);
@@ -209,8 +212,9 @@ a_long_array_of_integers_is_a_file(void **state)
 	struct strbuf b = STRBUF_INIT;
 
 	(void)state;
-	strbuf_add_text(&b, "{" BASE ",\"attachments\":[{\"content\":"
-			    "{\"type\":\"Buffer\",\"data\":[0");
+	strbuf_add_text(&b,
+	    "{" BASE ",\"attachments\":[{\"content\":"
+	    "{\"type\":\"Buffer\",\"data\":[0");
 	for (int i = 1; i < 100000; i++)
 		strbuf_add_fmt(&b, ", %d", i % 251);
 	strbuf_add_text(&b, "]}}]}");
@@ -218,8 +222,8 @@ a_long_array_of_integers_is_a_file(void **state)
 	assert_int_equal(c.attachment_count, 1);
 	assert_int_equal(c.attachment[0].data.len, 100000);
 	for (int i = 0; i < 100000; i++)
-		assert_int_equal(
-		    (unsigned char)c.attachment[0].data.ptr[i], i % 251);
+		assert_int_equal((unsigned char)c.attachment[0].data.ptr[i],
+		    i % 251);
 	/* No tree node per octet. */
 	assert_true(arena.used_bytes < 10000);
 	strbuf_fini(&b);

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api/large.h"
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "mail/content.h"
-#include "api/large.h"
 
 struct told {
 	int times;
@@ -60,9 +60,10 @@ body_make(struct strbuf *b, size_t octets)
 
 	for (size_t i = 0; i < octets; i++)
 		data[i] = (char)(i * 31);
-	strbuf_add_text(b, "{\"from\":\"a@example.org\",\"to\":\"b@example."
-			   "com\",\"subject\":\"s\",\"text\":\"t\","
-			   "\"attachments\":[{\"filename\":\"f\",\"content\":\"");
+	strbuf_add_text(b,
+	    "{\"from\":\"a@example.org\",\"to\":\"b@example."
+	    "com\",\"subject\":\"s\",\"text\":\"t\","
+	    "\"attachments\":[{\"filename\":\"f\",\"content\":\"");
 	base64_encode(b, slice_mem(data, octets), 0);
 	strbuf_add_text(b, "\"}]}");
 	free(data);
@@ -117,8 +118,8 @@ a_refusal_comes_back(void **state)
 	l = large_start(pool, body, sizeof(body) - 1, 50, on_done, &t);
 	wait_for(loop, &t, 1);
 	assert_int_equal(t.kind, ANSWER_VALIDATION);
-	assert_true(slice_starts(
-	    slice_of(t.message), SLICE("from: 'x@' is not an email")));
+	assert_true(slice_starts(slice_of(t.message),
+	    SLICE("from: 'x@' is not an email")));
 	large_free(&l);
 	large_pool_free(&pool);
 	loop_free(&loop);

@@ -24,7 +24,7 @@ base64_decodes_over_itself_or_refuses(void **state)
 		{ "TWFu\r\nTWFu\r\n", "ManMan", 6 },
 		{ " T W F u ", "Man", 3 },
 		{ "TWFuTWFuTWFuTWFu\nTWFuTQ==\n", "ManManManManManM", 16 },
-		{ "TQ", NULL, 0 },	 /* padding missing */
+		{ "TQ", NULL, 0 }, /* padding missing */
 		{ "TQ=", NULL, 0 },
 		{ "TQ==TWFu", NULL, 0 }, /* padding inside */
 		{ "TR==", NULL, 0 },	 /* spare bits set */
@@ -64,7 +64,8 @@ every_length_comes_back(void **state)
 
 		for (size_t i = 0; i < len; i++)
 			octets[i] = (char)(i * 7 + len);
-		base64_encode(&b, slice_mem(octets, len), len % 3 == 0 ? 76 : 0);
+		base64_encode(&b, slice_mem(octets, len),
+		    len % 3 == 0 ? 76 : 0);
 		assert_true(octets_of_base64(b.ptr, b.len, &n));
 		assert_int_equal(n, len);
 		if (len > 0)

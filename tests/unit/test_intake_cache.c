@@ -35,7 +35,7 @@ static const struct cache_ops ops = { on_ask, on_forget };
 struct asker {
 	struct cache_waiter wait;
 	int told;
-	int value; /* -1: none, -2: error */
+	int value;	     /* -1: none, -2: error */
 	struct world *again; /* asks for "k1" once more when told */
 	struct asker *other;
 };

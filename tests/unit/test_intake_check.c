@@ -11,9 +11,8 @@ static const struct check_limits limits = { 50, 40U << 20 };
 static struct mail_address
 address(const char *local, const char *domain)
 {
-	return (struct mail_address){
-		.local = slice_of(local), .domain = slice_of(domain)
-	};
+	return (struct mail_address){ .local = slice_of(local),
+		.domain = slice_of(domain) };
 }
 
 struct sample {
@@ -131,8 +130,8 @@ together_many(struct sample *s)
 static void
 header_own(struct sample *s)
 {
-	s->header[0] = (struct mail_field){ SLICE("DKIM-Signature"),
-		SLICE("v=1") };
+	s->header[0] =
+	    (struct mail_field){ SLICE("DKIM-Signature"), SLICE("v=1") };
 	s->c.header_count = 1;
 }
 static void
@@ -151,8 +150,10 @@ header_name(struct sample *s)
 static void
 header_twice(struct sample *s)
 {
-	s->header[0] = (struct mail_field){ SLICE("References"), SLICE("<a@b>") };
-	s->header[1] = (struct mail_field){ SLICE("references"), SLICE("<c@b>") };
+	s->header[0] =
+	    (struct mail_field){ SLICE("References"), SLICE("<a@b>") };
+	s->header[1] =
+	    (struct mail_field){ SLICE("references"), SLICE("<c@b>") };
 	s->c.header_count = 2;
 }
 static void
@@ -257,8 +258,10 @@ static const struct {
 	{ no_to, ANSWER_FIELD_MISSING, "Missing `to` field." },
 	{ no_subject, ANSWER_FIELD_MISSING, "Missing `subject` field." },
 	{ no_body, ANSWER_FIELD_MISSING, "Missing `html` or `text` field." },
-	{ subject_lf, ANSWER_VALIDATION, "subject: has a line break at octet 3" },
-	{ subject_cr, ANSWER_VALIDATION, "subject: has a line break at octet 3" },
+	{ subject_lf, ANSWER_VALIDATION,
+	    "subject: has a line break at octet 3" },
+	{ subject_cr, ANSWER_VALIDATION,
+	    "subject: has a line break at octet 3" },
 	{ subject_nul, ANSWER_VALIDATION,
 	    "subject: has the control character 0x00 at octet 3" },
 	{ subject_bad_utf8, ANSWER_VALIDATION, "subject: is not valid UTF-8" },
@@ -283,7 +286,8 @@ static const struct {
 	{ file_many, ANSWER_ATTACHMENT, "attachments: has 101 files" },
 	{ file_name_break, ANSWER_VALIDATION, "attachments[0].filename: has" },
 	{ file_name_long, ANSWER_ATTACHMENT, "attachments[0]: its filename" },
-	{ file_type_bad, ANSWER_ATTACHMENT, "attachments[0]: its content_type" },
+	{ file_type_bad, ANSWER_ATTACHMENT,
+	    "attachments[0]: its content_type" },
 	{ file_type_break, ANSWER_VALIDATION,
 	    "attachments[0].content_type: has a line break" },
 	{ file_cid_long, ANSWER_ATTACHMENT, "attachments[0]: its content_id" },
@@ -304,8 +308,9 @@ each_rule_refuses_with_its_field(void **state)
 
 		refusals[i].spoil(s);
 		print_message("%s\n", refusals[i].begins);
-		assert_int_equal(
-		    check_content(&arena, &s->c, &limits, &rcpt, &n, &no), -1);
+		assert_int_equal(check_content(&arena, &s->c, &limits, &rcpt,
+				     &n, &no),
+		    -1);
 		print_message("  %s\n", no.message);
 		assert_int_equal(no.kind, refusals[i].kind);
 		assert_true(slice_starts(slice_of(no.message),
@@ -342,8 +347,8 @@ each_address_is_one_recipient_in_the_order_to_cc_bcc(void **state)
 	s->bcc[1] = address("d", "example.net");
 	s->c.to_count = 3;
 	s->c.cc_count = s->c.bcc_count = 2;
-	assert_int_equal(
-	    check_content(&arena, &s->c, &limits, &rcpt, &n, &no), 0);
+	assert_int_equal(check_content(&arena, &s->c, &limits, &rcpt, &n, &no),
+	    0);
 	assert_int_equal(n, ARRAY_LEN(want));
 	for (size_t i = 0; i < n; i++) {
 		assert_true(slice_eq_text(rcpt[i].address, want[i].address));
@@ -384,8 +389,8 @@ addresses_are_refused_with_place_and_reason(void **state)
 		    -1);
 		print_message("%s\n", no.message);
 		assert_int_equal(no.kind, ANSWER_VALIDATION);
-		assert_true(slice_starts(
-		    slice_of(no.message), slice_of(rows[i].begins)));
+		assert_true(slice_starts(slice_of(no.message),
+		    slice_of(rows[i].begins)));
 		arena_fini(&arena);
 	}
 }
