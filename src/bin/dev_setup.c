@@ -114,6 +114,7 @@ dev_setup_config(struct dev *d, struct error *err)
 		return -1;
 	s.mode = MODE_SIMULATOR;
 	s.drain_time = 5000;
+	s.retry_first = 5000; /* a demonstration does not wait a minute */
 	set_text(&s.node, xstrdup("dev"));
 	set_text(&s.run_dir, xstrdup(d->runtime));
 	set_text(&s.state_dir, xasprintf("%s/state", d->dir));
