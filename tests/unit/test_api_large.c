@@ -157,17 +157,21 @@ more_than_may_run_wait_their_turn(void **state)
 static pid_t
 child_of_ours(void)
 {
-	char path[64];
-	int pid = 0;
+	char path[64], text[64];
+	struct slice pid;
+	uint64_t number;
+	size_t n;
 	FILE *f;
 
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children",
 	    (int)getpid());
 	f = fopen(path, "r");
 	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	n = fread(text, 1, sizeof(text), f);
 	(void)fclose(f);
-	return pid;
+	pid = slice_trim(slice_mem(text, n));
+	assert_true(slice_to_u64(pid, &number));
+	return (pid_t)number;
 }
 
 static void
