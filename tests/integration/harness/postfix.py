@@ -111,6 +111,7 @@ class Postfix:
             "virtual_minimum_uid": "1",
             # Take unknown users, bounce them later: the DSN is what we want.
             "smtpd_reject_unlisted_recipient": "no",
+            "smtpd_relay_restrictions": "reject_unauth_destination",
             "smtpd_recipient_restrictions":
                 "check_recipient_access inline:{ "
                 "{ refused@%s = 550 5.1.1 no such user here }, "
