@@ -2,6 +2,7 @@
 # "make check" runs everything, check-fast leaves these out, check-integration
 # runs only these (as root).
 integration_tests = \
+	tests/integration/test_api.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_commands.py \
 	tests/integration/test_crash.py \
