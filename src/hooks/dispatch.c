@@ -74,16 +74,17 @@ let_go(struct hooks *h, struct post *p)
 static void
 start_one(struct hooks *h, struct endpoint *e)
 {
-	struct post *p = list_entry(list_first(&e->waiting), struct post, node);
+	struct list *node = list_pop(&e->waiting);
+	struct post *p;
 
+	invariant(node != NULL); /* that is what ready means */
+	p = list_entry(node, struct post, node);
 	if (!hooks_post_start(p)) {
-		list_remove(&p->node);
 		make_ready(h, e);
 		let_go(h, p);
 		hooks_result_add(h, p);
 		return;
 	}
-	list_remove(&p->node);
 	list_append(&h->in_flight_posts, &p->node);
 	h->in_flight++;
 	e->in_flight++;

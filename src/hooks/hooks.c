@@ -100,12 +100,27 @@ look(void *ctx)
 }
 
 static void
+on_next(void *ctx, int64_t due_at_ms, const struct error *err)
+{
+	struct hooks *h = ctx;
+
+	OBJ_CHECK(h, HOOKS_MAGIC);
+	h->ask = NULL;
+	if (err == NULL && due_at_ms != 0 && due_at_ms <= clock_now_ms())
+		look(h);
+	hooks_went_on(h);
+}
+
+/* Asks whether anything is due: with 40 partitions a tenth of the cost of a
+ * claim that finds nothing (0.2 against 2 ms). */
+static void
 on_poll(void *ctx)
 {
 	struct hooks *h = ctx;
 
 	timer_set(h->poll, h->poll_ms);
-	look(h);
+	if (h->ask == NULL && h->claim == NULL && pg_is_up(h->pg))
+		h->ask = store_delivery_next(h->pg, on_next, h);
 }
 
 struct hooks *
@@ -173,6 +188,7 @@ hooks_drain(struct hooks *h, int64_t timeout_ms, void (*done)(void *ctx),
 	h->drain_done = done;
 	h->drain_ctx = ctx;
 	timer_cancel(h->poll);
+	pg_tx_cancel(&h->ask);
 	loop_call_cancel(&h->look);
 	h->drain_timeout = timer_new(h->loop, tell_drained, h);
 	timer_set(h->drain_timeout, timeout_ms);
@@ -190,6 +206,7 @@ hooks_free(struct hooks **hp)
 	*hp = NULL;
 	OBJ_CHECK(h, HOOKS_MAGIC);
 	h->draining = true;
+	pg_tx_cancel(&h->ask);
 	pg_tx_cancel(&h->claim);
 	loop_call_cancel(&h->look);
 	loop_call_cancel(&h->drained);

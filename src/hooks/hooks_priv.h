@@ -51,6 +51,7 @@ struct hooks {
 
 	struct timer *poll;
 	struct loop_call look; /* for due rows, without waiting for the timer */
+	struct pg_tx *ask;     /* whether anything is due */
 	struct pg_tx *claim;
 	size_t claim_limit;
 	bool more_due; /* the last claim was full */

@@ -101,7 +101,8 @@ static int
 run_role(char **args)
 {
 	struct probe p = { .loop = loop_new() };
-	struct pg_options pg_options = { .conninfo = args[0] };
+	struct pg_options pg_options = { .conninfo = args[0],
+		.batch_plans = true };
 	struct pg *pg = pg_new(p.loop, &pg_options, NULL, NULL);
 	struct keyring ring;
 	struct net_guard guard;

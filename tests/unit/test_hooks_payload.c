@@ -57,7 +57,7 @@ event_of(enum event_kind kind, const char *data)
 #define COMMON(type)                                                           \
 	"{\"type\":\"" type "\",\"created_at\":\"2026-01-02T03:04:07.178Z\","  \
 	"\"data\":{\"email_id\":\"019b7d2b-9d2e-7000-8000-000000000080\","     \
-	"\"message_id\":\"<gm_01kdyjq79ee008000000000040@acme.example>\","    \
+	"\"message_id\":\"<gm_01kdyjq79ee008000000000040@acme.example>\","     \
 	"\"created_at\":\"2026-01-02T03:04:05.678Z\","                         \
 	"\"from\":\"Acme \xc3\x89 <hi@acme.example>\","                        \
 	"\"to\":[\"ann@x.example\"],\"subject\":\"Hello\\tyou\","              \
