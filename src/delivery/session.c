@@ -48,6 +48,7 @@ struct session {
 	bool clear_text; /* of this attempt */
 	bool quitting;
 	bool tls_wanted;
+	bool dot_is_out; /* for the crash point after it */
 	bool in_client;	 /* inside a call into smtp/client */
 	bool over;
 	char host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
@@ -196,6 +197,16 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 
 /* -- sending ------------------------------------------------------------------ */
 
+#ifdef VERPOST_TEST_HOOKS
+/* The connection writes at the end of the turn, before this is called. */
+static void
+after_dot(void *ctx)
+{
+	(void)ctx;
+	crash_point("dot-before-reply");
+}
+#endif
+
 static void
 session_flush(struct session *s)
 {
@@ -214,6 +225,11 @@ session_flush(struct session *s)
 		conn_write(s->conn, strbuf_slice(out));
 		strbuf_reset(out);
 	}
+#ifdef VERPOST_TEST_HOOKS
+	if (s->dot_is_out)
+		loop_defer(s->mta->opt.loop, after_dot, NULL);
+	s->dot_is_out = false;
+#endif
 }
 
 static void
@@ -414,15 +430,6 @@ on_client_deadline(void *ctx, unsigned int seconds, const char *label)
 	conn_set_deadline(s->conn, (int64_t)seconds * 1000, label);
 }
 
-#ifdef VERPOST_TEST_HOOKS
-static void
-dot_is_out(void *ctx)
-{
-	(void)ctx;
-	crash_point("dot-before-reply");
-}
-#endif
-
 static void
 on_before_dot(void *ctx, void *mail)
 {
@@ -430,9 +437,7 @@ on_before_dot(void *ctx, void *mail)
 
 	(void)mail;
 	timer_cancel(s->dot_limit);
-#ifdef VERPOST_TEST_HOOKS
-	loop_defer(s->mta->opt.loop, dot_is_out, NULL);
-#endif
+	s->dot_is_out = true;
 }
 
 static const struct smtp_client_ops client_ops = {
