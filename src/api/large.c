@@ -93,6 +93,8 @@ unmap_some(void *ctx)
 	n = left->len % UNMAP_BYTES;
 	if (n == 0)
 		n = UNMAP_BYTES;
+	/* Shared pages live until the last piece goes, unless removed. */
+	(void)madvise(left->at + left->len - n, n, MADV_REMOVE);
 	(void)munmap(left->at + left->len - n, n);
 	left->len -= n;
 	if (left->len == 0) {

@@ -2,7 +2,7 @@
  * api/large.h - reads large bodies beside the loop: a child of this process
  * has the body already (fork shares it), does what email_json_read does, and
  * leaves the record of the message in memory that both see. Small requests
- * go on meanwhile. Why: contrib/notes/0020-large-bodies.md.
+ * go on meanwhile. Why: contrib/notes/0030-large-bodies.md.
  */
 #ifndef API_LARGE_H
 #define API_LARGE_H
