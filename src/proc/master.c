@@ -62,7 +62,7 @@ struct master_child {
 
 struct master {
 	struct settings settings;
-	const char *config_path;
+	char *config_path; /* own copy: the title overwrites argv */
 	struct identity identity;
 	struct keyring keyring;
 	struct listeners listeners;
@@ -182,6 +182,7 @@ tear_down(struct master *m)
 		free(m->child[i]);
 	keyring_wipe(&m->keyring);
 	settings_fini(&m->settings);
+	free(m->config_path);
 }
 
 /* ---- Children ------------------------------------------------------------ */
@@ -338,26 +339,22 @@ reload(struct master *m)
 	enter(m, PHASE_RELOADING, 0);
 }
 
-/*
- * One child after another, so that the others go on meanwhile. Called when a
- * child became ready and when the one under way has had its time.
- */
-static void
-reload_step(struct master *m)
+/* Restarts the next child when the one before is ready or has had its time.
+ * False: wait. */
+static bool
+reload_one(struct master *m)
 {
 	int64_t now = clock_mono_ms();
 	size_t i = m->reload_next;
 
-	if (m->phase != PHASE_RELOADING)
-		return;
 	if (i > 0 && now < m->deadline_ms && !m->child[i - 1]->ready &&
 	    children_is_wanted(m->children, i - 1))
-		return;
+		return false;
 	if (i == m->child_count) {
 		log_info(NULL, "master.reloaded");
 		sd_notify(0, "READY=1");
 		enter(m, PHASE_RUNNING, -1);
-		return;
+		return false;
 	}
 	m->child[i]->ready = false;
 	m->reload_next++;
@@ -365,6 +362,15 @@ reload_step(struct master *m)
 	    (int64_t)m->settings.drain_time + RELOAD_PATIENCE_MS);
 	if (children_is_wanted(m->children, i))
 		children_restart(m->children, i, now);
+	return true;
+}
+
+/* One child after another, so that the others go on meanwhile. */
+static void
+reload_step(struct master *m)
+{
+	while (m->phase == PHASE_RELOADING && reload_one(m))
+		;
 }
 
 static void
@@ -489,7 +495,7 @@ master_run(struct settings *settings, const char *config_path,
 {
 	struct master m = {
 		.settings = *settings,
-		.config_path = config_path,
+		.config_path = xstrdup(config_path),
 		.lock_fd = -1,
 		.signal_fd = -1,
 		.life_pipe = { -1, -1 },
