@@ -27,3 +27,11 @@ CLEANFILES += %reldir%/bench_http
 contrib_bench_bench_http_SOURCES = %reldir%/bench_http.c
 contrib_bench_bench_http_LDADD = src/http/libhttp.a src/net/libnet.a \
 	src/base/libbase.a $(EVENT_LIBS) $(OPENSSL_LIBS)
+
+# "make contrib/bench/bench_store": what the batch statements cost PostgreSQL.
+EXTRA_PROGRAMS += %reldir%/bench_store
+CLEANFILES += %reldir%/bench_store
+contrib_bench_bench_store_SOURCES = %reldir%/bench_store.c
+contrib_bench_bench_store_LDADD = src/store/libstore.a src/model/libmodel.a \
+	src/net/libnet.a src/base/libbase.a $(PQ_LIBS) $(HIREDIS_LIBS) \
+	$(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) $(CURL_LIBS)

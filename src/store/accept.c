@@ -41,8 +41,9 @@ static const struct pg_stmt stmt_key_owners = { "accept_key_owners",
 	"SELECT i.n, k.email, k.body_hash "
 	"FROM unnest($1::int4[], $2::int4[], $3::int2[], $4::text[]) "
 	"AS i(n, account, endpoint, key) "
-	"JOIN idempotency_keys k ON k.account = i.account "
-	"AND k.endpoint = i.endpoint AND k.key = i.key" };
+	"CROSS JOIN LATERAL (SELECT * FROM idempotency_keys k "
+	"WHERE k.account = i.account AND k.endpoint = i.endpoint "
+	"AND k.key = i.key OFFSET 0) k" };
 
 #define EMAILS                                                                 \
 	"INSERT INTO emails (id, account, domain, stream, recipient_count, "   \
@@ -69,7 +70,7 @@ static const struct pg_stmt stmt_emails_keyed = { "accept_emails_keyed",
 	"message_id, head, endpoint, key) "
 	"WHERE i.key IS NULL OR EXISTS (SELECT FROM idempotency_keys k "
 	"WHERE k.account = i.account AND k.endpoint = i.endpoint "
-	"AND k.key = i.key AND k.email = i.id)" };
+	"AND k.key = i.key AND k.email = i.id OFFSET 0)" };
 
 #define CONTENTS                                                               \
 	"INSERT INTO email_contents (id, n, chunk) "                           \
@@ -79,7 +80,7 @@ static const struct pg_stmt stmt_emails_keyed = { "accept_emails_keyed",
 static const struct pg_stmt stmt_contents = { "accept_contents", CONTENTS };
 static const struct pg_stmt stmt_contents_keyed = { "accept_contents_keyed",
 	CONTENTS " WHERE EXISTS (SELECT FROM emails e WHERE e.id = i.id "
-		 "AND e.id BETWEEN $4::uuid AND $5::uuid)" };
+		 "AND e.id BETWEEN $4::uuid AND $5::uuid OFFSET 0)" };
 
 /*
  * Numbers: statuses 20 queued, 55 suppressed; kinds 1 queued, 8 suppressed
@@ -118,7 +119,8 @@ static const struct pg_stmt stmt_recipients = { "accept_recipients",
 static const struct pg_stmt stmt_recipients_keyed = { "accept_recipients_keyed",
 	RECIPIENTS("WHERE EXISTS (SELECT FROM emails e WHERE "
 		   "e.id = email_of(i.id) "
-		   "AND e.id BETWEEN $11::uuid AND $12::uuid) ") };
+		   "AND e.id BETWEEN $11::uuid AND $12::uuid "
+		   "OFFSET 0) ") };
 
 /* A unit on its way: all items, or one of them. */
 struct part {

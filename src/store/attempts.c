@@ -18,39 +18,47 @@
 	"unnest($1::uuid[], $2::int2[], $3::int4[], $4::int4[], $5::int2[], "  \
 	"$6::text[]) AS i(id, n, source, account, stream, key) "
 
+/*
+ * LATERAL with OFFSET 0: first the batch, then each row by its key. A plain
+ * join leaves the order to the planner, who takes the bounds for the better way
+ * in while a day is young, and reads all rows between them.
+ */
 static const struct pg_stmt stmt_claim = { "claim",
 	"INSERT INTO attempts (recipient, n, worker, source, claimed_at) "
 	"SELECT i.id, i.n, $7::int4, nullif(i.source, 0), $8::timestamptz "
-	"FROM " CLAIMS "JOIN recipients r ON r.id = i.id "
+	"FROM " CLAIMS "CROSS JOIN LATERAL (SELECT r.retry_at "
+	"FROM recipients r WHERE r.id = i.id "
 	"AND r.id BETWEEN $9::uuid AND $10::uuid "
-	"WHERE r.finished_at IS NULL AND r.attempts = i.n - 1 "
-	"AND ($11::bool OR ((r.retry_at IS NULL OR r.retry_at <= $8) "
-	"AND NOT " SUPPRESSED ")) "
+	"AND r.finished_at IS NULL AND r.attempts = i.n - 1 OFFSET 0) r "
+	"WHERE $11::bool OR ((r.retry_at IS NULL OR r.retry_at <= $8) "
+	"AND NOT " SUPPRESSED ") "
 	"ON CONFLICT DO NOTHING RETURNING recipient" };
 
 static const struct pg_stmt stmt_why = { "claim_why",
 	"SELECT i.id, r.id IS NOT NULL, r.finished_at IS NOT NULL, "
 	"r.attempts, r.retry_at, a.n, a.worker, a.claimed_at, " SUPPRESSED " "
-	"FROM " CLAIMS "LEFT JOIN recipients r ON r.id = i.id "
-	"AND r.id BETWEEN $9::uuid AND $10::uuid "
-	"LEFT JOIN attempts a ON a.recipient = i.id "
+	"FROM " CLAIMS "LEFT JOIN LATERAL (SELECT r.id, r.finished_at, "
+	"r.attempts, r.retry_at FROM recipients r WHERE r.id = i.id "
+	"AND r.id BETWEEN $9::uuid AND $10::uuid OFFSET 0) r ON true "
+	"LEFT JOIN LATERAL (SELECT a.n, a.worker, a.claimed_at "
+	"FROM attempts a WHERE a.recipient = i.id "
 	"AND a.recipient BETWEEN $9 AND $10 "
-	"AND a.n = r.attempts + 1 AND a.outcome IS NULL "
+	"AND a.n = r.attempts + 1 AND a.outcome IS NULL OFFSET 0) a ON true "
 	"WHERE $7::int4 IS NOT NULL" };
 
+/* Of the own open rows of the batch; $2 by position in $1. */
+#define MINE                                                                   \
+	"WHERE a.recipient = ANY ($1::uuid[]) "                                \
+	"AND a.recipient BETWEEN $4::uuid AND $5::uuid "                       \
+	"AND a.n = ($2::int2[])[array_position($1, a.recipient)] "             \
+	"AND a.worker = $3::int4 AND a.outcome IS NULL"
+
 static const struct pg_stmt stmt_release = { "claim_release",
-	"DELETE FROM attempts a USING unnest($1::uuid[], $2::int2[]) "
-	"AS i(id, n) WHERE a.recipient = i.id AND a.n = i.n "
-	"AND a.recipient BETWEEN $4::uuid AND $5::uuid "
-	"AND a.worker = $3::int4 AND a.outcome IS NULL" };
+	"DELETE FROM attempts a " MINE };
 
 static const struct pg_stmt stmt_renew = { "claim_renew",
-	"UPDATE attempts a SET claimed_at = $6::timestamptz "
-	"FROM unnest($1::uuid[], $2::int2[]) AS i(id, n) "
-	"WHERE a.recipient = i.id AND a.n = i.n "
-	"AND a.recipient BETWEEN $4::uuid AND $5::uuid "
-	"AND a.worker = $3::int4 AND a.outcome IS NULL "
-	"RETURNING a.recipient" };
+	"UPDATE attempts a SET claimed_at = $6::timestamptz " MINE
+	" RETURNING a.recipient" };
 
 static const struct pg_stmt stmt_list = { "attempt_list",
 	"SELECT recipient, n, worker, coalesce(source, 0), claimed_at, "

@@ -45,6 +45,7 @@ static const struct pg_stmt stmt_finish = { "delivery_finish",
 	"WHERE d.recipient = i.recipient AND d.kind = i.kind "
 	"AND d.dedupe = i.dedupe AND d.webhook = i.webhook "
 	"AND d.tries = i.tries "
+	"AND d.recipient = ANY ($1) "
 	"AND d.recipient BETWEEN $10::uuid AND $11::uuid" };
 
 static const struct pg_stmt stmt_next = { "delivery_next",

@@ -13,23 +13,26 @@
  * n * STORE_CHUNK_BYTES in a buffer of content_bytes.
  */
 
+/* LATERAL with OFFSET 0: see attempts.c. */
 static const struct pg_stmt stmt_rows = { "jobs_rows",
 	"SELECT r.id, r.address, r.field, r.pool, r.lane, r.flow, r.flags, "
 	"r.status, r.attempts, r.retry_at, r.expires_at, r.finished_at, "
 	"e.id, e.account, e.domain, e.stream, e.created_at, e.message_id, "
 	"e.content_bytes "
 	"FROM unnest($1::uuid[], $2::uuid[]) AS i(id, email) "
-	"JOIN recipients r ON r.id = i.id "
-	"AND r.id BETWEEN $3::uuid AND $4::uuid "
-	"JOIN emails e ON e.id = i.email "
-	"AND e.id BETWEEN $5::uuid AND $6::uuid" };
+	"CROSS JOIN LATERAL (SELECT * FROM recipients r WHERE r.id = i.id "
+	"AND r.id BETWEEN $3::uuid AND $4::uuid OFFSET 0) r "
+	"CROSS JOIN LATERAL (SELECT * FROM emails e WHERE e.id = i.email "
+	"AND e.id BETWEEN $5::uuid AND $6::uuid OFFSET 0) e" };
 
 static const struct pg_stmt stmt_contents = { "jobs_contents",
 	"SELECT c.id, c.n, c.chunk "
 	"FROM unnest($1::uuid[]) AS i(id) "
-	"JOIN emails e ON e.id = i.id AND e.id BETWEEN $2::uuid AND $3::uuid "
-	"AND e.content_bytes <= $4::int4 "
-	"JOIN email_contents c ON c.id = e.id AND c.id BETWEEN $2 AND $3" };
+	"CROSS JOIN LATERAL (SELECT e.id FROM emails e WHERE e.id = i.id "
+	"AND e.id BETWEEN $2::uuid AND $3::uuid "
+	"AND e.content_bytes <= $4::int4 OFFSET 0) e "
+	"CROSS JOIN LATERAL (SELECT * FROM email_contents c "
+	"WHERE c.id = e.id AND c.id BETWEEN $2 AND $3 OFFSET 0) c" };
 
 static const struct pg_stmt stmt_content = { "content_read",
 	"SELECT n, chunk FROM email_contents WHERE id = $1::uuid ORDER BY n" };

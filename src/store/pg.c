@@ -661,7 +661,7 @@ on_ready(void *ctx, bool readable, bool writable)
 #define OPTIONS_BATCH                                                          \
 	" -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off"       \
 	" -c enable_mergejoin=off -c enable_seqscan=off"                      \
-	" -c enable_bitmapscan=off"
+	" -c enable_bitmapscan=off -c enable_material=off"
 
 /* A host name would be looked up with the loop standing still. */
 static bool

@@ -21,7 +21,7 @@ static const struct pg_stmt stmt_finish = { "return_finish",
 	"THEN $5::timestamptz END "
 	"FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[]) "
 	"AS i(id, kind, detail, again_at) WHERE r.id = i.id "
-	"AND r.id BETWEEN $6::uuid AND $7::uuid" };
+	"AND r.id = ANY ($1) AND r.id BETWEEN $6::uuid AND $7::uuid" };
 
 struct call {
 	store_return_got *done;
