@@ -128,8 +128,8 @@ class Faults(WorldTest):
     def test_a_killed_child_is_started_again(self):
         for role in ("httpd", "mta", "smtpd", "hooks", "keeper", "parser"):
             with self.subTest(role):
-                before = self.verpost.processes(role)
-                self.assertTrue(before, role)
+                before = wait_until("a " + role, lambda:
+                                    self.verpost.processes(role))
                 pid = next(iter(before))
                 os.kill(pid, 9)
                 wait_until("another " + role, lambda: set(
