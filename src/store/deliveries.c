@@ -1,4 +1,7 @@
 #include "store/webhooks.h"
+#include <string.h>
+
+#include "pg_priv.h"
 #include "store_priv.h"
 
 /*
@@ -7,14 +10,26 @@
  * the delivery falls due by itself.
  */
 
+/*
+ * First a look at what is due, which goes through the small due indexes of all
+ * days; mostly there is nothing. The claim itself then knows its days.
+ */
+static const struct pg_stmt stmt_due = { "delivery_due",
+	"SELECT recipient FROM webhook_deliveries "
+	"WHERE next_at <= $1::timestamptz AND NOT (webhook = ANY ($3::uuid[])) "
+	"ORDER BY next_at LIMIT $2::int8" };
+
 static const struct pg_stmt stmt_claim = { "delivery_claim",
-	"WITH c AS (UPDATE webhook_deliveries d SET tries = d.tries + 1, "
-	"next_at = $2::timestamptz, last_at = $1::timestamptz "
-	"FROM (SELECT recipient, kind, dedupe, webhook "
-	"FROM webhook_deliveries WHERE next_at <= $1 "
+	"WITH x AS MATERIALIZED (SELECT recipient, kind, dedupe, webhook "
+	"FROM webhook_deliveries WHERE next_at <= $1::timestamptz "
+	"AND recipient BETWEEN $5::uuid AND $6::uuid "
 	"AND NOT (webhook = ANY ($4::uuid[])) ORDER BY next_at "
-	"LIMIT $3::int8 FOR UPDATE SKIP LOCKED) x "
-	"WHERE d.recipient = x.recipient AND d.kind = x.kind "
+	"LIMIT $3::int8 FOR UPDATE SKIP LOCKED), "
+	"c AS (UPDATE webhook_deliveries d SET tries = d.tries + 1, "
+	"next_at = $2::timestamptz, last_at = $1 FROM x "
+	"WHERE d.recipient = ANY (ARRAY(SELECT recipient FROM x)) "
+	"AND d.recipient BETWEEN $5 AND $6 "
+	"AND d.recipient = x.recipient AND d.kind = x.kind "
 	"AND d.dedupe = x.dedupe AND d.webhook = x.webhook "
 	"RETURNING d.recipient, d.kind, d.dedupe, d.webhook, d.id, d.tries, "
 	"d.last_status) "
@@ -23,10 +38,14 @@ static const struct pg_stmt stmt_claim = { "delivery_claim",
 	"coalesce(w.enabled, false), e.at, e.data, m.account, m.id, "
 	"m.created_at, m.message_id, m.head, n.name, r.address, r.field "
 	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook "
-	"LEFT JOIN events e ON e.recipient = c.recipient AND e.kind = c.kind "
-	"AND e.dedupe = c.dedupe "
-	"LEFT JOIN recipients r ON r.id = c.recipient "
-	"LEFT JOIN emails m ON m.id = email_of(c.recipient) "
+	"LEFT JOIN LATERAL (SELECT e.at, e.data FROM events e "
+	"WHERE e.recipient = c.recipient AND e.recipient BETWEEN $5 AND $6 "
+	"AND e.kind = c.kind AND e.dedupe = c.dedupe OFFSET 0) e ON true "
+	"LEFT JOIN LATERAL (SELECT r.address, r.field FROM recipients r "
+	"WHERE r.id = c.recipient AND r.id BETWEEN $5 AND $6 OFFSET 0) r "
+	"ON true LEFT JOIN LATERAL (SELECT * FROM emails m "
+	"WHERE m.id = email_of(c.recipient) "
+	"AND m.id BETWEEN $7::uuid AND $6 OFFSET 0) m ON true "
 	"LEFT JOIN domains n ON n.number = m.domain "
 	"ORDER BY c.recipient, c.kind" };
 
@@ -118,21 +137,56 @@ on_claimed(void *ctx, const struct pg_reply *reply, const struct error *err)
 	call->done(call->ctx, all, n, NULL);
 }
 
+struct claim_call {
+	struct call call; /* first: on_claimed reads it */
+	struct pg_tx *tx;
+	int64_t now_ms, lease_ms;
+	size_t limit;
+	struct id *busy;
+	size_t busy_count;
+};
+
+static void
+on_due(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	struct claim_call *c = ctx;
+	struct store_bounds bounds = { 0 };
+	size_t n = err == NULL ? pg_rows(reply, 0) : 0;
+
+	if (n == 0) {
+		c->call.done(c->call.ctx, NULL, 0, err);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		store_bounds_add(&bounds, pg_get_id(pg_row(reply, 0, i), 0));
+	pg_tx_restart(c->tx);
+	pg_tx_stmt(c->tx, &stmt_claim);
+	pg_tx_time(c->tx, c->now_ms);
+	pg_tx_time(c->tx, c->now_ms + c->lease_ms);
+	pg_tx_int8(c->tx, (int64_t)c->limit);
+	store_put_ids(c->tx, c->busy, c->busy_count);
+	store_bounds_put(c->tx, &bounds);
+	pg_tx_id(c->tx, id_email_of(bounds.least));
+	pg_tx_send(c->tx, on_claimed, &c->call);
+}
+
 struct pg_tx *
 store_delivery_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
     size_t limit, const struct id *busy, size_t busy_count,
     store_delivery_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
+	struct claim_call *c = pg_tx_mem(tx, sizeof(*c));
 
-	pg_tx_stmt(tx, &stmt_claim);
+	*c = (struct claim_call){ { done, ctx }, tx, now_ms, lease_ms, limit,
+		pg_tx_mem(tx, (busy_count + 1) * sizeof(*busy)), busy_count };
+	if (busy_count > 0)
+		memcpy(c->busy, busy, busy_count * sizeof(*busy));
+	pg_tx_stmt(tx, &stmt_due);
 	pg_tx_time(tx, now_ms);
-	pg_tx_time(tx, now_ms + lease_ms);
 	pg_tx_int8(tx, (int64_t)limit);
 	store_put_ids(tx, busy, busy_count);
-	*call = (struct call){ done, ctx };
-	pg_tx_send(tx, on_claimed, call);
+	pg_tx_send(tx, on_due, c);
 	return tx;
 }
 

@@ -464,7 +464,9 @@ complete(struct pg *pg, struct flight *f)
 		done(tx->ctx, failed ? NULL : &tx->reply,
 		    failed ? &tx->err : NULL);
 	}
-	pg_tx_destroy(tx);
+	/* Else it was restarted and sent again. */
+	if (tx->state == PG_TX_FLYING && tx->done == NULL)
+		pg_tx_destroy(tx);
 	return pg->state == STATE_UP;
 }
 

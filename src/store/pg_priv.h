@@ -61,6 +61,12 @@ struct pg_tx {
 	struct pg_reply reply;
 };
 
+/*
+ * Within its own callback: empties the unit, which can then be built and sent
+ * once more. The handle that its owner has stays valid, so that two questions
+ * in a row look like one.
+ */
+void pg_tx_restart(struct pg_tx *tx);
 /* Frees the unit and its results. */
 void pg_tx_destroy(struct pg_tx *tx);
 /* Puts a sealed unit on its way: to the wire, a queue, or failure. */

@@ -33,13 +33,30 @@ pg_tx_new(struct pg *pg)
 	return tx;
 }
 
+static void
+drop_results(struct pg_tx *tx)
+{
+	for (size_t i = 0; i < tx->result_count; i++)
+		PQclear(tx->result[i]);
+	free(tx->result);
+	tx->result = NULL;
+	tx->result_count = 0;
+}
+
+void
+pg_tx_restart(struct pg_tx *tx)
+{
+	drop_results(tx);
+	strbuf_reset(&tx->data);
+	tx->stmt_count = tx->param_count = 0;
+	tx->state = PG_TX_BUILDING;
+}
+
 void
 pg_tx_destroy(struct pg_tx *tx)
 {
 	list_remove(&tx->node);
-	for (size_t i = 0; i < tx->result_count; i++)
-		PQclear(tx->result[i]);
-	free(tx->result);
+	drop_results(tx);
 	free(tx->param);
 	free(tx->stmt);
 	strbuf_fini(&tx->data);

@@ -1,5 +1,6 @@
 #include "store/returns.h"
 
+#include "pg_priv.h"
 #include "store_priv.h"
 
 static const struct pg_stmt stmt_add = { "return_add",
@@ -8,11 +9,18 @@ static const struct pg_stmt stmt_add = { "return_add",
 	"i.raw, $7::timestamptz FROM unnest($1::uuid[], $2::text[], "
 	"$3::text[], $4::uuid[], $5::text[], $6::bytea[]) "
 	"AS i(id, mail_from, rcpt_to, recipient, peer, raw)" };
+/* First a look at what is due, in all days; the claim then knows its days. */
+static const struct pg_stmt stmt_due = { "return_due",
+	"SELECT id FROM returns WHERE due_at <= $1::timestamptz "
+	"ORDER BY due_at LIMIT $2::int8" };
 static const struct pg_stmt stmt_claim = { "return_claim",
-	"WITH c AS (UPDATE returns r SET tries = r.tries + 1, "
-	"due_at = $2::timestamptz FROM (SELECT id FROM returns "
-	"WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $3::int8 "
-	"FOR UPDATE SKIP LOCKED) x WHERE r.id = x.id "
+	"WITH x AS MATERIALIZED (SELECT id FROM returns "
+	"WHERE due_at <= $1::timestamptz AND id BETWEEN $4::uuid AND $5::uuid "
+	"ORDER BY due_at LIMIT $3::int8 FOR UPDATE SKIP LOCKED), "
+	"c AS (UPDATE returns r SET tries = r.tries + 1, "
+	"due_at = $2::timestamptz "
+	"WHERE r.id = ANY (ARRAY(SELECT id FROM x)) "
+	"AND r.id BETWEEN $4 AND $5 "
 	"RETURNING r.id, r.mail_from, r.rcpt_to, r.recipient, r.peer, r.raw, "
 	"r.tries) SELECT * FROM c ORDER BY id" };
 static const struct pg_stmt stmt_finish = { "return_finish",
@@ -81,19 +89,47 @@ on_claimed(void *ctx, const struct pg_reply *reply, const struct error *err)
 	call->done(call->ctx, all, n, NULL);
 }
 
+struct claim_call {
+	struct call call; /* first: on_claimed reads it */
+	struct pg_tx *tx;
+	int64_t now_ms, lease_ms;
+	size_t limit;
+};
+
+static void
+on_due(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	struct claim_call *c = ctx;
+	struct store_bounds bounds = { 0 };
+	size_t n = err == NULL ? pg_rows(reply, 0) : 0;
+
+	if (n == 0) {
+		c->call.done(c->call.ctx, NULL, 0, err);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		store_bounds_add(&bounds, pg_get_id(pg_row(reply, 0, i), 0));
+	pg_tx_restart(c->tx);
+	pg_tx_stmt(c->tx, &stmt_claim);
+	pg_tx_time(c->tx, c->now_ms);
+	pg_tx_time(c->tx, c->now_ms + c->lease_ms);
+	pg_tx_int8(c->tx, (int64_t)c->limit);
+	store_bounds_put(c->tx, &bounds);
+	pg_tx_send(c->tx, on_claimed, &c->call);
+}
+
 struct pg_tx *
 store_return_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
     size_t limit, store_return_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
+	struct claim_call *c = pg_tx_mem(tx, sizeof(*c));
 
-	pg_tx_stmt(tx, &stmt_claim);
+	*c = (struct claim_call){ { done, ctx }, tx, now_ms, lease_ms, limit };
+	pg_tx_stmt(tx, &stmt_due);
 	pg_tx_time(tx, now_ms);
-	pg_tx_time(tx, now_ms + lease_ms);
 	pg_tx_int8(tx, (int64_t)limit);
-	*call = (struct call){ done, ctx };
-	pg_tx_send(tx, on_claimed, call);
+	pg_tx_send(tx, on_due, c);
 	return tx;
 }
 

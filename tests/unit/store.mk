@@ -1,8 +1,9 @@
 # Against private servers (tests/servers): they skip when there are none.
 if HAVE_TEST_LIBS
 check_PROGRAMS += tests/integration/test_store_pg \
-	tests/integration/test_store_mail
-TESTS += tests/integration/test_store_pg tests/integration/test_store_mail
+	tests/integration/test_store_mail tests/integration/test_store_rows
+TESTS += tests/integration/test_store_pg tests/integration/test_store_mail \
+	tests/integration/test_store_rows
 
 store_test_libs = src/queue/libqueue.a src/store/libstore.a \
 	src/model/libmodel.a src/net/libnet.a src/base/libbase.a $(PQ_LIBS) \
@@ -19,5 +20,11 @@ tests_integration_test_store_mail_SOURCES = \
 	tests/integration/test_store_mail.c tests/integration/servers.h
 tests_integration_test_store_mail_LDADD = $(store_test_libs)
 tests_integration_test_store_mail_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) \
+	-I$(srcdir)
+
+tests_integration_test_store_rows_SOURCES = \
+	tests/integration/test_store_rows.c tests/integration/servers.h
+tests_integration_test_store_rows_LDADD = $(store_test_libs)
+tests_integration_test_store_rows_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) \
 	-I$(srcdir)
 endif
