@@ -139,6 +139,7 @@ execute(const char *program, const char *const *argv)
 	size_t n = 0;
 	char **copy;
 
+	invariant(program != NULL);
 	while (argv[n] != NULL)
 		n++;
 	copy = xcalloc(n + 1, sizeof(*copy));
