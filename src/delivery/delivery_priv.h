@@ -95,6 +95,7 @@ struct lane_state {
 	struct queue_lane lane;
 	struct list held; /* every job of this lane in this process */
 	size_t held_count;
+	size_t waiting_count; /* of those, JOB_WAITING */
 	bool asking;	  /* a lease call is under way */
 	bool woken;	  /* work arrived since that call */
 	bool has_more;	  /* ask again as soon as there is room */
@@ -195,6 +196,9 @@ struct dest {
 	struct list sessions;
 	size_t waiting_count, claimed_count, claiming_count, sending_count;
 	unsigned int session_count, connecting_count;
+	double rate;		    /* mails a second, smoothed; first a guess */
+	unsigned int done_count;    /* ended since the last tick */
+	int64_t turn_at_mono_ms;    /* when the next one beyond the cap is due */
 	unsigned int fail_count;    /* rounds over all hosts, in a row */
 	int64_t retry_at_mono_ms;   /* no connection before */
 	struct smtp_outcome last_failure; /* why the last round failed */

@@ -12,7 +12,15 @@
 
 #include "base/mem.h"
 
+/*
+ * What waits here is about what leaves within a second, so that a slow site
+ * does not fill the process. Until a backlog has shown what a site can do, it
+ * counts as a fast one.
+ */
+#define WAITING_MIN 16
 #define WAITING_MAX 512
+#define RATE_GUESS 512.0
+#define TURN_MAX_MS (60 * 60 * 1000)
 #define REST_BASE_MS 1000
 #define REST_MAX_MS (15 * 60 * 1000)
 #define FORGET_MS (10 * 60 * 1000)
@@ -99,6 +107,7 @@ dest_find(struct mta *m, struct route *r, const struct source *s)
 		d = xmalloc(sizeof(*d));
 		d->mta = m;
 		d->source = *s;
+		d->rate = RATE_GUESS;
 		list_init(&d->waiting);
 		list_init(&d->claimed);
 		list_init(&d->sessions);
@@ -139,14 +148,43 @@ insert_by_tag(struct dest *d, struct job *j)
 		at = at->prev;
 	list_insert_before(at->next, &j->node);
 	d->waiting_count++;
+	j->lane->waiting_count++;
 }
 
 static void
-take_from_waiting(struct job *j)
+leave_waiting(struct job *j)
 {
 	list_remove(&j->node);
 	j->dest->waiting_count--;
-	j->dest = NULL;
+	j->lane->waiting_count--;
+}
+
+static size_t
+waiting_cap(const struct dest *d)
+{
+	size_t cap = (size_t)d->rate; /* of one second */
+
+	return MIN(MAX(cap, WAITING_MIN), WAITING_MAX);
+}
+
+/*
+ * The last one goes back until its turn comes, so that each job of a slow site
+ * is passed over about once and the rest of its lane flows on.
+ */
+static void
+send_back_last(struct dest *d)
+{
+	struct job *last = list_entry(d->waiting.prev, struct job, node);
+	int64_t now = loop_mono_ms(d->mta->opt.loop);
+	double gap_ms = 1000.0 / MAX(d->rate, 0.1);
+	int64_t first = now + (int64_t)(gap_ms * (double)waiting_cap(d));
+
+	d->turn_at_mono_ms =
+	    MAX(d->turn_at_mono_ms, first) + (int64_t)gap_ms;
+	d->turn_at_mono_ms = MIN(d->turn_at_mono_ms, now + TURN_MAX_MS);
+	leave_waiting(last);
+	last->dest = NULL;
+	lane_defer(last, d->turn_at_mono_ms - now);
 }
 
 void
@@ -168,13 +206,8 @@ dest_add(struct job *j)
 	j->state = JOB_WAITING;
 	j->dest = d;
 	insert_by_tag(d, j);
-	if (d->waiting_count > WAITING_MAX) {
-		struct job *last =
-		    list_entry(d->waiting.prev, struct job, node);
-
-		take_from_waiting(last);
-		lane_defer(last, 1000);
-	}
+	if (d->waiting_count > waiting_cap(d))
+		send_back_last(d);
 	dest_work_soon(d);
 }
 
@@ -196,10 +229,10 @@ ask_for_claims(struct dest *d)
 		return;
 	while (d->waiting_count > 0 &&
 	    d->claimed_count + d->claiming_count < claims_wanted(d)) {
-		struct job *j = list_entry(list_pop(&d->waiting), struct job,
-		    node);
+		struct job *j =
+		    list_entry(d->waiting.next, struct job, node);
 
-		d->waiting_count--;
+		leave_waiting(j);
 		d->claiming_count++;
 		claim_job(j);
 	}
@@ -230,7 +263,7 @@ dest_forget(struct job *j)
 		return;
 	switch (j->state) {
 	case JOB_WAITING:
-		d->waiting_count--;
+		leave_waiting(j);
 		break;
 	case JOB_CLAIMING:
 	case JOB_LOADING:
@@ -241,6 +274,7 @@ dest_forget(struct job *j)
 		break;
 	case JOB_SENDING:
 		d->sending_count--;
+		d->done_count++;
 		break;
 	case JOB_READING:
 	case JOB_ROUTING:
@@ -361,7 +395,8 @@ give_up_round(struct dest *d)
 	list_each_safe(node, &d->waiting) {
 		struct job *j = list_entry(node, struct job, node);
 
-		take_from_waiting(j);
+		leave_waiting(j);
+		j->dest = NULL;
 		lane_defer(j, rest);
 	}
 }
@@ -384,6 +419,24 @@ dest_session_over(struct dest *d, bool ready, const struct smtp_outcome *why,
 
 /* -- upkeep ---------------------------------------------------------------- */
 
+/*
+ * Only under a backlog is what was done what can be done; without one the
+ * site is soon taken for fast again. One that stands still holds less and less
+ * of what waits.
+ */
+static void
+smooth_rate(struct dest *d)
+{
+	double seen = (double)d->done_count;
+
+	if (d->waiting_count == 0)
+		seen = MAX(seen, RATE_GUESS);
+	d->rate = d->rate * 0.6 + seen * 0.4;
+	d->done_count = 0;
+	while (d->waiting_count > 2 * waiting_cap(d))
+		send_back_last(d);
+}
+
 static bool
 tick_one(void *ctx, struct slice key, void *value)
 {
@@ -392,6 +445,7 @@ tick_one(void *ctx, struct slice key, void *value)
 	int64_t now = loop_mono_ms(m->opt.loop);
 
 	(void)key;
+	smooth_rate(d);
 	if (d->clear_text_only && now >= d->tls_again_mono_ms)
 		d->clear_text_only = false;
 	if (d->session_count > 0 || d->waiting_count + d->claimed_count +

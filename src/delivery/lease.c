@@ -11,6 +11,9 @@
 #include "base/mem.h"
 
 #define LEASE_BATCH 64
+/* Enough of one lane: what waits in this process is not sorted with what
+ * becomes ready in Redis meanwhile. */
+#define LANE_WAITING_MAX 256
 
 static size_t
 room(const struct mta *m)
@@ -56,9 +59,19 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 	jobs_read(m, &fresh);
 }
 
+static bool
+lane_is_full(const struct lane_state *lane)
+{
+	return lane->waiting_count + LEASE_BATCH > LANE_WAITING_MAX;
+}
+
 static void
 lane_ask(struct lane_state *lane, size_t n)
 {
+	if (lane_is_full(lane)) {
+		lane->has_more = true;
+		return;
+	}
 	lane->asking = true;
 	lane->woken = false;
 	queue_lease(lane->mta->queue, &lane->lane, lane->mta->worker,
@@ -94,7 +107,7 @@ lanes_ask_again(struct mta *m)
 	for (size_t i = 0; i < m->lane_count; i++) {
 		struct lane_state *lane = m->lanes[i];
 
-		if (!lane->has_more || lane->asking)
+		if (!lane->has_more || lane->asking || lane_is_full(lane))
 			continue;
 		if (n < LEASE_BATCH || n < m->opt.in_hand_max / 4)
 			break;
