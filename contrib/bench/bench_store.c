@@ -59,7 +59,8 @@ server_ms(long postmaster)
 		    strrchr(line, ')') != NULL &&
 		    sscanf(strrchr(line, ')') + 2,
 			"%*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
-			"%lu %lu", &parent, &u, &s, &cu, &cs) == 5 &&
+			"%lu %lu",
+			&parent, &u, &s, &cu, &cs) == 5 &&
 		    (pid == postmaster || parent == postmaster))
 			ticks += (double)(u + s) +
 			    (pid == postmaster ? (double)(cu + cs) : 0);
@@ -227,8 +228,7 @@ step_outcome(struct work *w)
 			.event = { { EVENT_SENT, 1, { NULL, 0 } },
 			    { EVENT_DELIVERED, 1, { NULL, 0 } } },
 		};
-	store_outcomes_write(
-	    pg, clock_now_ms(), w->outcome, w->n, finished, w);
+	store_outcomes_write(pg, clock_now_ms(), w->outcome, w->n, finished, w);
 }
 
 static void

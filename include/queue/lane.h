@@ -20,8 +20,8 @@ struct queue_lane {
  * its own domains (gmail.com -> google), else a hash lane. A lane is a hint: a
  * wrong one costs order, never a limit.
  */
-void queue_lane_of_domain(
-    int pool, struct slice domain, struct queue_lane *out);
+void queue_lane_of_domain(int pool, struct slice domain,
+    struct queue_lane *out);
 /* All lanes of a pool: providers and hash lanes, in a fixed order. */
 size_t queue_lane_count(void);
 void queue_lane_nth(int pool, size_t n, struct queue_lane *out);

@@ -23,8 +23,8 @@ struct queue_member {
 	uint8_t flags;
 };
 
-void queue_member_encode(
-    const struct queue_member *m, uint8_t out[QUEUE_MEMBER_LEN]);
+void queue_member_encode(const struct queue_member *m,
+    uint8_t out[QUEUE_MEMBER_LEN]);
 bool queue_member_decode(struct slice in, struct queue_member *out);
 
 #endif

@@ -54,7 +54,7 @@ struct queue_lease_result {
 	bool yield;		 /* ask again in 2 ms */
 	size_t count;
 	const struct queue_job *job; /* borrowed */
-	int64_t next_due_ms; /* wall time of the head of later, or 0 */
+	int64_t next_due_ms;	     /* wall time of the head of later, or 0 */
 };
 typedef void queue_leased(void *ctx, const struct queue_lease_result *r);
 /* n 0 only asks for the head of later. weight: of the worker's sources. */
@@ -83,11 +83,12 @@ void queue_park(struct queue *q, const struct queue_lane *lane, int worker,
 void queue_unpark(struct queue *q, const struct queue_lane *lane, int hold,
     size_t max, queue_done *done, void *ctx);
 
-/* For the keeper and the operator. ------------------------------------------ */
+/* For the keeper and the operator. ------------------------------------------
+ */
 
 /* Who holds jobs in this lane. */
-typedef void queue_holders_got(
-    void *ctx, const int *workers, size_t count, const struct error *err);
+typedef void queue_holders_got(void *ctx, const int *workers, size_t count,
+    const struct error *err);
 void queue_holders(struct queue *q, const struct queue_lane *lane,
     queue_holders_got *done, void *ctx);
 
@@ -96,15 +97,15 @@ struct queue_lane_state {
 	struct slice mark; /* "" when nobody filled it */
 	struct slice why;  /* "worker reason until", one per line; or "" */
 };
-typedef void queue_state_got(
-    void *ctx, const struct queue_lane_state *state, const struct error *err);
+typedef void queue_state_got(void *ctx, const struct queue_lane_state *state,
+    const struct error *err);
 void queue_state(struct queue *q, const struct queue_lane *lane,
     queue_state_got *done, void *ctx);
 /* Says that this lane was filled while Redis had this run id. */
 void queue_mark(struct queue *q, const struct queue_lane *lane,
     struct slice run_id, queue_done *done, void *ctx);
-typedef void queue_run_id_got(
-    void *ctx, struct slice run_id, const struct error *err);
+typedef void queue_run_id_got(void *ctx, struct slice run_id,
+    const struct error *err);
 void queue_run_id(struct queue *q, queue_run_id_got *done, void *ctx);
 /* Why a worker does not ask this lane, and until when; text.len 0 clears. */
 void queue_why(struct queue *q, const struct queue_lane *lane, int worker,

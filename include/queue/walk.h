@@ -26,7 +26,7 @@ struct queue;
 struct walk;
 
 #define WALK_YOUNG_MS 10000
-#define WALK_OLD_RATE 2000		   /* ids a second */
+#define WALK_OLD_RATE 2000		     /* ids a second */
 #define WALK_SCHEDULED_AHEAD_MS (10 * 60000) /* no job before that */
 
 struct walk_ops {
@@ -35,8 +35,8 @@ struct walk_ops {
 	 * owner claims them (anyway) and finishes them as expired. rows are
 	 * borrowed for the call. Told again in the next round if that fails.
 	 */
-	void (*expired)(
-	    void *ctx, const struct store_unfinished *rows, size_t n);
+	void (
+	    *expired)(void *ctx, const struct store_unfinished *rows, size_t n);
 };
 
 /* pg and queue are borrowed. ops may be NULL (expired ones then stay). */

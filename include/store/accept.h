@@ -37,7 +37,7 @@ struct store_accept_item {
 	struct id email; /* id_new_email */
 	int account;
 	int domain;
-	int stream; /* enum store_stream */
+	int stream;		 /* enum store_stream */
 	struct slice message_id; /* set by the sender; ptr NULL: derived */
 	/* mail_content record without html, text and attachments: lists and
 	 * webhooks read only this. */

@@ -28,13 +28,13 @@ struct pg_tx *store_account_add(struct pg *pg, struct id id, struct slice name,
 /* name_or_id in any written form; ERR_NOTFOUND. */
 struct pg_tx *store_account_find(struct pg *pg, struct slice name_or_id,
     store_account_got *done, void *ctx);
-struct pg_tx *store_account_list(
-    struct pg *pg, store_account_got *done, void *ctx);
+struct pg_tx *store_account_list(struct pg *pg, store_account_got *done,
+    void *ctx);
 /* suppressed_answer 200 or 422. */
 struct pg_tx *store_account_set_answer(struct pg *pg, int number,
     int suppressed_answer, store_done *done, void *ctx);
 /* With its domains, keys, webhooks and suppressions; its mail stays. */
-struct pg_tx *store_account_remove(
-    struct pg *pg, int number, store_done *done, void *ctx);
+struct pg_tx *store_account_remove(struct pg *pg, int number, store_done *done,
+    void *ctx);
 
 #endif

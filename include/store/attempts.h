@@ -68,7 +68,7 @@ struct store_attempt {
 typedef void store_attempt_got(void *ctx, const struct store_attempt *attempt,
     size_t count, const struct error *err);
 /* All attempts for an email, by recipient and n. */
-struct pg_tx *store_attempt_list(
-    struct pg *pg, struct id email, store_attempt_got *done, void *ctx);
+struct pg_tx *store_attempt_list(struct pg *pg, struct id email,
+    store_attempt_got *done, void *ctx);
 
 #endif

@@ -41,22 +41,22 @@ struct pg_tx *store_domain_find_name(struct pg *pg, int account,
     struct slice name, store_domain_got *done, void *ctx);
 struct pg_tx *store_domain_find_id(struct pg *pg, int account, struct id id,
     store_domain_got *done, void *ctx);
-struct pg_tx *store_domain_find_number(
-    struct pg *pg, int number, store_domain_got *done, void *ctx);
+struct pg_tx *store_domain_find_number(struct pg *pg, int number,
+    store_domain_got *done, void *ctx);
 /* account 0: all. Oldest first. */
-struct pg_tx *store_domain_list(
-    struct pg *pg, int account, store_domain_got *done, void *ctx);
+struct pg_tx *store_domain_list(struct pg *pg, int account,
+    store_domain_got *done, void *ctx);
 struct pg_tx *store_domain_set_checks(struct pg *pg, int number,
     struct slice status, struct slice checks_json, int64_t now_ms,
     store_done *done, void *ctx);
-struct pg_tx *store_domain_remove(
-    struct pg *pg, int account, struct id id, store_done *done, void *ctx);
+struct pg_tx *store_domain_remove(struct pg *pg, int account, struct id id,
+    store_done *done, void *ctx);
 
 typedef void store_dkim_key_got(void *ctx, const struct store_dkim_key *key,
     size_t count, const struct error *err);
 /* Active keys of a domain, newest first; ERR_NOTFOUND when it has none. */
-struct pg_tx *store_dkim_key_list(
-    struct pg *pg, int domain, store_dkim_key_got *done, void *ctx);
+struct pg_tx *store_dkim_key_list(struct pg *pg, int domain,
+    store_dkim_key_got *done, void *ctx);
 /* Another key; older ones stay published but no longer sign. */
 struct pg_tx *store_dkim_key_add(struct pg *pg,
     const struct store_dkim_key *key, store_done *done, void *ctx);

@@ -58,7 +58,7 @@ struct store_event {
 typedef void store_event_got(void *ctx, const struct store_event *event,
     size_t count, const struct error *err);
 /* All events of an email, oldest first. */
-struct pg_tx *store_event_list(
-    struct pg *pg, struct id email, store_event_got *done, void *ctx);
+struct pg_tx *store_event_list(struct pg *pg, struct id email,
+    store_event_got *done, void *ctx);
 
 #endif

@@ -30,7 +30,7 @@ struct store_job {
 	uint8_t flags;
 	enum status status;
 	int attempts;
-	int64_t retry_at_ms;	/* 0: now */
+	int64_t retry_at_ms; /* 0: now */
 	int64_t expires_at_ms;
 	int64_t finished_at_ms; /* 0: unfinished */
 };
@@ -43,9 +43,9 @@ struct pg_tx *store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
     size_t content_max, store_jobs_got *done, void *ctx);
 
 /* content: heap, taken by the callback; ERR_NOTFOUND: gone. */
-typedef void store_content_got(
-    void *ctx, char *content, size_t len, const struct error *err);
-struct pg_tx *store_content_read(
-    struct pg *pg, struct id email, store_content_got *done, void *ctx);
+typedef void store_content_got(void *ctx, char *content, size_t len,
+    const struct error *err);
+struct pg_tx *store_content_read(struct pg *pg, struct id email,
+    store_content_got *done, void *ctx);
 
 #endif

@@ -37,7 +37,7 @@ int migrate_run_files(const char *conninfo, const struct migration *files,
     void *ctx, struct error *err) MUST_CHECK;
 
 /* How many files are not applied yet; the same refusals. */
-int migrate_pending(const char *conninfo, size_t *pending, struct error *err)
-    MUST_CHECK;
+int migrate_pending(const char *conninfo, size_t *pending,
+    struct error *err) MUST_CHECK;
 
 #endif

@@ -38,9 +38,9 @@ struct store_outcome {
 	struct slice reason; /* FAIL_*, when raise_to wins */
 	/* A suppression; key.len 0: none. */
 	struct {
-		struct slice key;    /* mail_address_add_key */
-		struct slice origin; /* "bounce", "complaint" */
-		struct slice reason; /* evidence */
+		struct slice key;      /* mail_address_add_key */
+		struct slice origin;   /* "bounce", "complaint" */
+		struct slice reason;   /* evidence */
 		int64_t expires_at_ms; /* 0: never */
 	} suppress;
 	size_t event_count;

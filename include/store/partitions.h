@@ -14,8 +14,8 @@
 typedef void store_counted(void *ctx, size_t count, const struct error *err);
 
 /* Makes those of yesterday to STORE_DAYS_AHEAD that are missing. */
-struct pg_tx *store_partitions_make(
-    struct pg *pg, int64_t now_ms, store_counted *done, void *ctx);
+struct pg_tx *store_partitions_make(struct pg *pg, int64_t now_ms,
+    store_counted *done, void *ctx);
 
 struct store_retention {
 	int mail_days;	    /* emails, recipients, attempts, events, hooks */
@@ -32,10 +32,10 @@ struct pg_tx *store_partitions_drop(struct pg *pg, int64_t now_ms,
     const struct store_retention *keep, store_counted *done, void *ctx);
 
 /* Days since 1970 that have partitions of emails: first and last. */
-typedef void store_days_got(
-    void *ctx, int first, int last, const struct error *err);
-struct pg_tx *store_partitions_days(
-    struct pg *pg, store_days_got *done, void *ctx);
+typedef void store_days_got(void *ctx, int first, int last,
+    const struct error *err);
+struct pg_tx *store_partitions_days(struct pg *pg, store_days_got *done,
+    void *ctx);
 
 /* Removes at most limit idempotency records that have expired. */
 struct pg_tx *store_idempotency_trim(struct pg *pg, int64_t now_ms,

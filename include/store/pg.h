@@ -72,8 +72,7 @@ struct loop *pg_loop(const struct pg *pg);
 int pg_run_until(struct loop *l, const bool *done, int64_t timeout_ms,
     struct error *err) MUST_CHECK;
 /* Turns the loop until connected. */
-int pg_wait_up(struct pg *pg, int64_t timeout_ms, struct error *err)
-    MUST_CHECK;
+int pg_wait_up(struct pg *pg, int64_t timeout_ms, struct error *err) MUST_CHECK;
 
 /* Building. ------------------------------------------------------------- */
 
@@ -110,10 +109,10 @@ void pg_tx_int4(struct pg_tx *tx, int32_t value);
 void pg_tx_int8(struct pg_tx *tx, int64_t value);
 void pg_tx_time(struct pg_tx *tx, int64_t ms); /* 0: NULL */
 void pg_tx_id(struct pg_tx *tx, struct id value);
-void pg_tx_id_or_null(struct pg_tx *tx, struct id value); /* zero: NULL */
-void pg_tx_text(struct pg_tx *tx, struct slice value); /* never NULL */
+void pg_tx_id_or_null(struct pg_tx *tx, struct id value);      /* zero: NULL */
+void pg_tx_text(struct pg_tx *tx, struct slice value);	       /* never NULL */
 void pg_tx_text_or_null(struct pg_tx *tx, struct slice value); /* by ptr */
-void pg_tx_bytea(struct pg_tx *tx, struct slice value); /* never NULL */
+void pg_tx_bytea(struct pg_tx *tx, struct slice value);	       /* never NULL */
 void pg_tx_null(struct pg_tx *tx);
 void pg_tx_array(struct pg_tx *tx, enum pg_type element);
 void pg_tx_array_end(struct pg_tx *tx);
@@ -127,8 +126,8 @@ struct pg_reply;
  * ERR_CONFLICT: a constraint was hurt (SQLSTATE 23...); ERR_SYNTAX: the
  * server refused a value (22..., 54...). See pg_sqlstate_is.
  */
-typedef void pg_done(
-    void *ctx, const struct pg_reply *reply, const struct error *err);
+typedef void pg_done(void *ctx, const struct pg_reply *reply,
+    const struct error *err);
 
 /* Takes tx. done may be NULL. The handle stays valid until done is called. */
 void pg_tx_send(struct pg_tx *tx, pg_done *done, void *ctx);

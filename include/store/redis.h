@@ -39,8 +39,8 @@ size_t redis_pending(const struct redis *r);
  * comes as ERR_STORE with its text. Never called before redis_command has
  * returned.
  */
-typedef void redis_done(
-    void *ctx, const struct redis_reply *reply, const struct error *err);
+typedef void redis_done(void *ctx, const struct redis_reply *reply,
+    const struct error *err);
 /* Arguments are copied. done may be NULL. */
 void redis_command(struct redis *r, const struct slice *argv, size_t argc,
     redis_done *done, void *ctx);
@@ -67,7 +67,7 @@ enum redis_type redis_reply_type(const struct redis_reply *reply);
 int64_t redis_reply_int(const struct redis_reply *reply); /* 0 if none */
 struct slice redis_reply_text(const struct redis_reply *reply);
 size_t redis_reply_count(const struct redis_reply *reply);
-const struct redis_reply *redis_reply_item(
-    const struct redis_reply *reply, size_t n);
+const struct redis_reply *redis_reply_item(const struct redis_reply *reply,
+    size_t n);
 
 #endif

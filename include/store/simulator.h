@@ -19,12 +19,12 @@ typedef void store_simulator_got(void *ctx,
     const struct store_simulator_mail *mail, size_t count,
     const struct error *err);
 /* Newest first, without raw. */
-struct pg_tx *store_simulator_list(
-    struct pg *pg, size_t limit, store_simulator_got *done, void *ctx);
-struct pg_tx *store_simulator_find(
-    struct pg *pg, struct id id, store_simulator_got *done, void *ctx);
+struct pg_tx *store_simulator_list(struct pg *pg, size_t limit,
+    store_simulator_got *done, void *ctx);
+struct pg_tx *store_simulator_find(struct pg *pg, struct id id,
+    store_simulator_got *done, void *ctx);
 /* Keeps the newest keep. */
-struct pg_tx *store_simulator_trim(
-    struct pg *pg, size_t keep, store_done *done, void *ctx);
+struct pg_tx *store_simulator_trim(struct pg *pg, size_t keep, store_done *done,
+    void *ctx);
 
 #endif

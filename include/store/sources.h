@@ -30,11 +30,11 @@ typedef void store_source_got(void *ctx, const struct store_source *source,
 struct pg_tx *store_source_add(struct pg *pg, const struct store_source *source,
     store_done *done, void *ctx);
 /* node.ptr NULL: all; else the enabled ones that this node may own. */
-struct pg_tx *store_source_list(
-    struct pg *pg, struct slice node, store_source_got *done, void *ctx);
+struct pg_tx *store_source_list(struct pg *pg, struct slice node,
+    store_source_got *done, void *ctx);
 /* By id or address. ERR_CONFLICT while a living worker owns it. */
-struct pg_tx *store_source_remove(
-    struct pg *pg, struct slice id_or_address, store_done *done, void *ctx);
+struct pg_tx *store_source_remove(struct pg *pg, struct slice id_or_address,
+    store_done *done, void *ctx);
 /*
  * Takes those of the numbered sources that are free, or owned by dead
  * workers, or already mine; what was got is given to done.
@@ -42,8 +42,8 @@ struct pg_tx *store_source_remove(
 struct pg_tx *store_source_own(struct pg *pg, int worker, const int *numbers,
     size_t count, store_source_got *done, void *ctx);
 /* Gives up all that the worker owns. */
-struct pg_tx *store_source_disown(
-    struct pg *pg, int worker, store_done *done, void *ctx);
+struct pg_tx *store_source_disown(struct pg *pg, int worker, store_done *done,
+    void *ctx);
 
 struct store_pool {
 	int number;

@@ -11,7 +11,7 @@ struct store_suppression {
 	int scope;	      /* a stream, or -1: all */
 	struct slice origin;  /* "bounce", "complaint", "manual" */
 	struct slice reason;
-	struct id recipient; /* zero: none */
+	struct id recipient;		      /* zero: none */
 	int64_t created_at_ms, expires_at_ms; /* expires 0: never */
 };
 typedef void store_suppression_got(void *ctx,

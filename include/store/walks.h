@@ -15,8 +15,8 @@ struct store_unfinished {
 	int64_t retry_at_ms; /* 0: now */
 	int64_t expires_at_ms;
 };
-typedef void store_unfinished_got(void *ctx,
-    const struct store_unfinished *row, size_t count, const struct error *err);
+typedef void store_unfinished_got(void *ctx, const struct store_unfinished *row,
+    size_t count, const struct error *err);
 /* after < id < before, at most limit. */
 struct pg_tx *store_walk_unfinished(struct pg *pg, struct id after,
     struct id before, size_t limit, store_unfinished_got *done, void *ctx);

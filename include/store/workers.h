@@ -32,10 +32,10 @@ struct pg_tx *store_worker_add(struct pg *pg, const struct store_worker *worker,
  * ERR_NOTFOUND: set dead by somebody: end this process.
  * Callers note clock_mono_ms() when they send it (STORE_FENCE_MS).
  */
-struct pg_tx *store_worker_beat(
-    struct pg *pg, int id, store_done *done, void *ctx);
-struct pg_tx *store_worker_set_dead(
-    struct pg *pg, int id, store_done *done, void *ctx);
+struct pg_tx *store_worker_beat(struct pg *pg, int id, store_done *done,
+    void *ctx);
+struct pg_tx *store_worker_set_dead(struct pg *pg, int id, store_done *done,
+    void *ctx);
 /* Sets dead whom nobody has seen for that long; done gets those. */
 struct pg_tx *store_worker_set_dead_unseen(struct pg *pg, int64_t unseen_ms,
     store_worker_got *done, void *ctx);
@@ -46,11 +46,11 @@ struct pg_tx *store_worker_set_dead_boots(struct pg *pg, struct slice node,
 struct pg_tx *store_worker_set_dead_slot(struct pg *pg, struct slice node,
     struct slice role, int slot, int myself, store_worker_got *done, void *ctx);
 /* Those alive. */
-struct pg_tx *store_worker_list(
-    struct pg *pg, store_worker_got *done, void *ctx);
+struct pg_tx *store_worker_list(struct pg *pg, store_worker_got *done,
+    void *ctx);
 /* Forgets dead rows not seen for that long, unless a source names them. Must be
  * longer than a claim can stay open: days. */
-struct pg_tx *store_worker_trim(
-    struct pg *pg, int64_t unseen_ms, store_done *done, void *ctx);
+struct pg_tx *store_worker_trim(struct pg *pg, int64_t unseen_ms,
+    store_done *done, void *ctx);
 
 #endif

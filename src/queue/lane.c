@@ -90,8 +90,8 @@ queue_lane_of_domain(int pool, struct slice domain, struct queue_lane *out)
 		}
 	hash = hash_stable(domain.ptr, domain.len);
 	/* The upper half: FNV mixes its low bits least. */
-	set_hash_name(
-	    out, pool, (unsigned int)((hash >> 32) % QUEUE_HASH_LANES));
+	set_hash_name(out, pool,
+	    (unsigned int)((hash >> 32) % QUEUE_HASH_LANES));
 }
 
 size_t
@@ -107,8 +107,8 @@ queue_lane_nth(int pool, size_t n, struct queue_lane *out)
 	if (n < ARRAY_LEN(providers))
 		set_name(out, pool, providers[n]);
 	else
-		set_hash_name(
-		    out, pool, (unsigned int)(n - ARRAY_LEN(providers)));
+		set_hash_name(out, pool,
+		    (unsigned int)(n - ARRAY_LEN(providers)));
 }
 
 int

@@ -205,8 +205,7 @@ on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 static void
 send_call(struct call *call)
 {
-	redis_command(
-	    call->q->redis, call->argv, call->argc, on_reply, call);
+	redis_command(call->q->redis, call->argv, call->argc, on_reply, call);
 }
 
 static void
@@ -246,7 +245,8 @@ send_op(struct queue *q, struct call *call, queue_done *done, void *ctx)
 	send_call(call);
 }
 
-/* Jobs in batches. ------------------------------------------------------------ */
+/* Jobs in batches. ------------------------------------------------------------
+ */
 
 struct batch_kind {
 	const char *function;
@@ -264,8 +264,8 @@ send_batch(struct queue *q, const struct batch_kind *kind,
     const struct queue_lane *lane, int worker, int hold,
     const struct queue_job *jobs, size_t n, struct op *op)
 {
-	struct call *call = fcall_new(
-	    q, kind->function, lane, 2 + 2 * n, answer_op, op->ctx);
+	struct call *call =
+	    fcall_new(q, kind->function, lane, 2 + 2 * n, answer_op, op->ctx);
 
 	call->op = op;
 	if (kind->has_worker)
@@ -321,14 +321,14 @@ queue_park(struct queue *q, const struct queue_lane *lane, int worker, int hold,
 	send_batches(q, &kind_park, lane, worker, hold, jobs, n, done, ctx);
 }
 
-/* Single calls. ---------------------------------------------------------------- */
+/* Single calls.
+ * ---------------------------------------------------------------- */
 
 void
 queue_reap(struct queue *q, const struct queue_lane *lane, int dead, size_t max,
     queue_done *done, void *ctx)
 {
-	struct call *call =
-	    fcall_new(q, "vp1_reap", lane, 2, answer_op, ctx);
+	struct call *call = fcall_new(q, "vp1_reap", lane, 2, answer_op, ctx);
 
 	add_int(call, dead);
 	add_int(call, (int64_t)max);
@@ -339,8 +339,7 @@ void
 queue_unpark(struct queue *q, const struct queue_lane *lane, int hold,
     size_t max, queue_done *done, void *ctx)
 {
-	struct call *call =
-	    fcall_new(q, "vp1_unpark", lane, 2, answer_op, ctx);
+	struct call *call = fcall_new(q, "vp1_unpark", lane, 2, answer_op, ctx);
 
 	add_int(call, hold);
 	add_int(call, (int64_t)max);
@@ -351,8 +350,7 @@ void
 queue_drop(struct queue *q, const struct queue_lane *lane,
     const struct queue_member *m, queue_done *done, void *ctx)
 {
-	struct call *call =
-	    fcall_new(q, "vp1_drop", lane, 1, answer_op, ctx);
+	struct call *call = fcall_new(q, "vp1_drop", lane, 1, answer_op, ctx);
 
 	add_member(call, m);
 	send_op(q, call, done, ctx);
@@ -369,14 +367,14 @@ read_jobs(struct call *call, const struct redis_reply *reply, size_t from,
 	    arena_calloc(&call->arena, count + 1, sizeof(*jobs));
 
 	for (size_t i = from; i + step <= count; i += step) {
-		if (!queue_member_decode(
-			redis_reply_text(redis_reply_item(reply, i)),
+		if (!queue_member_decode(redis_reply_text(
+					     redis_reply_item(reply, i)),
 			&jobs[n].member))
 			continue;
 		if (with_tags)
-			jobs[n].tag = strtod(
-			    redis_reply_text(redis_reply_item(reply, i + 1))
-				.ptr,
+			jobs[n].tag = strtod(redis_reply_text(
+						 redis_reply_item(reply, i + 1))
+						 .ptr,
 			    NULL);
 		n++;
 	}
@@ -451,7 +449,8 @@ queue_sync(struct queue *q, const struct queue_lane *lane, int worker,
 	send_call(call);
 }
 
-/* For the keeper and the operator. ------------------------------------------ */
+/* For the keeper and the operator. ------------------------------------------
+ */
 
 static void
 answer_holders(struct call *call, const struct redis_reply *reply,
@@ -708,7 +707,7 @@ queue_is_connected(const struct queue *q)
 void
 queue_forget(struct queue *q, const void *ctx)
 {
-	list_each(node, &q->calls) {
+	list_each (node, &q->calls) {
 		struct call *call = list_entry(node, struct call, node);
 
 		if (call->ctx == ctx)

@@ -83,7 +83,8 @@ count_down(struct reap *r)
 		end_step(r);
 }
 
-/* Giving back. --------------------------------------------------------------- */
+/* Giving back. ---------------------------------------------------------------
+ */
 
 static void on_reaped(void *ctx, size_t count, const struct error *err);
 
@@ -135,7 +136,7 @@ on_alive(void *ctx, const struct store_worker *worker, size_t count,
 		return;
 	}
 	r->open = 1;
-	list_each(node, &r->holdings) {
+	list_each (node, &r->holdings) {
 		struct holding *h = list_entry(node, struct holding, node);
 
 		if (is_alive(worker, count, h->worker))
@@ -146,7 +147,8 @@ on_alive(void *ctx, const struct store_worker *worker, size_t count,
 	count_down(r);
 }
 
-/* Asking. -------------------------------------------------------------------- */
+/* Asking. --------------------------------------------------------------------
+ */
 
 static void
 ask_alive(struct reap *r)
@@ -196,8 +198,7 @@ on_pools(void *ctx, const struct store_pool *pool, size_t count,
 	for (size_t p = 0; p < count; p++)
 		for (size_t i = 0; i < lanes; i++, n++) {
 			r->question[n].r = r;
-			queue_lane_nth(
-			    pool[p].number, i, &r->question[n].lane);
+			queue_lane_nth(pool[p].number, i, &r->question[n].lane);
 			queue_holders(r->queue, &r->question[n].lane,
 			    on_holders, &r->question[n]);
 		}
@@ -248,8 +249,8 @@ reap_step(struct reap *r)
 	/* Nobody is declared dead by one who was away himself. */
 	if (r->reached_ms != 0 &&
 	    clock_mono_ms() - r->reached_ms >= STORE_UNSEEN_MS)
-		r->tx = store_worker_set_dead_unseen(
-		    r->pg, STORE_UNSEEN_MS, on_dead, r);
+		r->tx = store_worker_set_dead_unseen(r->pg, STORE_UNSEEN_MS,
+		    on_dead, r);
 	else
 		r->tx = store_pool_list(r->pg, on_reached, r);
 }
@@ -301,7 +302,8 @@ reap_free(struct reap **rp)
 	free(r);
 }
 
-/* A predecessor in one's own slot. ------------------------------------------ */
+/* A predecessor in one's own slot. ------------------------------------------
+ */
 
 /* More than a worker can have in hand (queue.md section 5.4). */
 #define REAP_ALL 5000

@@ -107,8 +107,8 @@ set_marks(struct walk *w)
 	for (size_t p = 0; p < w->pool_count; p++)
 		for (size_t i = 0; i < queue_lane_count(); i++) {
 			queue_lane_nth(w->pool[p], i, &lane);
-			queue_mark(w->queue, &lane, slice_of(w->fill_for),
-			    NULL, NULL);
+			queue_mark(w->queue, &lane, slice_of(w->fill_for), NULL,
+			    NULL);
 		}
 }
 
@@ -122,8 +122,7 @@ end_round(struct walk *w)
 		return;
 	w->is_filling = false;
 	set_marks(w);
-	log_info(&walk_log, "walk.filled",
-	    log_uint("added", w->counts.added),
+	log_info(&walk_log, "walk.filled", log_uint("added", w->counts.added),
 	    log_text("run_id", w->fill_for != NULL ? w->fill_for : ""));
 }
 
@@ -323,8 +322,8 @@ static void
 next_page(struct side *s)
 {
 	s->is_busy = true;
-	s->tx = store_walk_unfinished(
-	    s->walk->pg, s->cursor, s->before, s->limit, on_page, s);
+	s->tx = store_walk_unfinished(s->walk->pg, s->cursor, s->before,
+	    s->limit, on_page, s);
 }
 
 /* Whether a step makes sense now. */
@@ -376,7 +375,8 @@ walk_counts(const struct walk *w)
 	return w->counts;
 }
 
-/* Is it still the Redis that we filled? ------------------------------------- */
+/* Is it still the Redis that we filled? -------------------------------------
+ */
 
 static void
 end_check(struct walk *w)
@@ -446,14 +446,15 @@ on_pools(void *ctx, const struct store_pool *pool, size_t count,
 void
 walk_check_redis(struct walk *w)
 {
-	if (w->is_checking || w->is_filling ||
-	    !queue_is_connected(w->queue) || !pg_is_up(w->pg))
+	if (w->is_checking || w->is_filling || !queue_is_connected(w->queue) ||
+	    !pg_is_up(w->pg))
 		return;
 	w->is_checking = true;
 	w->pools_tx = store_pool_list(w->pg, on_pools, w);
 }
 
-/* Life. ---------------------------------------------------------------------- */
+/* Life. ----------------------------------------------------------------------
+ */
 
 static void
 side_init(struct side *s, struct walk *w, enum which which)

@@ -202,9 +202,9 @@ read_key_owners(struct part *p, const struct pg_reply *reply)
 		if (id_cmp(email, item->email) == 0)
 			continue;
 		item->replay = email;
-		item->result = slice_eq(hash,
-				   slice_mem(item->body_hash,
-				       sizeof(item->body_hash)))
+		item->result =
+		    slice_eq(hash,
+			slice_mem(item->body_hash, sizeof(item->body_hash)))
 		    ? STORE_ACCEPT_REPLAY
 		    : STORE_ACCEPT_MISMATCH;
 	}
@@ -224,8 +224,7 @@ read_suppressed(struct part *p, const struct pg_reply *reply, size_t stmt)
 {
 	for (size_t i = 0; i < pg_rows(reply, stmt); i++) {
 		struct id id = pg_get_id(pg_row(reply, stmt, i), 0);
-		struct store_accept_item *item =
-		    find_item(p, id_email_of(id));
+		struct store_accept_item *item = find_item(p, id_email_of(id));
 		unsigned int n = id_recipient_number(id);
 
 		if (item != NULL && n >= 1 && n <= item->count)
@@ -360,8 +359,8 @@ put_email_keys(struct pg_tx *tx, const struct part *p)
 static size_t
 content_bytes(const struct store_accept_item *item)
 {
-	return item->content_bytes > 0 ? item->content_bytes :
-					 item->content.len;
+	return item->content_bytes > 0 ? item->content_bytes
+				       : item->content.len;
 }
 
 static void
@@ -445,13 +444,10 @@ add_contents(struct pg_tx *tx, const struct part *p)
 static void
 add_recipients(struct pg_tx *tx, const struct part *p, int64_t now_ms)
 {
-	pg_tx_stmt(
-	    tx, p->has_keys ? &stmt_recipients_keyed : &stmt_recipients);
-	PUT_RECIPIENTS(
-	    tx, p, PG_UUID, pg_tx_id, id_of_recipient(e->email, n));
+	pg_tx_stmt(tx, p->has_keys ? &stmt_recipients_keyed : &stmt_recipients);
+	PUT_RECIPIENTS(tx, p, PG_UUID, pg_tx_id, id_of_recipient(e->email, n));
 	PUT_RECIPIENTS(tx, p, PG_TIME, pg_tx_time, e->expires_at_ms);
-	PUT_RECIPIENTS(
-	    tx, p, PG_INT4, pg_tx_int4, e->account * 2 + e->stream);
+	PUT_RECIPIENTS(tx, p, PG_INT4, pg_tx_int4, e->account * 2 + e->stream);
 	PUT_RECIPIENTS(tx, p, PG_INT4, pg_tx_int4, r->pool);
 	PUT_RECIPIENTS(tx, p, PG_INT2, pg_tx_int2, r->flags);
 	PUT_RECIPIENTS(tx, p, PG_INT2, pg_tx_int2, r->field);
@@ -488,8 +484,12 @@ store_accept_start(struct pg *pg, int64_t now_ms,
 	struct store_accept *op = xmalloc(sizeof(*op));
 
 	invariant(n > 0);
-	*op = (struct store_accept){ .pg = pg, .now_ms = now_ms,
-		.items = items, .n = n, .done = done, .ctx = ctx };
+	*op = (struct store_accept){ .pg = pg,
+		.now_ms = now_ms,
+		.items = items,
+		.n = n,
+		.done = done,
+		.ctx = ctx };
 	op->part = xcalloc(1, sizeof(*op->part));
 	op->part_count = op->parts_open = 1;
 	op->part[0] = (struct part){ .op = op, .items = items, .n = n };

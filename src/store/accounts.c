@@ -57,8 +57,7 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 static struct pg_tx *
-send_rows(
-    struct pg_tx *tx, bool must_exist, store_account_got *done, void *ctx)
+send_rows(struct pg_tx *tx, bool must_exist, store_account_got *done, void *ctx)
 {
 	struct call *call = pg_tx_mem(tx, sizeof(*call));
 

@@ -166,8 +166,7 @@ why_not(const struct store_claiming *op, struct store_claim *c,
 	if (c->retry_at_ms > op->now_ms)
 		return STORE_CLAIM_NOT_DUE;
 	/* Neither: it changed between the two statements. */
-	return pg_get_bool(row, 8) ? STORE_CLAIM_SUPPRESSED
-				   : STORE_CLAIM_MOVED;
+	return pg_get_bool(row, 8) ? STORE_CLAIM_SUPPRESSED : STORE_CLAIM_MOVED;
 }
 
 static void
@@ -223,9 +222,14 @@ store_claim_start(struct pg *pg, int worker, int64_t now_ms, bool anyway,
 	struct store_claiming *op = xmalloc(sizeof(*op));
 
 	invariant(n > 0);
-	*op = (struct store_claiming){ .pg = pg, .worker = worker,
-		.now_ms = now_ms, .anyway = anyway, .claims = claims, .n = n,
-		.done = done, .ctx = ctx };
+	*op = (struct store_claiming){ .pg = pg,
+		.worker = worker,
+		.now_ms = now_ms,
+		.anyway = anyway,
+		.claims = claims,
+		.n = n,
+		.done = done,
+		.ctx = ctx };
 	for (size_t i = 0; i < n; i++)
 		claims[i].result = STORE_CLAIM_NONE;
 	op->tx = pg_tx_new(pg);
@@ -349,8 +353,8 @@ on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 struct pg_tx *
-store_attempt_list(
-    struct pg *pg, struct id email, store_attempt_got *done, void *ctx)
+store_attempt_list(struct pg *pg, struct id email, store_attempt_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct list_call *call = pg_tx_mem(tx, sizeof(*call));

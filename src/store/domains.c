@@ -3,7 +3,7 @@
 #include "store_priv.h"
 
 #define COLUMNS                                                                \
-	"number, id, account, name, return_path_host, status, checks::text, " \
+	"number, id, account, name, return_path_host, status, checks::text, "  \
 	"checked_at, created_at"
 #define KEY_COLUMNS                                                            \
 	"id, domain, selector, algorithm, private_key, public_txt, created_at"
@@ -153,8 +153,8 @@ store_domain_find_id(struct pg *pg, int account, struct id id,
 }
 
 struct pg_tx *
-store_domain_find_number(
-    struct pg *pg, int number, store_domain_got *done, void *ctx)
+store_domain_find_number(struct pg *pg, int number, store_domain_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
@@ -188,8 +188,8 @@ store_domain_set_checks(struct pg *pg, int number, struct slice status,
 }
 
 struct pg_tx *
-store_domain_remove(
-    struct pg *pg, int account, struct id id, store_done *done, void *ctx)
+store_domain_remove(struct pg *pg, int account, struct id id, store_done *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
@@ -233,8 +233,8 @@ on_keys(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 struct pg_tx *
-store_dkim_key_list(
-    struct pg *pg, int domain, store_dkim_key_got *done, void *ctx)
+store_dkim_key_list(struct pg *pg, int domain, store_dkim_key_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct key_call *call = pg_tx_mem(tx, sizeof(*call));

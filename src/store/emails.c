@@ -106,8 +106,7 @@ read_content(const struct pg_reply *reply, size_t stmt)
 		return out;
 	strbuf_init(&all, len);
 	for (size_t i = 0; i < n; i++)
-		strbuf_add_slice(
-		    &all, pg_get_text(pg_row(reply, stmt, i), 0));
+		strbuf_add_slice(&all, pg_get_text(pg_row(reply, stmt, i), 0));
 	out = arena_slice(&reply->tx->arena, strbuf_slice(&all));
 	strbuf_fini(&all);
 	return out;
@@ -258,8 +257,8 @@ on_events(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 struct pg_tx *
-store_event_list(
-    struct pg *pg, struct id email, store_event_got *done, void *ctx)
+store_event_list(struct pg *pg, struct id email, store_event_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct event_call *call = pg_tx_mem(tx, sizeof(*call));

@@ -83,8 +83,7 @@ read_emails(const struct pg_reply *reply, struct store_job_email *emails)
 		emails[i] = read_email(pg_row(reply, 0, i));
 	qsort(emails, n, sizeof(*emails), compare_emails);
 	for (size_t i = 0; i < n; i++)
-		if (kept == 0 ||
-		    id_cmp(emails[kept - 1].id, emails[i].id) != 0)
+		if (kept == 0 || id_cmp(emails[kept - 1].id, emails[i].id) != 0)
 			emails[kept++] = emails[i];
 	return kept;
 }
@@ -244,8 +243,8 @@ on_content(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 struct pg_tx *
-store_content_read(
-    struct pg *pg, struct id email, store_content_got *done, void *ctx)
+store_content_read(struct pg *pg, struct id email, store_content_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct content_call *call = pg_tx_mem(tx, sizeof(*call));

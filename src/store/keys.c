@@ -131,8 +131,8 @@ store_key_add(struct pg *pg, const struct store_key *key,
 	pg_tx_text(tx, key->name);
 	pg_tx_bytea(tx, slice_mem(hash, 32));
 	pg_tx_text(tx, key->prefix);
-	pg_tx_text(tx, key->sending_only ? SLICE("sending_access")
-					 : SLICE("full_access"));
+	pg_tx_text(tx,
+	    key->sending_only ? SLICE("sending_access") : SLICE("full_access"));
 	pg_tx_int4(tx, key->domain);
 	pg_tx_time(tx, key->created_at_ms);
 	return store_send(tx, NULL, done, ctx);
@@ -170,8 +170,8 @@ store_key_list(struct pg *pg, int account, store_key_got *done, void *ctx)
 }
 
 struct pg_tx *
-store_key_remove(
-    struct pg *pg, int account, struct id id, store_done *done, void *ctx)
+store_key_remove(struct pg *pg, int account, struct id id, store_done *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 

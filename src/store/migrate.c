@@ -37,8 +37,7 @@ migrate_files(size_t *count)
 static int
 fail(PGconn *conn, const char *what, struct error *err)
 {
-	struct slice text =
-	    slice_trim_lines(slice_of(PQerrorMessage(conn)));
+	struct slice text = slice_trim_lines(slice_of(PQerrorMessage(conn)));
 
 	text = slice_first(text, slice_find_char(text, '\n'));
 	return error_set(err, ERR_STORE, "%s: %.*s", what, SLICE_FMT(text));
@@ -111,7 +110,8 @@ compare(PGconn *conn, const struct migration *files, size_t count,
 		if (strcmp(PQgetvalue(res, (int)i, 0), files[i].name) != 0)
 			rc = error_set(err, ERR_CONFIG,
 			    "the database has had %s where this program has "
-			    "%s", PQgetvalue(res, (int)i, 0), files[i].name);
+			    "%s",
+			    PQgetvalue(res, (int)i, 0), files[i].name);
 		else if (strcmp(PQgetvalue(res, (int)i, 1),
 			     strbuf_text(&hex)) != 0)
 			rc = error_set(err, ERR_CONFIG,
@@ -225,8 +225,8 @@ migrate_run(const char *conninfo, int64_t now_ms,
 {
 	size_t count;
 	struct migration *files = migrate_files(&count);
-	int rc = migrate_run_files(
-	    conninfo, files, count, now_ms, applied, ctx, err);
+	int rc = migrate_run_files(conninfo, files, count, now_ms, applied, ctx,
+	    err);
 
 	free(files);
 	return rc;

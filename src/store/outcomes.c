@@ -30,15 +30,17 @@
 	column " = ANY ($1::uuid[]) AND " column " BETWEEN $" #least           \
 	       "::uuid AND $" #most "::uuid "
 
-static const struct pg_stmt stmt_attempts = { "outcome_attempts",
+static const struct pg_stmt stmt_attempts = {
+	"outcome_attempts",
 	"UPDATE attempts a SET (outcome, finished_at, stage, code, status, "
 	"reply, mx, tls) = (SELECT ($4::int2[])[k], $12::timestamptz, "
 	"($5::int2[])[k], ($6::int2[])[k], ($7::text[])[k], ($8::text[])[k], "
 	"($9::text[])[k], ($13::text[])[k] "
 	"FROM array_position($1, a.recipient) AS k) "
-	"WHERE " AMONG("a.recipient", 10, 11)
-	"AND a.n = ($2::int2[])[array_position($1, a.recipient)] "
-	"AND a.worker = ($3::int4[])[array_position($1, a.recipient)]" };
+	"WHERE " AMONG("a.recipient", 10,
+	    11) "AND a.n = ($2::int2[])[array_position($1, a.recipient)] "
+		"AND a.worker = ($3::int4[])[array_position($1, a.recipient)]"
+};
 
 /* These are few: a join within the array costs its square. */
 static const struct pg_stmt stmt_attempts_open = { "outcome_attempts_open",
@@ -186,8 +188,7 @@ add_attempts(struct pg_tx *tx, const struct round *all, int64_t now_ms)
 static void
 add_recipients(struct pg_tx *tx, const struct round *r, int64_t now_ms)
 {
-	pg_tx_stmt(
-	    tx, r->only_open ? &stmt_recipients_open : &stmt_recipients);
+	pg_tx_stmt(tx, r->only_open ? &stmt_recipients_open : &stmt_recipients);
 	PUT(tx, r, PG_UUID, pg_tx_id, id);
 	PUT(tx, r, PG_INT2, pg_tx_int2, n);
 	PUT(tx, r, PG_INT2, pg_tx_int2, raise_to);
@@ -293,8 +294,7 @@ pick_round(struct round *left, struct round *r)
 		const struct store_outcome *o = left->item[i];
 
 		if (o->only_open == r->only_open &&
-		    (r->n == 0 ||
-			id_cmp(r->item[r->n - 1]->id, o->id) != 0))
+		    (r->n == 0 || id_cmp(r->item[r->n - 1]->id, o->id) != 0))
 			r->item[r->n++] = o;
 		else
 			left->item[kept++] = o;

@@ -45,8 +45,8 @@ send_count(struct pg_tx *tx, store_counted *done, void *ctx)
 }
 
 struct pg_tx *
-store_partitions_make(
-    struct pg *pg, int64_t now_ms, store_counted *done, void *ctx)
+store_partitions_make(struct pg *pg, int64_t now_ms, store_counted *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	int32_t today = (int32_t)(now_ms / DAY_MS);

@@ -44,7 +44,7 @@ enum state {
 
 struct flight {
 	struct list node;
-	struct pg_tx *tx;	    /* or a preparation of: */
+	struct pg_tx *tx; /* or a preparation of: */
 	const struct pg_stmt *stmt;
 	int64_t deadline_ms;
 };
@@ -161,7 +161,8 @@ set_conn_error(struct error *err, const PGconn *conn)
 	    SLICE_FMT(slice_first(line, slice_find_char(line, '\n'))));
 }
 
-/* Failing units. ------------------------------------------------------------- */
+/* Failing units. -------------------------------------------------------------
+ */
 
 static void tell_next(void *ctx);
 
@@ -264,9 +265,9 @@ lose(struct pg *pg, const struct error *err)
 	pg->last = *err;
 	log_warn(&pg_log, was_up ? "pg.lost" : "pg.connect_failed",
 	    log_err(err), log_int("retry_ms", wait_ms));
-	list_each_safe(node, &pg->flights)
+	list_each_safe (node, &pg->flights)
 		end_flight(pg, list_entry(node, struct flight, node), err);
-	list_each_safe(node, &pg->queued)
+	list_each_safe (node, &pg->queued)
 		fail_later(pg, list_entry(node, struct pg_tx, node), err);
 	if (was_up) {
 		pg->must_tell_down = true;
@@ -275,7 +276,8 @@ lose(struct pg *pg, const struct error *err)
 	timer_set(pg->timer, wait_ms);
 }
 
-/* Sending. ------------------------------------------------------------------- */
+/* Sending. -------------------------------------------------------------------
+ */
 
 static bool
 is_prepared(const struct pg *pg, const struct pg_stmt *stmt)
@@ -329,8 +331,8 @@ send_stmt(struct pg *pg, const struct pg_tx *tx, const struct pg_tx_stmt *s,
 		len[i] = p->len;
 		format[i] = 1;
 	}
-	return PQsendQueryPrepared(pg->conn, s->stmt->name,
-		   (int)s->param_count, value, len, format, 1) == 1;
+	return PQsendQueryPrepared(pg->conn, s->stmt->name, (int)s->param_count,
+		   value, len, format, 1) == 1;
 }
 
 /* To the wire; the octets go to libpq's buffer and are flushed as they fit. */
@@ -435,7 +437,8 @@ pg_submit(struct pg *pg, struct pg_tx *tx)
 		fail_later(pg, tx, &pg->last);
 }
 
-/* Reading. ------------------------------------------------------------------- */
+/* Reading. -------------------------------------------------------------------
+ */
 
 /* f has its sync: it is done, and told. False: pg is closed. */
 static bool
@@ -505,7 +508,7 @@ static void
 blame_prepare(struct pg *pg, const struct flight *f, const struct error *err)
 {
 	forget_prepared(pg, f->stmt);
-	list_each(node, &pg->flights) {
+	list_each (node, &pg->flights) {
 		struct pg_tx *tx = list_entry(node, struct flight, node)->tx;
 
 		for (size_t i = 0; tx != NULL && i < tx->stmt_count; i++)
@@ -661,8 +664,8 @@ on_ready(void *ctx, bool readable, bool writable)
  */
 #define OPTIONS_ALL "-c jit=off -c client_min_messages=warning"
 #define OPTIONS_BATCH                                                          \
-	" -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off"       \
-	" -c enable_mergejoin=off -c enable_seqscan=off"                      \
+	" -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off"        \
+	" -c enable_mergejoin=off -c enable_seqscan=off"                       \
 	" -c enable_bitmapscan=off -c enable_material=off"
 
 /* A host name would be looked up with the loop standing still. */
@@ -705,7 +708,8 @@ start_connect(struct pg *pg)
 	pg->state = STATE_CONNECTING;
 	if (names_a_host(pg->conninfo, &own)) {
 		free(own);
-		error_set(&err, ERR_CONFIG, "postgres: name the server by "
+		error_set(&err, ERR_CONFIG,
+		    "postgres: name the server by "
 		    "hostaddr=<address> or by host=/socket/directory");
 		lose(pg, &err);
 		return;
@@ -752,8 +756,10 @@ on_timer(void *ctx)
 			timer_set(pg->timer, 1);
 		return;
 	case STATE_CONNECTING:
-		error_set(&err, ERR_TIMEOUT, "postgres: connecting took longer "
-		    "than %d s", CONNECT_MS / 1000);
+		error_set(&err, ERR_TIMEOUT,
+		    "postgres: connecting took longer "
+		    "than %d s",
+		    CONNECT_MS / 1000);
 		lose(pg, &err);
 		return;
 	case STATE_UP:

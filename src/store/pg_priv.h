@@ -24,8 +24,8 @@ struct pg_tx_stmt {
 
 enum pg_tx_state {
 	PG_TX_BUILDING,
-	PG_TX_QUEUED,  /* waits for the connection, or to be failed */
-	PG_TX_FLYING,  /* on the wire */
+	PG_TX_QUEUED, /* waits for the connection, or to be failed */
+	PG_TX_FLYING, /* on the wire */
 };
 
 struct pg_reply {

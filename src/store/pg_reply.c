@@ -26,8 +26,7 @@ pg_affected(const struct pg_reply *reply, size_t stmt)
 	uint64_t n = 0;
 
 	invariant(stmt < reply->tx->result_count);
-	if (!slice_to_u64(
-		slice_of(PQcmdTuples(reply->tx->result[stmt])), &n))
+	if (!slice_to_u64(slice_of(PQcmdTuples(reply->tx->result[stmt])), &n))
 		return 0;
 	return (size_t)n;
 }
@@ -59,8 +58,7 @@ value_of(struct pg_row row, int col, size_t size, const char *what)
 
 	if (pg_is_null(row, col))
 		return NULL;
-	if (size > 0 &&
-	    (size_t)PQgetlength(res, (int)row.n, col) != size) {
+	if (size > 0 && (size_t)PQgetlength(res, (int)row.n, col) != size) {
 		log_error(NULL, "pg.type", log_text("wanted", what),
 		    log_uint("oid", PQftype(res, col)),
 		    log_text("column", PQfname(res, col)),
@@ -151,6 +149,6 @@ pg_get_text(struct pg_row row, int col)
 
 	if (v == NULL)
 		return (struct slice){ NULL, 0 };
-	return slice_mem(
-	    v, (size_t)PQgetlength(result_of(row), (int)row.n, col));
+	return slice_mem(v,
+	    (size_t)PQgetlength(result_of(row), (int)row.n, col));
 }

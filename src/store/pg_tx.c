@@ -78,8 +78,7 @@ pg_tx_stmt(struct pg_tx *tx, const struct pg_stmt *stmt)
 	invariant(!tx->in_array);
 	if (tx->stmt_count == tx->stmt_cap) {
 		tx->stmt_cap = tx->stmt_cap > 0 ? tx->stmt_cap * 2 : 4;
-		tx->stmt =
-		    xrealloc(tx->stmt, tx->stmt_cap * sizeof(*tx->stmt));
+		tx->stmt = xrealloc(tx->stmt, tx->stmt_cap * sizeof(*tx->stmt));
 	}
 	tx->stmt[tx->stmt_count++] =
 	    (struct pg_tx_stmt){ stmt, tx->param_count, 0 };

@@ -135,8 +135,8 @@ lose(struct redis *r, const struct error *err)
 	int64_t wait_ms = r->backoff_ms;
 
 	r->backoff_ms = MIN(wait_ms * 2, BACKOFF_MOST_MS);
-	wait_ms = wait_ms / 2 +
-	    (int64_t)(crypto_random_u64() % (uint64_t)wait_ms);
+	wait_ms =
+	    wait_ms / 2 + (int64_t)(crypto_random_u64() % (uint64_t)wait_ms);
 	watch_free(&r->watch);
 	loop_call_cancel(&r->up_call);
 	r->last = *err;
@@ -245,8 +245,8 @@ cleanup(void *arg)
 }
 
 static void
-set_context_error(
-    struct error *err, const redisAsyncContext *ac, const char *what)
+set_context_error(struct error *err, const redisAsyncContext *ac,
+    const char *what)
 {
 	error_set(err, ERR_STORE, "redis: %s",
 	    ac->err != 0 && ac->errstr != NULL ? ac->errstr : what);
@@ -273,7 +273,8 @@ on_disconnect(const redisAsyncContext *ac, int status)
 	lose(r, &err);
 }
 
-/* Calls. --------------------------------------------------------------------- */
+/* Calls. ---------------------------------------------------------------------
+ */
 
 static void
 arm_deadline(struct redis *r)
@@ -317,8 +318,7 @@ on_reply(redisAsyncContext *ac, void *raw, void *priv)
 		    SLICE_FMT(slice_mem(reply->str, (size_t)reply->len)));
 		call.done(call.ctx, NULL, &err);
 	} else {
-		call.done(
-		    call.ctx, (const struct redis_reply *)raw, NULL);
+		call.done(call.ctx, (const struct redis_reply *)raw, NULL);
 	}
 }
 
@@ -378,10 +378,10 @@ on_message(redisAsyncContext *ac, void *raw, void *priv)
 	    reply->type != REDIS_REPLY_ARRAY || reply->elements < 3)
 		return;
 	r->heard_ms = clock_mono_ms();
-	kind = slice_mem(
-	    reply->element[0]->str, (size_t)reply->element[0]->len);
-	channel = slice_mem(
-	    reply->element[1]->str, (size_t)reply->element[1]->len);
+	kind =
+	    slice_mem(reply->element[0]->str, (size_t)reply->element[0]->len);
+	channel =
+	    slice_mem(reply->element[1]->str, (size_t)reply->element[1]->len);
 	if (slice_eq_text(kind, "message")) {
 		if (r->ops != NULL && r->ops->message != NULL)
 			r->ops->message(r->ctx, channel,
@@ -698,7 +698,8 @@ redis_pending(const struct redis *r)
 	return r->pending;
 }
 
-/* Replies. ------------------------------------------------------------------- */
+/* Replies. -------------------------------------------------------------------
+ */
 
 static const redisReply *
 raw_of(const struct redis_reply *reply)
@@ -727,9 +728,8 @@ redis_reply_type(const struct redis_reply *reply)
 int64_t
 redis_reply_int(const struct redis_reply *reply)
 {
-	return redis_reply_type(reply) == REDIS_INTEGER
-	    ? raw_of(reply)->integer
-	    : 0;
+	return redis_reply_type(reply) == REDIS_INTEGER ? raw_of(reply)->integer
+							: 0;
 }
 
 struct slice
@@ -760,6 +760,6 @@ const struct redis_reply *
 redis_reply_item(const struct redis_reply *reply, size_t n)
 {
 	invariant(n < redis_reply_count(reply));
-	return (const struct redis_reply *)(const void *)
-	    raw_of(reply)->element[n];
+	return (const struct redis_reply *)(const void *)raw_of(reply)
+	    ->element[n];
 }

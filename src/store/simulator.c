@@ -79,8 +79,8 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 static struct pg_tx *
-send_rows(
-    struct pg_tx *tx, bool must_exist, store_simulator_got *done, void *ctx)
+send_rows(struct pg_tx *tx, bool must_exist, store_simulator_got *done,
+    void *ctx)
 {
 	struct call *call = pg_tx_mem(tx, sizeof(*call));
 
@@ -90,8 +90,8 @@ send_rows(
 }
 
 struct pg_tx *
-store_simulator_list(
-    struct pg *pg, size_t limit, store_simulator_got *done, void *ctx)
+store_simulator_list(struct pg *pg, size_t limit, store_simulator_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
@@ -101,8 +101,8 @@ store_simulator_list(
 }
 
 struct pg_tx *
-store_simulator_find(
-    struct pg *pg, struct id id, store_simulator_got *done, void *ctx)
+store_simulator_find(struct pg *pg, struct id id, store_simulator_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 

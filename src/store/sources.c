@@ -3,7 +3,7 @@
 #include "store_priv.h"
 
 #define COLUMNS                                                                \
-	"s.number, s.id, host(s.address), s.helo, s.pool, p.name, s.weight, " \
+	"s.number, s.id, host(s.address), s.helo, s.pool, p.name, s.weight, "  \
 	"s.node, coalesce(s.owner, 0), s.enabled, s.created_at"
 
 static const struct pg_stmt stmt_pool = { "source_pool",
@@ -109,8 +109,8 @@ store_source_add(struct pg *pg, const struct store_source *source,
 }
 
 struct pg_tx *
-store_source_list(
-    struct pg *pg, struct slice node, store_source_got *done, void *ctx)
+store_source_list(struct pg *pg, struct slice node, store_source_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
@@ -136,13 +136,13 @@ on_removed(void *ctx, const struct pg_reply *reply, const struct error *err)
 		error_set(&no, ERR_CONFLICT,
 		    "the source is in use: stop the node that owns it first");
 	if (call->done != NULL)
-		call->done(
-		    call->ctx, err != NULL || no.kind == ERR_NONE ? err : &no);
+		call->done(call->ctx,
+		    err != NULL || no.kind == ERR_NONE ? err : &no);
 }
 
 struct pg_tx *
-store_source_remove(
-    struct pg *pg, struct slice id_or_address, store_done *done, void *ctx)
+store_source_remove(struct pg *pg, struct slice id_or_address, store_done *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct remove_call *call = pg_tx_mem(tx, sizeof(*call));

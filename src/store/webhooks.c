@@ -64,8 +64,7 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 }
 
 static struct pg_tx *
-send_rows(
-    struct pg_tx *tx, bool must_exist, store_webhook_got *done, void *ctx)
+send_rows(struct pg_tx *tx, bool must_exist, store_webhook_got *done, void *ctx)
 {
 	struct call *call = pg_tx_mem(tx, sizeof(*call));
 
@@ -119,8 +118,8 @@ store_webhook_find(struct pg *pg, int account, struct id id,
 }
 
 struct pg_tx *
-store_webhook_list(
-    struct pg *pg, int account, store_webhook_got *done, void *ctx)
+store_webhook_list(struct pg *pg, int account, store_webhook_got *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
@@ -130,8 +129,8 @@ store_webhook_list(
 }
 
 struct pg_tx *
-store_webhook_remove(
-    struct pg *pg, int account, struct id id, store_done *done, void *ctx)
+store_webhook_remove(struct pg *pg, int account, struct id id, store_done *done,
+    void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 

@@ -159,8 +159,7 @@ store_worker_list(struct pg *pg, store_worker_got *done, void *ctx)
 }
 
 struct pg_tx *
-store_worker_trim(
-    struct pg *pg, int64_t unseen_ms, store_done *done, void *ctx)
+store_worker_trim(struct pg *pg, int64_t unseen_ms, store_done *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 

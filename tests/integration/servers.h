@@ -145,15 +145,16 @@ struct number_seen {
 };
 
 static inline void
-servers_number_(void *ctx, const struct pg_reply *reply, const struct error *err)
+servers_number_(void *ctx, const struct pg_reply *reply,
+    const struct error *err)
 {
 	struct number_seen *seen = ctx;
 
 	if (err != NULL)
 		fail_msg("%s", err->text);
 	seen->done = true;
-	seen->value = pg_rows(reply, 0) > 0 ? pg_get_int8(pg_row(reply, 0, 0), 0)
-					    : -1;
+	seen->value =
+	    pg_rows(reply, 0) > 0 ? pg_get_int8(pg_row(reply, 0, 0), 0) : -1;
 }
 
 /* sql: a constant text; gives one int8. */
@@ -174,8 +175,9 @@ servers_number(struct pg *pg, const struct pg_stmt *stmt)
 #define SERVERS_STR_(x) #x
 #define SQL_NUMBER(pg, sql)                                                    \
 	__extension__({                                                        \
-		static const struct pg_stmt stmt_ = { "at_" SERVERS_STR(       \
-							  __LINE__), sql };    \
+		static const struct pg_stmt stmt_ = {                          \
+			"at_" SERVERS_STR(__LINE__), sql                       \
+		};                                                             \
 		servers_number(pg, &stmt_);                                    \
 	})
 

@@ -198,8 +198,7 @@ setup(void **state)
 	redis_cli("FLUSHALL");
 	is_up = false;
 	wakes = 0;
-	queue = queue_new(
-	    servers.loop, servers.redis, pools, 1, &ops, NULL);
+	queue = queue_new(servers.loop, servers.redis, pools, 1, &ops, NULL);
 	servers_until(&is_up);
 	pg = servers_pg();
 	return 0;
@@ -222,7 +221,8 @@ same(const struct queue_job *a, const struct queue_job *b)
 	    a->member.flags == b->member.flags;
 }
 
-/* Names. ---------------------------------------------------------------------- */
+/* Names. ----------------------------------------------------------------------
+ */
 
 static void
 lanes_and_members_have_one_form(void **state)
@@ -239,8 +239,8 @@ lanes_and_members_have_one_form(void **state)
 	assert_int_equal(l.name[0], 'h');
 	for (size_t i = 0; i < queue_lane_count(); i++) {
 		queue_lane_nth(1, i, &again);
-		assert_int_equal(
-		    queue_lane_index(slice_of(again.name)), (int)i);
+		assert_int_equal(queue_lane_index(slice_of(again.name)),
+		    (int)i);
 	}
 	assert_int_equal(queue_lane_index(SLICE("nobody")), -1);
 	queue_member_encode(&m, octets);
@@ -415,14 +415,14 @@ a_transactional_job_goes_before_every_bulk_head(void **state)
 	enqueue(jobs, 5000);
 	take(64, count, 10);
 	/* Of the campaign's own account: the very next. */
-	make_jobs(reset, 1, 11, QUEUE_TRANSACTIONAL |
-		(3 << QUEUE_WEIGHT_SHIFT));
+	make_jobs(reset, 1, 11,
+	    QUEUE_TRANSACTIONAL | (3 << QUEUE_WEIGHT_SHIFT));
 	enqueue(reset, 1);
 	a = lease(5, 1, 1);
 	assert_true(same(&a->job[0], &reset[0]));
 	/* Fifty of another one: within 74, as the weights say. */
-	make_jobs(reset, 50, 13, QUEUE_TRANSACTIONAL |
-		(3 << QUEUE_WEIGHT_SHIFT));
+	make_jobs(reset, 50, 13,
+	    QUEUE_TRANSACTIONAL | (3 << QUEUE_WEIGHT_SHIFT));
 	enqueue(reset, 50);
 	memset(count, 0, sizeof(count));
 	take(74, count, 10);
@@ -470,9 +470,9 @@ sync_makes_the_held_set_what_the_worker_says(void **state)
 	lease(5, 3, 1); /* 0 1 2 */
 	lease(6, 2, 1); /* 3 4 */
 	mine[0] = jobs[0];
-	mine[1] = jobs[3]; /* 6 has it */
-	mine[2] = jobs[5]; /* waits in ready */
-	mine[3] = jobs[7]; /* waits in later */
+	mine[1] = jobs[3];	      /* 6 has it */
+	mine[2] = jobs[5];	      /* waits in ready */
+	mine[3] = jobs[7];	      /* waits in later */
 	make_jobs(&mine[4], 1, 2, 0); /* nowhere */
 	a = fresh();
 	queue_sync(queue, &lane, 5, mine, 5, on_leased, a);
@@ -659,7 +659,8 @@ a_server_that_hangs_is_dropped_at_the_deadline(void **state)
 	test_log_.expected = 0;
 }
 
-/* Walks. ----------------------------------------------------------------------- */
+/* Walks.
+ * ----------------------------------------------------------------------- */
 
 #define MAILS 300
 
@@ -694,8 +695,7 @@ accept_mails(size_t n, int64_t age_ms, int64_t expires_in_ms)
 		};
 		/* As if made then: the time is in the first six octets. */
 		for (size_t b = 0; b < 6; b++)
-			items[i].email.b[b] =
-			    (uint8_t)(at_ms >> (40 - 8 * b));
+			items[i].email.b[b] = (uint8_t)(at_ms >> (40 - 8 * b));
 		list[i] = &items[i];
 	}
 	store_accept_start(pg, clock_now_ms(), list, n, servers_done, &seen);
@@ -707,8 +707,9 @@ accept_mails(size_t n, int64_t age_ms, int64_t expires_in_ms)
 static void
 forget_all_mail(void)
 {
-	SQL_NUMBER(pg, "UPDATE recipients SET finished_at = now() "
-		       "WHERE finished_at IS NULL");
+	SQL_NUMBER(pg,
+	    "UPDATE recipients SET finished_at = now() "
+	    "WHERE finished_at IS NULL");
 }
 
 /* Turns the loop until the walk has gone that far. */
@@ -843,9 +844,8 @@ mail_past_its_age_is_told_unless_somebody_holds_it(void **state)
 	(void)state;
 	forget_all_mail();
 	accept_mails(9, 3600000, -1);
-	held.member = (struct queue_member){
-		id_of_recipient(items[1].email, 1), 2, 0
-	};
+	held.member =
+	    (struct queue_member){ id_of_recipient(items[1].email, 1), 2, 0 };
 	enqueue(&held, 1);
 	assert_int_equal(lease(5, 1, 1)->count, 1);
 	expired_count = 0;
@@ -896,8 +896,10 @@ static int
 add_worker(void)
 {
 	struct worker_seen seen = { 0 };
-	struct store_worker w = { .node = SLICE("n"), .role = SLICE("mta"),
-		.boot_id = SLICE("b"), .pid = 1 };
+	struct store_worker w = { .node = SLICE("n"),
+		.role = SLICE("mta"),
+		.boot_id = SLICE("b"),
+		.pid = 1 };
 
 	store_worker_add(pg, &w, on_worker, &seen);
 	servers_until(&seen.done);

@@ -120,8 +120,7 @@ look_at_arrays(const struct pg_reply *reply)
 	assert_true(pg_is_null(pg_row(reply, 0, 1), 0));
 	assert_true(slice_eq_text(pg_get_text(pg_row(reply, 0, 0), 1), ""));
 	assert_true(slice_eq_text(pg_get_text(pg_row(reply, 0, 1), 1), "x"));
-	assert_int_equal(
-	    id_cmp(pg_get_id(pg_row(reply, 0, 1), 2), some_id), 0);
+	assert_int_equal(id_cmp(pg_get_id(pg_row(reply, 0, 1), 2), some_id), 0);
 	assert_true(pg_get_time(pg_row(reply, 0, 0), 3) == 0);
 	assert_true(pg_get_time(pg_row(reply, 0, 1), 3) == 1700000000123);
 	/* The second statement of the same unit: an empty array. */
@@ -213,8 +212,9 @@ a_unit_is_one_transaction_down_to_its_commit(void **state)
 	struct seen seen[4] = { { 0 } };
 
 	(void)state;
-	SQL_NUMBER(pg, "CREATE TABLE t_pairs (k int PRIMARY KEY, "
-		       "v int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+	SQL_NUMBER(pg,
+	    "CREATE TABLE t_pairs (k int PRIMARY KEY, "
+	    "v int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
 	send_int(pg, &stmt_one, 0, &seen[0]);
 	/* Two rows with one v: refused only at the commit. */
 	send_pair(pg, 1, 9, &seen[1]);
@@ -344,8 +344,9 @@ a_unit_past_its_deadline_takes_the_connection_down(void **state)
 	(void)state;
 	servers_until(&ups.is_up);
 	/* So that it is not the server that ends it first. */
-	SQL_NUMBER(pg, "SELECT set_config('statement_timeout', '0', false)"
-		       "::int8");
+	SQL_NUMBER(pg,
+	    "SELECT set_config('statement_timeout', '0', false)"
+	    "::int8");
 	pg_tx_stmt(tx, &stmt_sleep);
 	test_log_expect(1);
 	pg_tx_send(tx, on_done, &seen[0]);
@@ -427,22 +428,23 @@ migrations_are_applied_once_and_guarded(void **state)
 
 	(void)state;
 	assert_true(count >= 1);
-	assert_int_equal(
-	    migrate_pending(servers.conninfo, &pending, &err), 0);
+	assert_int_equal(migrate_pending(servers.conninfo, &pending, &err), 0);
 	assert_int_equal(pending, count);
 	assert_int_equal(migrate_run(servers.conninfo, clock_now_ms(),
-			     count_applied, NULL, &err), 0);
+			     count_applied, NULL, &err),
+	    0);
 	assert_int_equal(applied_count, count);
 	assert_int_equal(migrate_run(servers.conninfo, clock_now_ms(),
-			     count_applied, NULL, &err), 0);
+			     count_applied, NULL, &err),
+	    0);
 	assert_int_equal(applied_count, count);
-	assert_int_equal(
-	    migrate_pending(servers.conninfo, &pending, &err), 0);
+	assert_int_equal(migrate_pending(servers.conninfo, &pending, &err), 0);
 	assert_int_equal(pending, 0);
 
 	pg = servers_pg();
-	assert_true(SQL_NUMBER(pg, "SELECT count(*) FROM "
-				   "partition_days('recipients')") == 10);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM "
+			"partition_days('recipients')") == 10);
 
 	/* One that fails leaves nothing behind. */
 	more[0] = files[0];
@@ -450,22 +452,26 @@ migrations_are_applied_once_and_guarded(void **state)
 		SLICE("CREATE TABLE t_half (a int); SELECT nothing;") };
 	if (count == 1) {
 		assert_int_equal(migrate_run_files(servers.conninfo, more, 2,
-				     clock_now_ms(), NULL, NULL, &err), -1);
+				     clock_now_ms(), NULL, NULL, &err),
+		    -1);
 		assert_non_null(strstr(err.text, "0999_bad.sql"));
-		assert_true(SQL_NUMBER(pg, "SELECT count(*) FROM pg_class "
-					   "WHERE relname = 't_half'") == 0);
+		assert_true(SQL_NUMBER(pg,
+				"SELECT count(*) FROM pg_class "
+				"WHERE relname = 't_half'") == 0);
 	}
 
 	/* A file that was changed after it was applied. */
 	more[0].sql = SLICE("SELECT 1");
 	assert_int_equal(migrate_run_files(servers.conninfo, more, count,
-			     clock_now_ms(), NULL, NULL, &err), -1);
+			     clock_now_ms(), NULL, NULL, &err),
+	    -1);
 	assert_int_equal(err.kind, ERR_CONFIG);
 	assert_non_null(strstr(err.text, "has changed"));
 
 	/* A program that is older than the database. */
 	assert_int_equal(migrate_run_files(servers.conninfo, files, 0,
-			     clock_now_ms(), NULL, NULL, &err), -1);
+			     clock_now_ms(), NULL, NULL, &err),
+	    -1);
 	assert_non_null(strstr(err.text, "newer"));
 	pg_free(&pg);
 	free(files);

@@ -147,11 +147,13 @@ a_domain_has_its_keys_and_checks(void **state)
 	struct rows r = { 0 };
 	struct outcome_seen seen = { 0 };
 	struct store_domain d = { .id = id_new(clock_now_ms()),
-		.account = account, .name = SLICE("example.org"),
+		.account = account,
+		.name = SLICE("example.org"),
 		.return_path_host = SLICE("send.example.org"),
 		.created_at_ms = clock_now_ms() };
 	struct store_dkim_key k = { .id = id_new(clock_now_ms()),
-		.selector = SLICE("s1"), .algorithm = SLICE("rsa-sha256"),
+		.selector = SLICE("s1"),
+		.algorithm = SLICE("rsa-sha256"),
 		.private_key = slice_mem("\0\1\2", 3),
 		.public_txt = SLICE("v=DKIM1"),
 		.created_at_ms = clock_now_ms() };
@@ -159,8 +161,8 @@ a_domain_has_its_keys_and_checks(void **state)
 	(void)state;
 	store_domain_add(pg, &d, &k, on_domain, &r);
 	wait_for(&r);
-	assert_string_equal(
-	    r.text, "example.org send.example.org not_started []");
+	assert_string_equal(r.text,
+	    "example.org send.example.org not_started []");
 	number = r.number;
 	r = (struct rows){ 0 };
 	store_domain_add(pg, &d, &k, on_domain, &r);
@@ -175,14 +177,14 @@ a_domain_has_its_keys_and_checks(void **state)
 	assert_int_equal(seen.err.kind, ERR_CONFLICT);
 	seen.done = false;
 	r = (struct rows){ 0 };
-	store_domain_find_name(
-	    pg, account, SLICE("example.org"), on_domain, &r);
+	store_domain_find_name(pg, account, SLICE("example.org"), on_domain,
+	    &r);
 	wait_for(&r);
 	assert_string_equal(r.text,
 	    "example.org send.example.org verified [{\"a\": 1}]");
 	r = (struct rows){ 0 };
-	store_domain_find_name(
-	    pg, account + 1, SLICE("example.org"), on_domain, &r);
+	store_domain_find_name(pg, account + 1, SLICE("example.org"), on_domain,
+	    &r);
 	wait_for(&r);
 	assert_int_equal(r.err.kind, ERR_NOTFOUND);
 	r = (struct rows){ 0 };
@@ -243,8 +245,10 @@ a_key_says_all_that_intake_needs(void **state)
 	struct outcome_seen seen = { 0 };
 	uint8_t hash[32] = { 1, 2, 3 };
 	struct store_key k = { .id = id_new(clock_now_ms()),
-		.account = account, .name = SLICE("ci"),
-		.prefix = SLICE("re_1"), .sending_only = true,
+		.account = account,
+		.name = SLICE("ci"),
+		.prefix = SLICE("re_1"),
+		.sending_only = true,
 		.created_at_ms = clock_now_ms() };
 
 	(void)state;
@@ -294,8 +298,11 @@ static int
 add_worker(const char *node, const char *boot)
 {
 	struct rows r = { 0 };
-	struct store_worker w = { .node = slice_of(node), .role = SLICE("mta"),
-		.boot_id = slice_of(boot), .slot = 1, .pid = 9 };
+	struct store_worker w = { .node = slice_of(node),
+		.role = SLICE("mta"),
+		.boot_id = slice_of(boot),
+		.slot = 1,
+		.pid = 9 };
 
 	store_worker_add(pg, &w, on_worker, &r);
 	wait_for(&r);
@@ -310,8 +317,11 @@ a_source_has_one_living_owner(void **state)
 	struct outcome_seen seen = { 0 };
 	int first = add_worker("n", "b"), second = add_worker("n", "b");
 	struct store_source s = { .id = id_new(clock_now_ms()),
-		.address = SLICE("2001:db8::1"), .helo = SLICE("h"),
-		.pool_name = SLICE("other"), .weight = 1, .node = { NULL, 0 },
+		.address = SLICE("2001:db8::1"),
+		.helo = SLICE("h"),
+		.pool_name = SLICE("other"),
+		.weight = 1,
+		.node = { NULL, 0 },
 		.created_at_ms = clock_now_ms() };
 	int number;
 
@@ -367,8 +377,8 @@ workers_live_while_they_beat(void **state)
 	assert_true(a < b && b < c);
 	store_worker_beat(pg, a, servers_done, &seen);
 	servers_ok(&seen);
-	store_worker_set_dead_boots(
-	    pg, SLICE("w1"), SLICE("boot-2"), on_worker, &r);
+	store_worker_set_dead_boots(pg, SLICE("w1"), SLICE("boot-2"), on_worker,
+	    &r);
 	wait_for(&r);
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.number, a);
@@ -385,8 +395,9 @@ workers_live_while_they_beat(void **state)
 	store_worker_set_dead_unseen(pg, 30000, on_worker, &r);
 	wait_for(&r);
 	assert_int_equal(r.count, 0);
-	SQL_NUMBER(pg, "UPDATE workers SET seen_at = seen_at - interval "
-		       "'31 s' WHERE node = 'w2'");
+	SQL_NUMBER(pg,
+	    "UPDATE workers SET seen_at = seen_at - interval "
+	    "'31 s' WHERE node = 'w2'");
 	r = (struct rows){ 0 };
 	store_worker_set_dead_unseen(pg, 30000, on_worker, &r);
 	wait_for(&r);
@@ -394,8 +405,9 @@ workers_live_while_they_beat(void **state)
 	assert_int_equal(r.number, c);
 	store_worker_trim(pg, 10000, servers_done, &seen);
 	servers_ok(&seen);
-	assert_true(SQL_NUMBER(pg, "SELECT count(*) FROM workers "
-				   "WHERE node = 'w2'") == 0);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM workers "
+			"WHERE node = 'w2'") == 0);
 }
 
 static void
@@ -423,7 +435,8 @@ suppressions_are_listed_found_and_removed(void **state)
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct store_suppression s = { .id = id_new(clock_now_ms()),
-			.account = account, .address = slice_of(addresses[i]),
+			.account = account,
+			.address = slice_of(addresses[i]),
 			.scope = -1,
 			.origin = i == 1 ? SLICE("bounce") : SLICE("manual"),
 			.created_at_ms = clock_now_ms(),
@@ -452,12 +465,12 @@ suppressions_are_listed_found_and_removed(void **state)
 	    clock_now_ms() + 1000, on_suppression, &r);
 	wait_for(&r);
 	assert_int_equal(r.err.kind, ERR_NOTFOUND);
-	store_suppression_trim(
-	    pg, clock_now_ms() + 1000, 10, servers_done, &seen);
+	store_suppression_trim(pg, clock_now_ms() + 1000, 10, servers_done,
+	    &seen);
 	servers_ok(&seen);
 	r = (struct rows){ 0 };
-	store_suppression_remove(
-	    pg, account, SLICE("a@x"), none, on_suppression, &r);
+	store_suppression_remove(pg, account, SLICE("a@x"), none,
+	    on_suppression, &r);
 	wait_for(&r);
 	assert_int_equal(r.count, 1);
 	assert_true(SQL_NUMBER(pg, "SELECT count(*) FROM suppressions") == 1);
@@ -504,15 +517,23 @@ static struct id
 mail_with_events(int account, enum event_kind a, enum event_kind b)
 {
 	struct store_accept_recipient rcpt = { .address = SLICE("u@x"),
-		.key = SLICE("u@x"), .pool = 1, .lane = SLICE("h1") };
+		.key = SLICE("u@x"),
+		.pool = 1,
+		.lane = SLICE("h1") };
 	struct store_accept_item item = { .email = id_new_email(clock_now_ms()),
-		.account = account, .domain = 1, .head = SLICE("h"),
-		.content = SLICE("c"), .expires_at_ms = clock_now_ms() + 1000,
-		.count = 1, .recipient = &rcpt };
+		.account = account,
+		.domain = 1,
+		.head = SLICE("h"),
+		.content = SLICE("c"),
+		.expires_at_ms = clock_now_ms() + 1000,
+		.count = 1,
+		.recipient = &rcpt };
 	struct store_accept_item *list[] = { &item };
 	struct outcome_seen seen = { 0 };
-	struct store_outcome o = { .account = account, .event_count = 2,
-		.event = { { a, 0, SLICE("{\"n\":1}") }, { b, 0, { NULL, 0 } } } };
+	struct store_outcome o = { .account = account,
+		.event_count = 2,
+		.event = { { a, 0, SLICE("{\"n\":1}") },
+		    { b, 0, { NULL, 0 } } } };
 
 	store_accept_start(pg, clock_now_ms(), list, 1, servers_done, &seen);
 	servers_ok(&seen);
@@ -526,8 +547,7 @@ static void
 claim(struct rows *r, int64_t now_ms, const struct id *busy, size_t n)
 {
 	*r = (struct rows){ 0 };
-	store_delivery_claim(
-	    pg, now_ms, 60000, 10, busy, n, on_delivery, r);
+	store_delivery_claim(pg, now_ms, 60000, 10, busy, n, on_delivery, r);
 	wait_for(r);
 	if (r->err.kind != ERR_NONE)
 		fail_msg("%s", r->err.text);
@@ -540,9 +560,12 @@ deliveries_are_owed_claimed_and_finished(void **state)
 	struct rows r = { 0 };
 	struct outcome_seen seen = { 0 };
 	struct store_webhook w = { .id = id_new(clock_now_ms()),
-		.account = account, .url = SLICE("https://h/1"),
-		.events = 1U << EVENT_DELIVERED, .secret = SLICE("s"),
-		.enabled = true, .created_at_ms = clock_now_ms() };
+		.account = account,
+		.url = SLICE("https://h/1"),
+		.events = 1U << EVENT_DELIVERED,
+		.secret = SLICE("s"),
+		.enabled = true,
+		.created_at_ms = clock_now_ms() };
 	struct store_delivery_result res;
 	struct id rcpt, delivery;
 	int64_t now_ms;
@@ -575,8 +598,12 @@ deliveries_are_owed_claimed_and_finished(void **state)
 	assert_int_equal(id_cmp(r.delivery[0].id, delivery), 0);
 	/* The first claimer comes too late: dropped. */
 	res = (struct store_delivery_result){ .recipient = rcpt,
-		.kind = EVENT_DELIVERED, .webhook = w.id, .tries = 1,
-		.delivered = true, .status = 200, .error = { NULL, 0 } };
+		.kind = EVENT_DELIVERED,
+		.webhook = w.id,
+		.tries = 1,
+		.delivered = true,
+		.status = 200,
+		.error = { NULL, 0 } };
 	store_delivery_finish(pg, now_ms, &res, 1, servers_done, &seen);
 	servers_ok(&seen);
 	res.tries = 2;
@@ -602,8 +629,8 @@ deliveries_are_owed_claimed_and_finished(void **state)
 	servers_ok(&seen);
 	claim(&r, now_ms + 1000000, NULL, 0);
 	assert_int_equal(r.count, 0);
-	store_delivery_replay(
-	    pg, account, delivery, now_ms, servers_done, &seen);
+	store_delivery_replay(pg, account, delivery, now_ms, servers_done,
+	    &seen);
 	servers_ok(&seen);
 	claim(&r, now_ms + 1, NULL, 0);
 	assert_int_equal(r.count, 1);
@@ -634,9 +661,11 @@ two_claimers_never_get_the_same_delivery(void **state)
 	struct rows a = { 0 }, b = { 0 };
 	struct outcome_seen seen = { 0 };
 	struct store_webhook w = { .id = id_new(clock_now_ms()),
-		.account = account, .url = SLICE("https://h/1"),
+		.account = account,
+		.url = SLICE("https://h/1"),
 		.events = 1U << EVENT_DELIVERED | 1U << EVENT_SENT,
-		.secret = SLICE("s"), .enabled = true,
+		.secret = SLICE("s"),
+		.enabled = true,
 		.created_at_ms = clock_now_ms() };
 
 	(void)state;
@@ -653,8 +682,9 @@ two_claimers_never_get_the_same_delivery(void **state)
 	assert_int_equal(a.count + b.count, 4);
 	for (size_t i = 0; i < a.count; i++)
 		for (size_t k = 0; k < b.count; k++)
-			assert_int_not_equal(
-			    id_cmp(a.delivery[i].id, b.delivery[k].id), 0);
+			assert_int_not_equal(id_cmp(a.delivery[i].id,
+						 b.delivery[k].id),
+			    0);
 	pg_free(&other);
 }
 
@@ -691,18 +721,25 @@ a_return_is_kept_until_it_is_worked_on(void **state)
 	struct outcome_seen seen = { 0 };
 	struct rows r;
 	struct store_return rows[2] = {
-		{ .id = id_new(now_ms), .mail_from = SLICE(""),
-		    .rcpt_to = SLICE("b-x@r"), .peer = SLICE("127.0.0.1"),
+		{ .id = id_new(now_ms),
+		    .mail_from = SLICE(""),
+		    .rcpt_to = SLICE("b-x@r"),
+		    .peer = SLICE("127.0.0.1"),
 		    .raw = slice_mem("a\0\xff", 3) },
-		{ .id = id_new(now_ms), .mail_from = { NULL, 0 },
+		{ .id = id_new(now_ms),
+		    .mail_from = { NULL, 0 },
 		    .rcpt_to = SLICE("postmaster@r"),
-		    .peer = SLICE("127.0.0.1"), .raw = SLICE("x") },
+		    .peer = SLICE("127.0.0.1"),
+		    .raw = SLICE("x") },
 	};
 	struct store_return_result res[2] = {
-		{ .id = rows[0].id, .kind = SLICE("failed"),
+		{ .id = rows[0].id,
+		    .kind = SLICE("failed"),
 		    .detail = { NULL, 0 } },
-		{ .id = rows[1].id, .kind = SLICE("none"),
-		    .detail = SLICE("later"), .again_at_ms = now_ms + 5000 },
+		{ .id = rows[1].id,
+		    .kind = SLICE("none"),
+		    .detail = SLICE("later"),
+		    .again_at_ms = now_ms + 5000 },
 	};
 
 	(void)state;
@@ -730,9 +767,10 @@ a_return_is_kept_until_it_is_worked_on(void **state)
 	res[1].again_at_ms = 0;
 	store_return_finish(pg, now_ms, res, 2, servers_done, &seen);
 	servers_ok(&seen);
-	assert_true(SQL_NUMBER(pg, "SELECT count(*) FROM returns WHERE "
-				   "processed_at IS NOT NULL AND due_at IS "
-				   "NULL") == 2);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM returns WHERE "
+			"processed_at IS NOT NULL AND due_at IS "
+			"NULL") == 2);
 }
 
 static void
@@ -826,8 +864,8 @@ one_leads_until_its_connection_ends(void **state)
 
 SERVERS_MAIN(true, CASE(accounts_are_found_by_name_or_id),
     CASE(a_domain_has_its_keys_and_checks),
-    CASE(a_key_says_all_that_intake_needs),
-    CASE(a_source_has_one_living_owner), CASE(workers_live_while_they_beat),
+    CASE(a_key_says_all_that_intake_needs), CASE(a_source_has_one_living_owner),
+    CASE(workers_live_while_they_beat),
     CASE(suppressions_are_listed_found_and_removed),
     CASE(deliveries_are_owed_claimed_and_finished),
     CASE(two_claimers_never_get_the_same_delivery),
