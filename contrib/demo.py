@@ -139,23 +139,28 @@ class Demo:
         print("   accepted      id %s, committed to PostgreSQL" % ident)
         return ident
 
-    def captured(self, to):
-        """The newest mail for an address that the simulator has taken."""
-        config = ["-c", self.info["config"]]
-        out = subprocess.run(
-            [self.program, "simulator", "list", "--json"] + config,
-            check=True, capture_output=True, text=True).stdout
-        for row in json.loads(out):
-            if row["to"] == to:
-                return subprocess.run(
-                    [self.program, "simulator", "show", row["id"]] + config,
-                    check=True, capture_output=True).stdout.decode()
-        return None
+    def command(self, *words):
+        return subprocess.run(
+            [self.program] + list(words) + ["-c", self.info["config"]],
+            check=True, capture_output=True).stdout.decode()
 
-    def reply_to(self, to):
+    def mails(self, to):
+        """Ids of what the simulator has taken for an address."""
+        rows = json.loads(self.command("simulator", "list", "--json"))
+        return [row["id"] for row in rows if row["to"] == to]
+
+    def captured(self, to, before):
+        new = [ident for ident in self.mails(to) if ident not in before]
+        return new and self.command("simulator", "show", new[0])
+
+    def log_end(self):
+        return os.path.getsize(os.path.join(self.data, "verpost.log"))
+
+    def reply_to(self, to, log_from):
         """What the receiving server said, from the line about its attempt."""
         path = os.path.join(self.data, "verpost.log")
         with open(path, errors="replace") as stream:
+            stream.seek(log_from)
             lines = [line for line in stream if to in line]
         for line in reversed(lines):
             found = re.search(r'(?:text|reply)=("(?:[^"\\]|\\.)*"|\S+)', line)
@@ -166,10 +171,12 @@ class Demo:
 
     def show_delivery(self):
         to = "delivered@example.net"
+        before, log_from = self.mails(to), self.log_end()
         ident = self.send(to)
         event = self.wait("the email is delivered", lambda: self.endpoint.of(
             ident, "email.delivered"))
-        raw = self.wait("the mail is captured", lambda: self.captured(to))
+        raw = self.wait("the mail is captured", lambda: self.captured(
+            to, before))
         head = re.sub(r"\r?\n[ \t]+", " ", raw.split("\r\n\r\n")[0])
         signature = re.search(r"^DKIM-Signature: (.*)$", head, re.M | re.I)
         if signature is None:
@@ -178,7 +185,8 @@ class Demo:
                     in signature.group(1).strip().rstrip(";").split(";"))
         print("   signed        DKIM %s, d=%s, s=%s" % (
             tags["a"], tags["d"], tags["s"]))
-        reply = self.wait("the reply is logged", lambda: self.reply_to(to))
+        reply = self.wait("the reply is logged", lambda: self.reply_to(
+            to, log_from))
         print("   delivered     the receiver said: %s" % reply)
         print("   webhook       %s, signature verified" % event["type"])
         state = self.call("GET", "/emails/" + ident)["last_event"]
