@@ -51,6 +51,7 @@ stop(void *self)
 
 	hooks_free(&r->hooks);
 	pg_free(&r->pg);
+	net_guard_fini(&r->guard);
 	free(r);
 }
 

@@ -7,6 +7,7 @@
 
 struct role_mta_self {
 	struct pg *pg;
+	struct net_guard guard;
 	struct mta *mta;
 };
 
@@ -48,7 +49,6 @@ fill(struct mta_options *o, const struct worker *w)
 	o->slots = (unsigned int)s->mta_processes;
 	o->mode = mta_mode(s->mode);
 	o->simulator = w->simulator;
-	role_guard(s->mx_private, &o->guard);
 	o->smtp_port = (uint16_t)s->smtp_port;
 	o->dns_servers = s->dns_servers[0] != '\0' ? s->dns_servers : NULL;
 	o->retry.base_ms = (int64_t)s->retry_first;
@@ -71,6 +71,8 @@ start(struct worker *w, struct error *err)
 
 	(void)err;
 	fill(&o, w);
+	role_guard(w->settings->mx_private, &r->guard);
+	o.guard = r->guard; /* the copy shares what it holds with ours */
 	r->pg = o.pg = role_pg(w, "verpost mta", true);
 	r->mta = mta_new(&o);
 	return r;
@@ -91,6 +93,7 @@ stop(void *self)
 
 	mta_free(&r->mta);
 	pg_free(&r->pg);
+	net_guard_fini(&r->guard);
 	free(r);
 }
 

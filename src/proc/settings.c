@@ -208,8 +208,10 @@ check_networks(const char *key, const char *list, struct error *err)
 {
 	struct net_guard guard;
 
-	if (net_guard_parse(slice_of(list), &guard, err) == 0)
+	if (net_guard_parse(slice_of(list), &guard, err) == 0) {
+		net_guard_fini(&guard);
 		return 0;
+	}
 	error_add(err, "%s", key);
 	if (err != NULL)
 		err->kind = ERR_CONFIG;
