@@ -59,7 +59,7 @@ int dev_data_open(struct dev *d, const char *dir, struct error *err) MUST_CHECK;
 /* Ends servers of an earlier start that outlived it, removes its runtime
  * directory, makes a new one, and the directories of the servers. */
 int dev_data_prepare(struct dev *d, struct error *err) MUST_CHECK;
-/* Removes the runtime directory. */
+/* Removes the runtime directory and frees what d holds. */
 void dev_data_close(struct dev *d);
 /* Writes DIR/name through a temporary file, mode 0600. */
 int dev_data_write(const struct dev *d, const char *name, struct slice text,

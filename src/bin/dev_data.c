@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "bin/dev.h"
+#include "proc/children.h"
 
 #define LOG_MAX_BYTES (20 << 20)
 #define LOG_TAIL_BYTES 2000
@@ -335,6 +336,14 @@ dev_data_prepare(struct dev *d, struct error *err)
 void
 dev_data_close(struct dev *d)
 {
+	char *const texts[] = { d->dir, d->pg_bin, d->runtime, d->config,
+		d->conninfo, d->redis_url };
+
 	if (d->runtime != NULL)
 		remove_runtime(d->runtime);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		free(texts[i]);
+	if (d->api_key != NULL)
+		mem_wipe_free(d->api_key, strlen(d->api_key));
+	children_free(&d->children);
 }

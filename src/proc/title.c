@@ -14,6 +14,8 @@
 /* The one place of its kind: the memory belongs to the process as a whole. */
 static char *title_start;
 static size_t title_room;
+/* Kept: setenv may put another array in the place of environ. */
+static char **title_environ;
 
 static char *
 end_of_run(char *end, char **strings)
@@ -40,7 +42,7 @@ title_init(int argc, char **argv)
 	copy = xcalloc(n + 1, sizeof(*copy));
 	for (size_t i = 0; i < n; i++)
 		copy[i] = xstrdup(environ[i]);
-	environ = copy;
+	environ = title_environ = copy;
 	title_start = argv[0];
 	title_room = (size_t)(end - argv[0]);
 }
