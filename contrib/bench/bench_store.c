@@ -32,6 +32,18 @@ static size_t messages = 30000, batch = 50;
 static struct id *ids;
 static char content[CONTENT];
 
+/* The n-th number after the name in /proc/PID/stat; field 4 is the parent. */
+static double
+stat_field(const char *line, int field)
+{
+	const char *at = strrchr(line, ')');
+
+	/* The name is field 2. */
+	for (int i = 2; at != NULL && i < field; i++)
+		at = strchr(at + 1, ' ');
+	return at != NULL ? strtod(at + 1, NULL) : 0;
+}
+
 /* CPU of the server in ms: the postmaster, its children and those that have
  * ended. */
 static double
@@ -44,27 +56,24 @@ server_ms(long postmaster)
 	if (proc == NULL)
 		die("/proc");
 	while ((e = readdir(proc)) != NULL) {
-		char path[300], line[1024];
-		FILE *f;
-		long pid = strtol(e->d_name, NULL, 10), parent = 0;
-		unsigned long u = 0, s = 0, cu = 0, cs = 0;
+		char path[300], line[1024] = "";
+		long pid = strtol(e->d_name, NULL, 10);
+		FILE *f = NULL;
 
-		if (pid <= 0)
-			continue;
 		snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-		f = fopen(path, "r");
+		if (pid > 0)
+			f = fopen(path, "re");
 		if (f == NULL)
 			continue;
-		if (fgets(line, sizeof(line), f) != NULL &&
-		    strrchr(line, ')') != NULL &&
-		    sscanf(strrchr(line, ')') + 2,
-			"%*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
-			"%lu %lu",
-			&parent, &u, &s, &cu, &cs) == 5 &&
-		    (pid == postmaster || parent == postmaster))
-			ticks += (double)(u + s) +
-			    (pid == postmaster ? (double)(cu + cs) : 0);
+		if (fgets(line, sizeof(line), f) == NULL)
+			line[0] = '\0';
 		fclose(f);
+		if (pid != postmaster &&
+		    (long)stat_field(line, 4) != postmaster)
+			continue;
+		ticks += stat_field(line, 14) + stat_field(line, 15);
+		if (pid == postmaster)
+			ticks += stat_field(line, 16) + stat_field(line, 17);
 	}
 	closedir(proc);
 	return ticks * 1000 / (double)sysconf(_SC_CLK_TCK);

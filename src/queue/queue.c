@@ -245,8 +245,7 @@ send_op(struct queue *q, struct call *call, queue_done *done, void *ctx)
 	send_call(call);
 }
 
-/* Jobs in batches. ------------------------------------------------------------
- */
+/* Jobs in batches. -------------------------------------------------------- */
 
 struct batch_kind {
 	const char *function;
@@ -449,8 +448,7 @@ queue_sync(struct queue *q, const struct queue_lane *lane, int worker,
 	send_call(call);
 }
 
-/* For the keeper and the operator. ------------------------------------------
- */
+/* For the keeper and the operator. ---------------------------------------- */
 
 static void
 answer_holders(struct call *call, const struct redis_reply *reply,

@@ -83,8 +83,7 @@ count_down(struct reap *r)
 		end_step(r);
 }
 
-/* Giving back. ---------------------------------------------------------------
- */
+/* Giving back. ------------------------------------------------------------ */
 
 static void on_reaped(void *ctx, size_t count, const struct error *err);
 
@@ -147,8 +146,7 @@ on_alive(void *ctx, const struct store_worker *worker, size_t count,
 	count_down(r);
 }
 
-/* Asking. --------------------------------------------------------------------
- */
+/* Asking. ----------------------------------------------------------------- */
 
 static void
 ask_alive(struct reap *r)
@@ -302,8 +300,7 @@ reap_free(struct reap **rp)
 	free(r);
 }
 
-/* A predecessor in one's own slot. ------------------------------------------
- */
+/* A predecessor in one's own slot. ---------------------------------------- */
 
 /* More than a worker can have in hand (queue.md section 5.4). */
 #define REAP_ALL 5000

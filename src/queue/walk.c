@@ -453,8 +453,7 @@ walk_check_redis(struct walk *w)
 	w->pools_tx = store_pool_list(w->pg, on_pools, w);
 }
 
-/* Life. ----------------------------------------------------------------------
- */
+/* Life. ------------------------------------------------------------------- */
 
 static void
 side_init(struct side *s, struct walk *w, enum which which)

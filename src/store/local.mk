@@ -24,7 +24,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/outcomes.c include/store/outcomes.h \
 	%reldir%/partitions.c include/store/partitions.h \
 	%reldir%/pg.c include/store/pg.h %reldir%/pg_priv.h \
-	%reldir%/pg_reply.c %reldir%/pg_tx.c \
+	%reldir%/pg_reply.c %reldir%/pg_tx.c %reldir%/pg_wire.c \
 	%reldir%/redis.c include/store/redis.h \
 	%reldir%/returns.c include/store/returns.h \
 	%reldir%/simulator.c include/store/simulator.h \

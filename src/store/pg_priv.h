@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/strbuf.h"
+#include "net/loop.h"
 #include "store/pg.h"
 
 #define PG_TX_MAGIC 0x70677478
@@ -61,6 +62,66 @@ struct pg_tx {
 	struct pg_reply reply;
 };
 
+enum pg_state {
+	PG_CONNECTING,
+	PG_UP,
+	PG_WAITING,
+	PG_CLOSED,
+};
+
+struct pg_flight {
+	struct list node;
+	struct pg_tx *tx; /* or a preparation of: */
+	const struct pg_stmt *stmt;
+	int64_t deadline_ms;
+};
+
+struct pg {
+	struct loop *loop;
+	char *conninfo, *name;
+	bool batch_plans;
+	int64_t deadline_ms;
+	const struct pg_ops *ops;
+	void *ctx;
+
+	enum pg_state state;
+	PGconn *conn;
+	struct watch *watch;
+	int watched_fd;
+	struct timer *timer; /* connect, back-off, or the head's deadline */
+	int64_t backoff_ms;
+	struct error last; /* why it is not up */
+
+	struct list queued;  /* units that wait for the connection */
+	struct list flights; /* on the wire */
+	struct list failing; /* units that are to be told */
+	struct loop_call fail_call;
+	bool must_tell_down;
+	size_t pending;
+
+	/* Statements known to this connection. */
+	const struct pg_stmt **prepared;
+	size_t prepared_count, prepared_cap;
+};
+
+/* pg.c: life and connection. */
+/* The connection is over: all that was sent fails, and it is made again. */
+void pg_lose(struct pg *pg, const struct error *err);
+/* The unit is told from the loop that it has failed. */
+void pg_fail_later(struct pg *pg, struct pg_tx *tx, const struct error *err);
+void pg_watch(struct pg *pg, bool want_read, bool want_write);
+/* The timer for the head of the flights. */
+void pg_arm_deadline(struct pg *pg);
+
+/* pg_wire.c */
+void pg_put_on_wire(struct pg *pg, struct pg_tx *tx);
+/* Takes what has arrived; may end with the connection lost or closed. */
+void pg_read_results(struct pg *pg);
+/* False when the connection is lost; the caller lets it go. */
+bool pg_flush(struct pg *pg);
+void pg_set_conn_error(struct error *err, const PGconn *conn);
+
+/* pg_tx.c */
 /*
  * Within its own callback: empties the unit, which can then be built and sent
  * once more. The handle that its owner has stays valid, so that two questions

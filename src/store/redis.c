@@ -273,8 +273,7 @@ on_disconnect(const redisAsyncContext *ac, int status)
 	lose(r, &err);
 }
 
-/* Calls. ---------------------------------------------------------------------
- */
+/* Calls. ------------------------------------------------------------------ */
 
 static void
 arm_deadline(struct redis *r)
@@ -698,8 +697,7 @@ redis_pending(const struct redis *r)
 	return r->pending;
 }
 
-/* Replies. -------------------------------------------------------------------
- */
+/* Replies. ---------------------------------------------------------------- */
 
 static const redisReply *
 raw_of(const struct redis_reply *reply)

@@ -170,13 +170,13 @@ servers_number(struct pg *pg, const struct pg_stmt *stmt)
 	return seen.value;
 }
 
-/* A statement's name has at most 63 octets: the line will do. */
+/* A statement's name has at most 63 octets: a number will do. */
 #define SERVERS_STR(x) SERVERS_STR_(x)
 #define SERVERS_STR_(x) #x
 #define SQL_NUMBER(pg, sql)                                                    \
 	__extension__({                                                        \
 		static const struct pg_stmt stmt_ = {                          \
-			"at_" SERVERS_STR(__LINE__), sql                       \
+			"at_" SERVERS_STR(__COUNTER__), sql                    \
 		};                                                             \
 		servers_number(pg, &stmt_);                                    \
 	})

@@ -1,0 +1,297 @@
+/* The walks and the reaper, against real servers. */
+#include "tests/unit/test.h"
+
+#include "queue/reap.h"
+#include "queue/walk.h"
+#include "store/accept.h"
+#include "store/workers.h"
+#include "tests/integration/queue_world.h"
+
+/* Walks.
+ * ----------------------------------------------------------------------- */
+
+#define MAILS 300
+
+static struct store_accept_item items[MAILS];
+static struct store_accept_recipient rcpts[MAILS];
+
+/* Accepted, not pushed, as long ago as said. */
+static void
+accept_mails(size_t n, int64_t age_ms, int64_t expires_in_ms)
+{
+	struct store_accept_item *list[MAILS];
+	struct outcome_seen seen = { 0 };
+	int64_t at_ms = clock_now_ms() - age_ms;
+
+	for (size_t i = 0; i < n; i++) {
+		rcpts[i] = (struct store_accept_recipient){
+			.address = SLICE("a@example.org"),
+			.key = SLICE("a@example.org"),
+			.pool = 1,
+			.lane = i % 3 == 0 ? SLICE("google") : SLICE("h3"),
+		};
+		items[i] = (struct store_accept_item){
+			.email = id_new_email(at_ms),
+			.account = 1,
+			.domain = 1,
+			.head = SLICE("h"),
+			.content = SLICE("c"),
+			.expires_at_ms = clock_now_ms() + expires_in_ms,
+			.count = 1,
+			.recipient = &rcpts[i],
+			.key = SLICE(""),
+		};
+		/* As if made then: the time is in the first six octets. */
+		for (size_t b = 0; b < 6; b++)
+			items[i].email.b[b] = (uint8_t)(at_ms >> (40 - 8 * b));
+		list[i] = &items[i];
+	}
+	store_accept_start(pg, clock_now_ms(), list, n, servers_done, &seen);
+	servers_ok(&seen);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(items[i].result, STORE_ACCEPT_OK);
+}
+
+static void
+forget_all_mail(void)
+{
+	SQL_NUMBER(pg,
+	    "UPDATE recipients SET finished_at = now() "
+	    "WHERE finished_at IS NULL");
+}
+
+/* Turns the loop until the walk has gone that far. */
+static void
+walk_until(struct walk *w, void (*step)(struct walk *),
+    bool (*is_there)(const struct walk *))
+{
+	int64_t end_ms = clock_mono_ms() + 20000;
+
+	while (!is_there(w)) {
+		assert_true(clock_mono_ms() < end_ms);
+		step(w);
+		loop_turn(servers.loop, 10);
+	}
+}
+
+static bool
+has_seen_young(const struct walk *w)
+{
+	return walk_counts(w).young_seen >= MAILS;
+}
+
+static void
+the_young_walk_pushes_what_was_not_pushed(void **state)
+{
+	struct walk *w = walk_new(servers.loop, pg, queue, NULL, NULL);
+	static const struct queue_lane google = { 1, "google" };
+
+	(void)state;
+	forget_all_mail();
+	accept_mails(MAILS, 15000, 1000000);
+	walk_until(w, walk_young, has_seen_young);
+	assert_int_equal(walk_counts(w).added, MAILS);
+	assert_int_equal(state_of(&google).ready, MAILS / 3);
+	assert_int_equal(state_of(&lane).ready, MAILS - MAILS / 3);
+	walk_free(&w);
+	/* Another keeper looks again: all have jobs. */
+	w = walk_new(servers.loop, pg, queue, NULL, NULL);
+	walk_until(w, walk_young, has_seen_young);
+	assert_int_equal(walk_counts(w).added, 0);
+	walk_free(&w);
+}
+
+static bool
+has_gone_round(const struct walk *w)
+{
+	return walk_counts(w).rounds >= 1 && !walk_is_filling(w);
+}
+
+static bool
+is_filling(const struct walk *w)
+{
+	return walk_is_filling(w);
+}
+
+/* What the keeper does. */
+static void
+beat(struct walk *w)
+{
+	walk_check_redis(w);
+	walk_old(w);
+}
+
+static void
+only_check(struct walk *w)
+{
+	walk_check_redis(w);
+}
+
+static void
+a_redis_that_was_flushed_is_filled_again(void **state)
+{
+	struct walk *w = walk_new(servers.loop, pg, queue, NULL, NULL);
+	struct walk_counts before;
+
+	(void)state;
+	forget_all_mail();
+	accept_mails(MAILS, 3600000, 1000000);
+	test_log_.expected = 1000;
+	walk_until(w, only_check, is_filling);
+	walk_until(w, beat, has_gone_round);
+	assert_int_equal(walk_counts(w).added, MAILS);
+	/* Marked: checked again, nothing starts over. */
+	before = walk_counts(w);
+	for (int i = 0; i < 20; i++) {
+		walk_check_redis(w);
+		loop_turn(servers.loop, 10);
+	}
+	assert_false(walk_is_filling(w));
+	redis_cli("FLUSHALL");
+	walk_until(w, only_check, is_filling);
+	walk_until(w, beat, has_gone_round);
+	assert_int_equal(walk_counts(w).added, before.added + MAILS);
+	/* Killed and started anew, without its data. */
+	is_up = false;
+	servers_run("redis-stop", false);
+	servers_run("redis-start", false);
+	servers_until(&is_up);
+	walk_until(w, only_check, is_filling);
+	walk_until(w, beat, has_gone_round);
+	assert_int_equal(walk_counts(w).added, before.added + 2 * MAILS);
+	assert_int_equal(state_of(&lane).ready, MAILS - MAILS / 3);
+	test_log_.expected = 0;
+	walk_free(&w);
+}
+
+static size_t expired_count;
+
+static void
+on_expired(void *ctx, const struct store_unfinished *rows, size_t n)
+{
+	(void)ctx;
+	for (size_t i = 0; i < n; i++)
+		assert_true(rows[i].expires_at_ms <= clock_now_ms());
+	expired_count += n;
+}
+
+static const struct walk_ops walk_ops = { on_expired };
+
+static bool
+has_told(const struct walk *w)
+{
+	return walk_counts(w).rounds >= 1;
+}
+
+static void
+mail_past_its_age_is_told_unless_somebody_holds_it(void **state)
+{
+	struct walk *w = walk_new(servers.loop, pg, queue, &walk_ops, NULL);
+	struct queue_job held = { 0 };
+
+	(void)state;
+	forget_all_mail();
+	accept_mails(9, 3600000, -1);
+	held.member =
+	    (struct queue_member){ id_of_recipient(items[1].email, 1), 2, 0 };
+	enqueue(&held, 1);
+	assert_int_equal(lease(5, 1, 1)->count, 1);
+	expired_count = 0;
+	walk_until(w, walk_old, has_told);
+	assert_int_equal(expired_count, 8);
+	assert_int_equal(walk_counts(w).added, 0);
+	walk_free(&w);
+}
+
+static void
+a_walk_may_be_freed_under_way(void **state)
+{
+	struct walk *w = walk_new(servers.loop, pg, queue, &walk_ops, NULL);
+	struct reap *r = reap_new(servers.loop, pg, queue);
+
+	(void)state;
+	walk_old(w);
+	walk_young(w);
+	walk_check_redis(w);
+	reap_step(r);
+	for (int i = 0; i < 3; i++)
+		loop_turn(servers.loop, 0);
+	walk_free(&w);
+	reap_free(&r);
+	for (int i = 0; i < 20; i++)
+		loop_turn(servers.loop, 5);
+}
+
+/* The reaper. -------------------------------------------------------------- */
+
+struct worker_seen {
+	bool done;
+	int id;
+};
+
+static void
+on_worker(void *ctx, const struct store_worker *worker, size_t count,
+    const struct error *err)
+{
+	struct worker_seen *seen = ctx;
+
+	assert_null(err);
+	seen->done = true;
+	seen->id = count > 0 ? worker[0].id : 0;
+}
+
+static int
+add_worker(void)
+{
+	struct worker_seen seen = { 0 };
+	struct store_worker w = { .node = SLICE("n"),
+		.role = SLICE("mta"),
+		.boot_id = SLICE("b"),
+		.pid = 1 };
+
+	store_worker_add(pg, &w, on_worker, &seen);
+	servers_until(&seen.done);
+	return seen.id;
+}
+
+static void
+what_the_dead_and_unknown_hold_is_given_back(void **state)
+{
+	struct reap *r = reap_new(servers.loop, pg, queue);
+	struct queue_job jobs[9];
+	struct outcome_seen seen = { 0 };
+	int alive = add_worker(), dead = add_worker();
+
+	(void)state;
+	make_jobs(jobs, 9, 2, 0);
+	enqueue(jobs, 9);
+	lease(alive, 2, 1);
+	lease(dead, 3, 1);
+	lease(30000, 4, 1); /* nobody knows it */
+	store_worker_set_dead(pg, dead, servers_done, &seen);
+	servers_ok(&seen);
+	reap_step(r);
+	while (reap_is_busy(r))
+		loop_turn(servers.loop, 10);
+	assert_int_equal(reap_counts(r).given_back, 7);
+	assert_int_equal(reap_counts(r).failures, 0);
+	assert_state(7, 0, 2, 0);
+	/* Nobody is declared dead before we have been here for 30 s. */
+	SQL_NUMBER(pg, "UPDATE workers SET seen_at = now() - interval '1 h'");
+	reap_step(r);
+	while (reap_is_busy(r))
+		loop_turn(servers.loop, 10);
+	assert_int_equal(reap_counts(r).died, 0);
+	reap_free(&r);
+	/* A successor does it for its own predecessor. */
+	reap_worker(queue, pools, 1, alive);
+	assert_state(9, 0, 0, 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+SERVERS_MAIN(true, CASE(the_young_walk_pushes_what_was_not_pushed),
+    CASE(a_redis_that_was_flushed_is_filled_again),
+    CASE(mail_past_its_age_is_told_unless_somebody_holds_it),
+    CASE(a_walk_may_be_freed_under_way),
+    CASE(what_the_dead_and_unknown_hold_is_given_back))
