@@ -111,7 +111,7 @@ by_name(const void *a, const void *b)
 static void
 name_site(struct route *r)
 {
-	struct slice names[ROUTE_HOSTS_MAX];
+	struct slice names[ROUTE_HOSTS_MAX] = { { NULL, 0 } };
 	struct strbuf site = STRBUF_INIT;
 
 	for (size_t i = 0; i < r->host_count; i++)

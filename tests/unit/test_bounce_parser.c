@@ -231,7 +231,7 @@ static void
 answers_mail_after_mail_in_the_sandbox(void **state)
 {
 	struct arena arena = ARENA_INIT;
-	struct bounce_report r;
+	struct bounce_report r = { 0 };
 	struct rig rig;
 	int a, b;
 
@@ -264,7 +264,7 @@ survives_what_it_cannot_read(void **state)
 {
 	struct arena arena = ARENA_INIT;
 	struct strbuf raw = STRBUF_INIT;
-	struct bounce_report r;
+	struct bounce_report r = { 0 };
 	struct rig rig;
 	int fd;
 
@@ -293,7 +293,7 @@ static void
 a_frame_beyond_the_bound_ends_the_connection_only(void **state)
 {
 	struct arena arena = ARENA_INIT;
-	struct bounce_report r;
+	struct bounce_report r = { 0 };
 	struct rig rig;
 	int fd;
 
@@ -318,7 +318,7 @@ a_mail_that_takes_too_long_ends_the_process(void **state)
 {
 	struct arena arena = ARENA_INIT;
 	struct strbuf raw = STRBUF_INIT;
-	struct bounce_report r;
+	struct bounce_report r = { 0 };
 	struct rig rig;
 	int fd, status;
 
