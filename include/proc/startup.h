@@ -34,7 +34,8 @@ unsigned int startup_check(const struct settings *s, startup_say *say,
 /*
  * startup_check in a child with the identity of the workers, so that the
  * caller keeps no trace of it, and rights are tried as they will be.
- * Warnings are logged; the first bad finding becomes err (ERR_CONFIG).
+ * Warnings are logged; the first bad finding becomes err (ERR_CONFIG). Then
+ * makes the partitions of these days, before the first mail comes.
  */
 int startup_ask(const struct settings *s, const struct identity *who,
     struct error *err) MUST_CHECK;

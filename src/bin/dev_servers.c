@@ -164,7 +164,12 @@ dev_postgres_run(void *ctx)
 		"jit=off", "-c", "logging_collector=off", "-c",
 		"log_checkpoints=off", "-c", "timezone=UTC", NULL };
 
-	become_server(d, SIGINT, "postgres.log");
+	/*
+	 * When dev is killed the master drains, and what it still has to say
+	 * must find a database: the "smart" shutdown waits until its clients
+	 * have gone.
+	 */
+	become_server(d, SIGTERM, "postgres.log");
 	execute(program, argv);
 }
 

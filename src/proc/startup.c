@@ -14,6 +14,7 @@
 #include "proc/startup.h"
 #include "store/domains.h"
 #include "store/migrate.h"
+#include "store/partitions.h"
 #include "store/pg.h"
 #include "store/redis.h"
 #include "store/sources.h"
@@ -262,6 +263,34 @@ log_finding(void *ctx, enum finding finding, const char *what, const char *text)
 		error_set(first, ERR_CONFIG, "%s: %s", what, text);
 }
 
+static void
+made_days(void *ctx, size_t count, const struct error *failed)
+{
+	struct startup *st = ctx;
+
+	(void)count;
+	st->done = true;
+	if (failed != NULL)
+		error_set(st->ctx, ERR_STORE, "postgres: %s", failed->text);
+}
+
+/* After a long pause the first mail would find no day to lie in. */
+static void
+make_days(const struct settings *s, struct error *err)
+{
+	struct startup st = { .s = s, .ctx = err };
+	struct pg_options options = { .conninfo = s->postgres };
+	struct pg *pg;
+
+	st.loop = loop_new();
+	pg = pg_new(st.loop, &options, NULL, NULL);
+	store_partitions_make(pg, clock_now_ms(), made_days, &st);
+	if (pg_run_until(st.loop, &st.done, STARTUP_WAIT_MS, err) != 0)
+		error_add(err, "making the tables of these days");
+	pg_free(&pg);
+	loop_free(&st.loop);
+}
+
 NORETURN static void
 ask_child(const struct settings *s, const struct identity *who, int fd)
 {
@@ -269,6 +298,8 @@ ask_child(const struct settings *s, const struct identity *who, int fd)
 
 	if (identity_assume(who, &err) == 0)
 		startup_check(s, log_finding, &err);
+	if (err.kind == ERR_NONE)
+		make_days(s, &err);
 	if (write(fd, &err, sizeof(err)) != (ssize_t)sizeof(err))
 		_exit(1);
 	_exit(0);

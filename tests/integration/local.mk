@@ -8,6 +8,7 @@ integration_tests = \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery.py \
 	tests/integration/test_dev.py \
+	tests/integration/test_dev_leftover.py \
 	tests/integration/test_engine.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_hooks.py \

@@ -349,6 +349,88 @@ class Supervision(MasterTest):
         self.assertLess(total, 100 * 1024)
 
 
+class Keeper(MasterTest):
+    def days(self, table="emails"):
+        return {row[0] for row in self.pg.sql(
+            "SELECT relname FROM pg_class WHERE relname LIKE '%s_2%%' "
+            "AND relkind = 'r'" % table)}
+
+    def test_one_node_leads_and_another_takes_over(self):
+        first = self.start()
+        self.wait_log("keeper.leader")
+        other = Verpost(self.base, subnet(), self.pg_again(), self.redis,
+                        settings={"mode": "simulator"}, name="node2")
+        other.start()
+        try:
+            wait_until("node2 runs", lambda: "master.ready"
+                       in other.process.log())
+            self.assertNotIn("keeper.leader", other.process.log())
+            os.kill(first.pid, signal.SIGTERM)
+            first.wait(20)
+            wait_until("node2 leads", lambda: "keeper.leader"
+                       in other.process.log(), 20)
+        finally:
+            other.stop()
+
+    def pg_again(self):
+        """The same database under another node's hands."""
+        class Same:
+            def create_database(_, name):
+                return self.usual["postgres"].strip('"')
+        return Same()
+
+    def test_days_are_made_ahead_also_when_the_clock_jumps(self):
+        self.start()
+        self.wait_log("keeper.leader")
+        before = self.days()
+        self.node.clock.advance(20 * 86400)
+        try:
+            wait_until("there are new days",
+                       lambda: len(self.days() - before) >= 10, 20)
+            self.node.api.wait_event(self.mail(), "delivered")
+        finally:
+            self.node.clock.advance(-20 * 86400)
+
+    def test_mail_that_nobody_takes_expires(self):
+        self.node.settings.update(mta_processes="0", max_age="1h")
+        self.node.write_config()
+        self.start()
+        ident = self.mail()
+        time_ahead = 2 * 3600
+        self.assertEqual(self.node.api.email(ident)["last_event"], "queued")
+        self.node.clock.advance(time_ahead)
+        try:
+            got = self.node.api.wait_event(ident, "failed", 30)
+            self.assertEqual(got["recipients"][0]["reason"], "expired")
+            self.assertEqual(self.node.mail_sql(
+                "SELECT count(*) FROM attempts WHERE recipient %s "
+                "AND outcome IS NULL", ident), "0")
+        finally:
+            self.node.clock.advance(-time_ahead)
+
+    def test_old_days_go(self):
+        self.node.settings.update(retention="1d", retention_content="1d",
+                                  retention_returns="1d",
+                                  retention_simulator="1d")
+        self.node.write_config()
+        self.start()
+        self.wait_log("keeper.leader")
+        self.node.api.wait_event(self.mail(), "delivered")
+        before = self.days()
+        self.node.stop()
+        self.node.clock.advance(30 * 86400)
+        try:
+            self.start()
+            wait_until("old days are gone",
+                       lambda: not self.days() & before, 30)
+            self.node.api.wait_event(self.mail(), "delivered")
+        finally:
+            self.node.clock.advance(-30 * 86400)
+            self.node.stop()
+            # So that the cases behind this one find their day again.
+            self.node.command("migrate")
+
+
 class Refusals(MasterTest):
     def test_tables_that_are_not_there(self):
         self.node.settings["postgres"] = '"%s"' % self.pg.create_database(
