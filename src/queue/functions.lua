@@ -55,6 +55,9 @@ end
 local function scores(key, members)
 	local out = {}
 
+	if redis.call('EXISTS', key) == 0 then
+		return out
+	end
 	for i = 1, #members, STEP do
 		local got = redis.call('ZMSCORE', key,
 		    unpack(members, i, math.min(i + STEP - 1, #members)))
@@ -75,26 +78,39 @@ end
 -- of every bulk head; its rate stays bounded by its weight.
 local function put(keys, members)
 	local v = virtual_time(keys)
-	local finish, adds, sets, flows = {}, {}, {}, {}
+	local finish, flows, adds, sets = {}, {}, {}, {}
 
-	for _, m in ipairs(members) do
-		local flow = string.sub(m, 17, 20)
-		local flags = string.byte(m, 21)
-		local start = finish[flow]
+	for i = 1, #members do
+		local flow = string.sub(members[i], 17, 20)
 
-		if start == nil then
-			start = tonumber(redis.call('HGET', keys[F], flow) or
-			    '0')
+		if finish[flow] == nil then
+			finish[flow] = v
 			flows[#flows + 1] = flow
 		end
-		start = math.max(v, start)
-		finish[flow] = start + 2 ^ -math.floor(flags / 16)
-		adds[#adds + 1] = start - flags % 2
-		adds[#adds + 1] = m
 	end
-	for _, flow in ipairs(flows) do
-		sets[#sets + 1] = flow
-		sets[#sets + 1] = finish[flow]
+	for i = 1, #flows, STEP do
+		local got = redis.call('HMGET', keys[F],
+		    unpack(flows, i, math.min(i + STEP - 1, #flows)))
+
+		for j = 1, #got do
+			if got[j] then
+				finish[flows[i + j - 1]] =
+				    math.max(v, tonumber(got[j]))
+			end
+		end
+	end
+	for i = 1, #members do
+		local m = members[i]
+		local flow, flags = string.sub(m, 17, 20), string.byte(m, 21)
+		local start = finish[flow]
+
+		finish[flow] = start + 2 ^ -math.floor(flags / 16)
+		adds[2 * i - 1] = start - flags % 2
+		adds[2 * i] = m
+	end
+	for i = 1, #flows do
+		sets[2 * i - 1] = flows[i]
+		sets[2 * i] = finish[flows[i]]
 	end
 	call_all('ZADD', keys[R], adds, 2)
 	call_all('HSET', keys[F], sets, 2)
