@@ -14,10 +14,10 @@ import uuid
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import procs, runner  # noqa: E402
 from harness.storage import PG_BIN, Postgres  # noqa: E402
+from harness.verpost import BUILD  # noqa: E402
 from harness.webhook import Received, signed_rightly  # noqa: E402
 
-PROBE = os.path.join(os.path.dirname(os.environ.get(
-    "VERPOST", "verpost")), "tests/integration/hooks_probe")
+PROBE = os.path.join(BUILD, "tests/integration/hooks_probe")
 SOURCE = os.environ.get("VERPOST_SOURCE", os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../.."))
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -17,9 +17,9 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import procs, runner  # noqa: E402
 from harness.names import Dns  # noqa: E402
+from harness.verpost import BUILD  # noqa: E402
 
-PROBE = os.path.join(os.path.dirname(os.environ.get(
-    "VERPOST", "verpost")), "tests/integration/net_probe")
+PROBE = os.path.join(BUILD, "tests/integration/net_probe")
 
 
 class Probe:

@@ -35,9 +35,10 @@ class TheOfficialClient(WorldTest):
              "--cache", cls.world.base + "/npm-cache"],
             check=False, seconds=180)
         if status != 0:
-            raise unittest.SkipTest(
-                "the npm registry is not to be had: "
-                + (errors or out).strip().split("\n")[-1])
+            said = [line for line in (errors + out).split("\n")
+                    if "code" in line or "request" in line]
+            raise unittest.SkipTest("the npm registry is not to be had: "
+                                    + "; ".join(said[:3]))
 
     def call(self, what, **fields):
         url = "http://%s:%d" % (self.api.address, self.api.port)

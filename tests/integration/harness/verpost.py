@@ -11,6 +11,9 @@ from .procs import (Failed, Process, children_of, directory, own, run,
 from .storage import port_open
 
 PROGRAM = os.environ.get("VERPOST", "verpost")
+# It stands in src/bin of the build directory, where test programs are too.
+BUILD = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(PROGRAM))))
 HTTP_PORT, SMTP_IN_PORT, SIMULATOR_PORT = 18025, 12525, 18027
 
 
