@@ -202,7 +202,10 @@ print_hints(const struct dev *d)
 	char *json = xasprintf("%s/dev.json", d->dir);
 	char *json_word = shell_quote(json);
 	char *config_word = shell_quote(d->config);
+	char self[4096];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
+	self[len > 0 ? len : 0] = '\0'; /* it may not be in PATH */
 	printf("Verpost is ready; nothing it sends leaves this machine.\n\n"
 	       "  HTTP API   http://127.0.0.1:%u\n"
 	       "  domain     " DEV_DOMAIN "\n"
@@ -219,10 +222,11 @@ print_hints(const struct dev *d)
 	       "\"subject\":\"Hello\",\"text\":\"Hi\"}'\n"
 	       "  curl -s http://127.0.0.1:%u/emails/ID -H \"Authorization: "
 	       "Bearer $KEY\"\n"
-	       "  verpost simulator list -c %s\n\n"
+	       "  %s simulator list -c %s\n\n"
 	       "Other names before the @: bounced, bounced-later, deferred, "
 	       "rejected. Ctrl-C stops everything.\n",
-	    port, json, d->dir, json_word, port, port, config_word);
+	    port, json, d->dir, json_word, port, port,
+	    len > 0 ? self : "verpost", config_word);
 	fflush(stdout);
 	free(config_word);
 	free(json_word);
