@@ -48,8 +48,9 @@ struct smtp_outcome {
 	struct smtp_reply reply; /* SMTP_REMOTE */
 	struct error error;	 /* SMTP_LOCAL: ERR_NET, ERR_TIMEOUT, ERR_TLS,
 				    ERR_SYNTAX (protocol error), ERR_LIMIT
-				    (SIZE), ERR_DENIED (guard, 8-bit/SMTPUTF8
-				    not offered: kind ERR_NOTFOUND) */
+				    (SIZE), ERR_NOTFOUND (8-bit or SMTPUTF8
+				    not offered), ERR_DENIED (guard; an
+				    address that is no address) */
 };
 
 const char *smtp_stage_name(enum smtp_stage stage); /* "RCPT TO" */
@@ -150,8 +151,8 @@ bool smtp_client_can_send(const struct smtp_client *c);
 /*
  * Starts a transaction. *mail is copied; what it points to is borrowed until
  * mail_done. What the peer cannot take (size, 8-bit, SMTPUTF8) is refused
- * here: mail_done comes with SMTP_LOCAL, stage SMTP_STAGE_MAIL, kind ERR_LIMIT
- * or ERR_NOTFOUND, in its turn; that is before this returns when nothing else
+ * here: mail_done comes with SMTP_LOCAL, stage SMTP_STAGE_MAIL, kind
+ * ERR_LIMIT, ERR_NOTFOUND or ERR_DENIED, in its turn; that is before this returns when nothing else
  * is pending and the call is not made from inside ops.
  */
 void smtp_client_send(struct smtp_client *c, const struct smtp_mail *mail);

@@ -80,8 +80,8 @@ column_of(const struct smtp_outcome *outcome)
 
 /*
  * What we ourselves found before the mail left: too large for the announced
- * SIZE, or in need of an extension that the host does not offer. No other try
- * would end differently.
+ * SIZE, in need of an extension that the host does not offer, or to an address
+ * that cannot stand in a command. No other try would end differently.
  */
 static bool
 content_cannot_go(const struct smtp_outcome *outcome)
@@ -89,7 +89,8 @@ content_cannot_go(const struct smtp_outcome *outcome)
 	return outcome->source == SMTP_LOCAL &&
 	    outcome->stage == SMTP_STAGE_MAIL &&
 	    (outcome->error.kind == ERR_LIMIT ||
-		outcome->error.kind == ERR_NOTFOUND);
+		outcome->error.kind == ERR_NOTFOUND ||
+		outcome->error.kind == ERR_DENIED);
 }
 
 bool
@@ -117,9 +118,9 @@ verdict_of_smtp(const struct smtp_outcome *outcome)
 	/* 421: the host closes the session; the mail was not looked at. */
 	if (outcome->source == SMTP_REMOTE && outcome->reply.code == 421) {
 		r.verdict = outcome->stage < SMTP_STAGE_MAIL ||
-			outcome->stage == SMTP_STAGE_IDLE ?
-		    VERDICT_NEXT_HOST :
-		    VERDICT_DEFERRED;
+			outcome->stage == SMTP_STAGE_IDLE
+		    ? VERDICT_NEXT_HOST
+		    : VERDICT_DEFERRED;
 		return r;
 	}
 	r.verdict = table[outcome->stage][column_of(outcome)];
@@ -183,7 +184,8 @@ verdict_retry_at(const struct retry_policy *p, enum verdict v, unsigned int n,
 			delay *= 2;
 		delay = MIN(delay, p->max_ms);
 		/* 0.8 .. 1.2 of it */
-		delay = delay * 4 / 5 + (int64_t)(random % 1024) * delay * 2 / 5 / 1023;
+		delay = delay * 4 / 5 +
+		    (int64_t)(random % 1024) * delay * 2 / 5 / 1023;
 		at = now_ms + delay;
 	}
 	at = MIN(at, expires_at_ms);

@@ -565,6 +565,8 @@ feed_line(struct smtp_client *c, struct slice line)
 	} else if (rc < 0) {
 		(void)error_add(&err, "protocol error in reply to %s",
 		    steps[c->state].name);
+		/* Also what is too long: ERR_LIMIT is about a message. */
+		err.kind = ERR_SYNTAX;
 		over_local(c, &err);
 	}
 }

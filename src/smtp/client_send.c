@@ -251,7 +251,7 @@ check_mail(const struct smtp_client_caps *caps, const struct smtp_mail *mail,
 	uint64_t size = wire_size(mail);
 
 	if (!path_is_safe(mail))
-		return error_set(err, ERR_SYNTAX,
+		return error_set(err, ERR_DENIED,
 		    "an address cannot be sent as it is");
 	if (caps->size_max != 0 && size > caps->size_max)
 		return error_set(err, ERR_LIMIT,
