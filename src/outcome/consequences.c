@@ -41,7 +41,8 @@ record_free(struct record *r)
 static struct slice
 keep(struct record *r, struct slice s)
 {
-	return s.len > 0 ? arena_slice(&r->arena, s) : (struct slice){ NULL, 0 };
+	return s.len > 0 ? arena_slice(&r->arena, s)
+			 : (struct slice){ NULL, 0 };
 }
 
 static void

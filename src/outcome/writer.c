@@ -49,7 +49,7 @@ outcome_writer_new(struct loop *l, struct pg *pg)
 static void
 free_all(struct list *records)
 {
-	list_each_safe(node, records)
+	list_each_safe (node, records)
 		record_free(list_entry(node, struct record, node));
 }
 
@@ -151,15 +151,14 @@ on_send(void *ctx)
 
 	if (w->tx != NULL || w->waiting_count == 0)
 		return;
-	while (w->batch_count < max &&
-	    (node = list_pop(&w->waiting)) != NULL) {
+	while (w->batch_count < max && (node = list_pop(&w->waiting)) != NULL) {
 		rows[w->batch_count++] =
 		    list_entry(node, struct record, node)->row;
 		w->waiting_count--;
 		list_append(&w->batch, node);
 	}
-	w->tx = store_outcomes_write(
-	    w->pg, clock_now_ms(), rows, w->batch_count, on_written, w);
+	w->tx = store_outcomes_write(w->pg, clock_now_ms(), rows,
+	    w->batch_count, on_written, w);
 }
 
 static void
