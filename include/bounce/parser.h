@@ -23,7 +23,7 @@ struct parser_options {
 	struct loop *loop;
 	int listen_fd;		   /* Unix stream socket, listening; borrowed */
 	uint64_t memory_max_bytes; /* address space; 0: 512 MB */
-	int64_t cpu_max_ms;	   /* per mail, processor time; 0: 5,000 */
+	int64_t cpu_max_ms;	   /* per mail, processor time; 0: 3,000 */
 	bool no_seccomp;	   /* only for tools that seccomp breaks */
 };
 

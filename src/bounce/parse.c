@@ -5,6 +5,11 @@
 #include "base/attr.h"
 #include "base/strbuf.h"
 
+/* What GMime is given: see tame(). */
+#define LINES_MAX 50000
+#define LINE_MAX_OCTETS 4000
+#define FOLDED_MAX_OCTETS 8000
+
 void
 bounce_parse_init(void)
 {
@@ -129,15 +134,63 @@ without_from_line(struct slice raw)
 	return raw;
 }
 
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static struct slice
+without_blanks(struct slice line)
+{
+	while (line.len > 0 && is_blank(line.ptr[0]))
+		line = slice_from(line, 1);
+	return line;
+}
+
+/*
+ * GMime goes down its stack for every group and comment of an address, and
+ * takes a kilobyte for every part and field, so that two megabytes of "g:"
+ * or of "--b" end the process or fill it. No field, line or number of lines
+ * of a real report is near these bounds; what is longer is broken up into
+ * nonsense, in the returned mail, which nobody looks at.
+ */
+static void
+tame(struct slice raw, struct strbuf *out)
+{
+	size_t lines = 0, folded = 0;
+	struct slice line;
+
+	strbuf_reserve(out, raw.len + raw.len / 64 + 2);
+	while (lines < LINES_MAX && slice_take_line(&raw, &line)) {
+		if (line.len == 0 || !is_blank(line.ptr[0]))
+			folded = 0;
+		else if (folded > FOLDED_MAX_OCTETS)
+			line = without_blanks(line);
+		folded += line.len;
+		do {
+			struct slice piece =
+			    slice_first(line, LINE_MAX_OCTETS);
+
+			strbuf_add_slice(out, piece);
+			strbuf_add_text(out, "\r\n");
+			line = without_blanks(slice_from(line, piece.len));
+			lines++;
+		} while (line.len > 0 && lines < LINES_MAX);
+	}
+}
+
 void
 bounce_parse(struct arena *arena, struct slice raw, struct bounce_report *out)
 {
+	struct strbuf tamed = STRBUF_INIT;
 	GMimeStream *stream;
 	GMimeParser *parser;
 	GMimeMessage *message;
 
 	*out = (struct bounce_report){ 0 };
-	raw = slice_first(without_from_line(raw), BOUNCE_RAW_MAX);
+	tame(slice_first(without_from_line(raw), BOUNCE_RAW_MAX), &tamed);
+	raw = strbuf_slice(&tamed);
 	stream = g_mime_stream_mem_new_with_buffer(raw.len > 0 ? raw.ptr : "",
 	    raw.len);
 	parser = g_mime_parser_new_with_stream(stream);
@@ -151,4 +204,5 @@ bounce_parse(struct arena *arena, struct slice raw, struct bounce_report *out)
 	}
 	g_object_unref(parser);
 	g_object_unref(stream);
+	strbuf_fini(&tamed);
 }

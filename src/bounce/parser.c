@@ -17,7 +17,7 @@
 #include "sandbox.h"
 
 #define MEMORY_MAX_DEFAULT ((uint64_t)512 << 20)
-#define CPU_MAX_DEFAULT_MS 5000
+#define CPU_MAX_DEFAULT_MS 3000
 #define CLIENTS_MAX 64
 /* Between two mails a connection may rest; in a frame it must move. */
 #define IDLE_MS (60 * 60 * 1000)
@@ -45,14 +45,15 @@ struct client {
 
 /* ---- one mail ---- */
 
-/* At its end SIGVTALRM ends the process: nothing handles it. */
+/* The kernel's share counts, too: memory is its work. At the end SIGPROF ends
+ * the process: nothing handles it. */
 static void
 set_cpu_limit(int64_t ms)
 {
 	struct itimerval t = { .it_value = { .tv_sec = ms / 1000,
 				   .tv_usec = ms % 1000 * 1000 } };
 
-	setitimer(ITIMER_VIRTUAL, &t, NULL);
+	setitimer(ITIMER_PROF, &t, NULL);
 }
 
 static void
@@ -200,7 +201,7 @@ parser_new(const struct parser_options *opt, struct error *err)
 	struct parser *p;
 
 	warm_up();
-	signal(SIGVTALRM, SIG_DFL);
+	signal(SIGPROF, SIG_DFL);
 	if (sandbox_limit(memory != 0 ? memory : MEMORY_MAX_DEFAULT, err) != 0)
 		return NULL;
 	p = xmalloc(sizeof(*p));

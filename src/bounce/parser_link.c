@@ -8,7 +8,7 @@
 
 #define HEAD_LEN 4
 #define CONNECT_MS 5000
-/* The parser's own limit on processor time is 5 s. */
+/* The parser's own limit on processor time is 3 s. */
 #define ANSWER_MS 30000
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 5000

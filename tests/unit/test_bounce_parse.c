@@ -166,7 +166,48 @@ depth_and_number_of_parts_are_bounded(void **state)
 	arena_fini(&arena);
 }
 
+/* Each of them ended the process or took most of its memory. */
+static void
+endless_fields_and_parts_do_no_harm(void **state)
+{
+	static const struct {
+		const char *head, *again;
+		bool is_found; /* the status that stands in front */
+	} bombs[] = {
+		{ "To: ", "g:", false },
+		{ "To: a\r\n", " g:\r\n", false },
+		{ "From: ", "((", false },
+		{ "Subject: x\r\n", " y\r\n", false },
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n",
+		    "--b\r\n\r\n", false },
+		{ "", "X: y\r\n", false },
+		{ REPORT STATUS BLOCKS
+		    "--b\r\nContent-Type: message/rfc822\r\n\r\nTo: ",
+		    "g:", true },
+		{ REPORT STATUS BLOCKS
+		    "--b\r\nContent-Type: message/rfc822\r\n\r\nTo: x\r\n",
+		    "\tg:((\r\n", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bombs); i++) {
+		struct strbuf raw = STRBUF_INIT;
+		struct arena arena = ARENA_INIT;
+		struct bounce_report r;
+
+		strbuf_add_text(&raw, bombs[i].head);
+		while (raw.len < 2000000)
+			strbuf_add_text(&raw, bombs[i].again);
+		bounce_parse(&arena, strbuf_slice(&raw), &r);
+		assert_int_equal(r.kind,
+		    bombs[i].is_found ? BOUNCE_FAILED : BOUNCE_NONE);
+		strbuf_fini(&raw);
+		arena_fini(&arena);
+	}
+}
+
 TEST_MAIN(cmocka_unit_test(a_standard_report_is_found_and_nothing_else),
     cmocka_unit_test(line_ends_do_not_matter),
     cmocka_unit_test(nonsense_is_none),
-    cmocka_unit_test(depth_and_number_of_parts_are_bounded))
+    cmocka_unit_test(depth_and_number_of_parts_are_bounded),
+    cmocka_unit_test(endless_fields_and_parts_do_no_harm))
