@@ -28,8 +28,9 @@ struct smtp_decision {
 };
 
 struct smtp_server_ops {
-	/* Fill *d to refuse. "<>": domain and local have len 0. from and to
-	 * live until reset. */
+	/* Fill *d to refuse. "<>": domain and local have len 0; with
+	 * any_sender what is no address is all in local. from and to live
+	 * until reset. */
 	void (*mail)(void *ctx, const struct mail_address *from,
 	    struct smtp_decision *d);
 	/* "<Postmaster>" without a domain: local "postmaster", domain len 0. */
@@ -54,6 +55,8 @@ struct smtp_server_ops {
 	void (*closed)(void *ctx);
 };
 
+#define SMTP_SENDER_MAX 320
+
 struct smtp_server_options {
 	const char *hostname;
 	const char *banner;	 /* after "220 <hostname> " */
@@ -61,6 +64,10 @@ struct smtp_server_options {
 	size_t rcpt_max;	 /* per transaction, at least 100 */
 	unsigned int errors_max; /* 4xx/5xx before 421; 0: 20 */
 	bool smtputf8;
+	/* MAIL FROM:<MAILER-DAEMON> and worse is taken as it stands (printable
+	 * UTF-8, without '<' and '>', SMTP_SENDER_MAX octets): to a receiver of
+	 * bounces the sender is evidence and nothing else. */
+	bool any_sender;
 };
 
 struct smtp_server *smtp_server_new(const struct smtp_server_options *opt,

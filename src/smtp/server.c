@@ -220,8 +220,9 @@ on_mail(struct smtp_server *s, struct slice arg)
 		reply_error(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
 		return;
 	}
-	if (smtp_path_args_parse(&s->arena, arg, true, s->opt.smtputf8, &args,
-		&err) != 0) {
+	if (smtp_path_args_parse(&s->arena, arg,
+		s->opt.any_sender ? SMTP_PATH_ANY_SENDER : SMTP_PATH_SENDER,
+		s->opt.smtputf8, &args, &err) != 0) {
 		reply_error(s, err.text);
 		arena_fini(&s->arena);
 		return;
@@ -263,8 +264,8 @@ on_rcpt(struct smtp_server *s, struct slice arg)
 		reply_error(s, "452 4.5.3 Too many recipients");
 		return;
 	}
-	if (smtp_path_args_parse(&s->arena, arg, false, false, &args, &err) !=
-	    0) {
+	if (smtp_path_args_parse(&s->arena, arg, SMTP_PATH_RCPT, false, &args,
+		&err) != 0) {
 		reply_error(s, err.text);
 		return;
 	}

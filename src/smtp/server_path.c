@@ -71,13 +71,39 @@ take_params(struct slice text, bool is_mail, bool utf8_offered,
 	return 0;
 }
 
-int
-smtp_path_args_parse(struct arena *arena, struct slice text, bool is_mail,
-    bool utf8_offered, struct smtp_path_args *out, struct error *err)
+/* What is no address, kept whole; false when it is too odd even for that. */
+static bool
+take_any(struct arena *arena, struct slice path, struct mail_address *out)
 {
+	if (path.len > SMTP_SENDER_MAX || slice_has_char(path, '<') ||
+	    slice_has_char(path, '>') || !utf8_is_valid(path))
+		return false;
+	*out = (struct mail_address){ .local = arena_slice(arena, path),
+		.smtputf8 = !ascii_only(path) };
+	return true;
+}
+
+static int
+take_address(struct arena *arena, struct slice path, enum smtp_path_kind kind,
+    struct mail_address *out, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (mail_path_parse(arena, path, out, &why) == 0 ||
+	    (kind == SMTP_PATH_ANY_SENDER && take_any(arena, path, out)))
+		return 0;
+	return error_set(err, ERR_SYNTAX, "501 5.1.%c Bad address: %s",
+	    kind == SMTP_PATH_RCPT ? '3' : '7', why.text);
+}
+
+int
+smtp_path_args_parse(struct arena *arena, struct slice text,
+    enum smtp_path_kind kind, bool utf8_offered, struct smtp_path_args *out,
+    struct error *err)
+{
+	bool is_mail = kind != SMTP_PATH_RCPT;
 	struct smtp_path_args args = { 0 };
 	struct slice path = { NULL, 0 };
-	struct error why = { 0 };
 
 	text = slice_trim(text);
 	if (take_path(&text, &path, err) != 0 ||
@@ -89,9 +115,8 @@ smtp_path_args_parse(struct arena *arena, struct slice text, bool is_mail,
 	if (args.postmaster)
 		args.address.local = SLICE("postmaster");
 	else if (!args.null_path &&
-	    mail_path_parse(arena, path, &args.address, &why) != 0)
-		return error_set(err, ERR_SYNTAX, "501 5.1.%c Bad address: %s",
-		    is_mail ? '7' : '3', why.text);
+	    take_address(arena, path, kind, &args.address, err) != 0)
+		return -1;
 	/* RFC 6531 section 3.4: only who says SMTPUTF8 may go beyond ASCII;
 	 * in RCPT that was said in MAIL, which the caller knows. */
 	if (is_mail && !args.smtputf8 && !ascii_only(path))

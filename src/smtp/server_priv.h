@@ -44,9 +44,12 @@ struct smtp_path_args {
 	uint64_t size; /* SIZE=; 0: not given */
 };
 
+/* Whose path it is, and how strictly it is read. */
+enum smtp_path_kind { SMTP_PATH_SENDER, SMTP_PATH_ANY_SENDER, SMTP_PATH_RCPT };
+
 /* server_path.c: err's text is the reply ("501 5.1.3 ..."). */
-int smtp_path_args_parse(struct arena *arena, struct slice text, bool is_mail,
-    bool utf8_offered, struct smtp_path_args *out,
+int smtp_path_args_parse(struct arena *arena, struct slice text,
+    enum smtp_path_kind kind, bool utf8_offered, struct smtp_path_args *out,
     struct error *err) MUST_CHECK;
 
 #endif

@@ -163,8 +163,10 @@ on_mail(void *ctx, const struct mail_address *from, struct smtp_decision *d)
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	(void)d;
-	if (from->local.len > 0)
+	if (from->domain.len > 0)
 		mail_address_add_addr(&text, from);
+	else
+		strbuf_add_slice(&text, from->local);
 	s->from = strbuf_take(&text);
 }
 
@@ -412,6 +414,7 @@ smtpd_session_start(struct smtpd *d, int fd, const struct net_addr *addr,
 		.size_max = d->opt.size_max,
 		.rcpt_max = SMTPD_RCPT_MAX,
 		.smtputf8 = true,
+		.any_sender = true,
 	};
 
 	s->magic = SESSION_MAGIC;

@@ -250,6 +250,53 @@ only_what_is_ours_is_taken(void **state)
 	end(&w);
 }
 
+/* What real servers write into MAIL FROM of a bounce. */
+static const struct {
+	const char *from, *reply, *kept;
+} senders[] = {
+	{ "MAILER-DAEMON", "250", "MAILER-DAEMON" },
+	{ "MAILER-DAEMON@", "250", "MAILER-DAEMON@" },
+	{ "root@host_name.example", "250", "root@host_name.example" },
+	{ "x@[192.0.2.1]", "250", "x@[192.0.2.1]" },
+	{ "@a.example,@b.example:x@y.example", "250",
+	    "@a.example,@b.example:x@y.example" },
+	{ "a b..c@x.example.", "250", "a b..c@x.example." },
+	{ "Ann@EXAMPLE.com", "250", "Ann@example.com" },
+	{ "a<b", "501 5.1.7", NULL },
+	{ "\xff", "501 5.1.7", NULL },
+	{ "\xc3\xbc", "553 5.6.7", NULL },
+};
+
+static void
+any_sender_is_taken_as_it_stands(void **state)
+{
+	struct world w;
+	size_t n = 0;
+
+	(void)state;
+	begin(&w, (struct smtpd_options){ 0 });
+	talk(&w, HELLO);
+	for (size_t i = 0; i < ARRAY_LEN(senders); i++) {
+		char *script =
+		    xasprintf("> MAIL FROM:<%s>\n< %s\n> RSET\n< 250\n",
+			senders[i].from, senders[i].reply);
+
+		talk(&w, script);
+		free(script);
+		if (senders[i].kept == NULL)
+			continue;
+		script = xasprintf("> MAIL FROM:<%s>\n< 250\n"
+				   "> RCPT TO:<TOKEN@any.example>\n< 250\n"
+				   "> DATA\n< 354\n> x: y\n> .\n< 250\n",
+		    senders[i].from);
+		talk(&w, script);
+		free(script);
+		assert_string_equal(store.row[n].from, senders[i].kept);
+		n++;
+	}
+	end(&w);
+}
+
 static void
 unknown_hosts_are_deferred_while_the_store_is_away(void **state)
 {
@@ -561,6 +608,7 @@ who_leaves_before_the_answer_does_no_harm(void **state)
 
 TEST_MAIN(cmocka_unit_test(a_bounce_is_committed_before_its_250),
     cmocka_unit_test(only_what_is_ours_is_taken),
+    cmocka_unit_test(any_sender_is_taken_as_it_stands),
     cmocka_unit_test(unknown_hosts_are_deferred_while_the_store_is_away),
     cmocka_unit_test(a_store_that_is_away_gives_451),
     cmocka_unit_test(one_row_for_each_recipient),
