@@ -52,4 +52,9 @@ void mail_content_encode(const struct mail_content *content,
 int mail_content_decode(struct arena *arena, struct slice record,
     struct mail_content *out, struct error *err) MUST_CHECK;
 
+/* Whether a field of the header will have octets beyond ASCII, which only a
+ * server that offers SMTPUTF8 may be given (RFC 6531 section 3.1.8): texts are
+ * encoded, local parts cannot be. */
+bool mail_content_needs_smtputf8(const struct mail_content *content);
+
 #endif

@@ -229,3 +229,22 @@ mail_content_decode(struct arena *arena, struct slice record,
 	*out = c;
 	return 0;
 }
+
+static bool
+any_needs_smtputf8(const struct mail_address *a, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a[i].smtputf8)
+			return true;
+	return false;
+}
+
+/* Bcc stands in no header. */
+bool
+mail_content_needs_smtputf8(const struct mail_content *c)
+{
+	return any_needs_smtputf8(&c->from, 1) ||
+	    any_needs_smtputf8(c->to, c->to_count) ||
+	    any_needs_smtputf8(c->cc, c->cc_count) ||
+	    any_needs_smtputf8(c->reply_to, c->reply_to_count);
+}

@@ -152,7 +152,39 @@ broken_records_are_refused_and_never_read_beyond(void **state)
 	strbuf_fini(&record);
 }
 
-TEST_MAIN(cmocka_unit_test(a_record_reads_as_it_was_written),
+static void
+one_local_part_in_the_header_asks_for_smtputf8(void **state)
+{
+	struct mail_address plain = { SLICE("\xc3\xbc"), SLICE("a"),
+		SLICE("example.org"), false };
+	struct mail_address wide = { SLICE(""), SLICE("\xc3\xbc"),
+		SLICE("example.org"), true };
+	struct mail_content c = { .from = plain,
+		.subject = SLICE("\xc3\xbc"),
+		.to = &plain,
+		.to_count = 1,
+		.bcc = &wide,
+		.bcc_count = 1 };
+
+	(void)state;
+	assert_false(mail_content_needs_smtputf8(&c));
+	c.reply_to = &wide;
+	c.reply_to_count = 1;
+	assert_true(mail_content_needs_smtputf8(&c));
+	c.reply_to_count = 0;
+	c.cc = &wide;
+	c.cc_count = 1;
+	assert_true(mail_content_needs_smtputf8(&c));
+	c.cc_count = 0;
+	c.to = &wide;
+	assert_true(mail_content_needs_smtputf8(&c));
+	c.to = &plain;
+	c.from = wide;
+	assert_true(mail_content_needs_smtputf8(&c));
+}
+
+TEST_MAIN(cmocka_unit_test(one_local_part_in_the_header_asks_for_smtputf8),
+    cmocka_unit_test(a_record_reads_as_it_was_written),
     cmocka_unit_test(absent_is_not_empty),
     cmocka_unit_test(fields_of_later_versions_are_passed_over),
     cmocka_unit_test(broken_records_are_refused_and_never_read_beyond))
