@@ -2,6 +2,14 @@
  * Claims: what asks for one during a commit shares the next. Two lines: those
  * who want to send, and those who only want to end a recipient (for whom due
  * time and suppression do not matter).
+ *
+ * While Postgres is away the jobs stay in line. The answer to a claim may have
+ * been lost: a claim of our own is then taken for ours only if this very job
+ * has asked before. Found otherwise it is of an attempt whose outcome was never
+ * written (it was refused, say), and as unknown as anybody's.
+ *
+ * A batch that the server itself refuses is repeated one by one, so that one
+ * poison row hurts nobody else.
  */
 #include "delivery/delivery_priv.h"
 
@@ -11,6 +19,8 @@
 #include "store/attempts.h"
 
 #define BATCH_MAX 256
+#define AGAIN_MS 1000
+#define REFUSED_MS 60000
 
 struct line {
 	struct mta *mta;
@@ -18,6 +28,7 @@ struct line {
 	struct list pending; /* jobs */
 	struct list batch;   /* jobs under way, in the order of claim[] */
 	size_t count;
+	size_t singly; /* so many still go one by one */
 	int64_t now_ms;
 	struct store_claim claim[BATCH_MAX];
 	struct store_claiming *op;
@@ -25,7 +36,17 @@ struct line {
 
 struct claims {
 	struct line line[2];
+	struct list releasing;	   /* jobs */
+	struct list release_batch; /* under way */
+	struct pg_tx *release;
+	struct timer *again; /* set: Postgres is away, nothing is sent */
 };
+
+static void
+on_again(void *ctx)
+{
+	claims_flush(ctx);
+}
 
 void
 claims_init(struct mta *m)
@@ -39,17 +60,66 @@ claims_init(struct mta *m)
 		list_init(&line->pending);
 		list_init(&line->batch);
 	}
+	list_init(&m->claims->releasing);
+	list_init(&m->claims->release_batch);
+	m->claims->again = timer_new(m->opt.loop, on_again, m);
+}
+
+/* The jobs outlive the lists they are on. */
+static void
+let_go(struct list *jobs)
+{
+	while (list_pop(jobs) != NULL)
+		continue;
 }
 
 void
 claims_fini(struct mta *m)
 {
-	if (m->claims == NULL)
+	struct claims *c = m->claims;
+
+	if (c == NULL)
 		return;
-	for (size_t i = 0; i < ARRAY_LEN(m->claims->line); i++)
-		store_claim_cancel(&m->claims->line[i].op);
-	free(m->claims);
+	for (size_t i = 0; i < ARRAY_LEN(c->line); i++) {
+		store_claim_cancel(&c->line[i].op);
+		let_go(&c->line[i].pending);
+		let_go(&c->line[i].batch);
+	}
+	pg_tx_cancel(&c->release);
+	let_go(&c->releasing);
+	let_go(&c->release_batch);
+	timer_free(&c->again);
+	free(c);
 	m->claims = NULL;
+}
+
+/* -- answers ----------------------------------------------------------------
+ */
+
+/* An open claim: wait for its end, or say that nobody knows. */
+static void
+settle_open(struct job *j, const struct store_claim *c, int64_t now_ms)
+{
+	int64_t left_ms = c->claimed_at_ms + STORE_CLAIM_MS - now_ms;
+
+	if (left_ms > 0)
+		lane_defer(j, left_ms);
+	else
+		finish_abandoned(j, c->holder, (unsigned int)c->open_n,
+		    c->claimed_at_ms);
+}
+
+static void
+settle_mine(struct job *j, const struct store_claim *c, int64_t now_ms)
+{
+	bool is_old = c->claimed_at_ms != 0;
+
+	if (is_old && !j->claim_asked) {
+		settle_open(j, c, now_ms);
+		return;
+	}
+	j->claimed_at_ms = is_old ? c->claimed_at_ms : now_ms;
+	job_claimed(j);
 }
 
 static void
@@ -57,8 +127,7 @@ settle(struct job *j, const struct store_claim *c, int64_t now_ms)
 {
 	switch (c->result) {
 	case STORE_CLAIM_MINE:
-		j->claimed_at_ms = now_ms;
-		job_claimed(j);
+		settle_mine(j, c, now_ms);
 		return;
 	case STORE_CLAIM_FINISHED:
 	case STORE_CLAIM_GONE:
@@ -73,17 +142,52 @@ settle(struct job *j, const struct store_claim *c, int64_t now_ms)
 		claim_job(j);
 		return;
 	case STORE_CLAIM_OPEN:
-		if (c->claimed_at_ms + STORE_CLAIM_MS <= now_ms)
-			finish_abandoned(j, c->holder, (unsigned int)c->open_n,
-			    c->claimed_at_ms);
-		else
-			lane_defer(
-			    j, c->claimed_at_ms + STORE_CLAIM_MS - now_ms);
+		settle_open(j, c, now_ms);
 		return;
 	case STORE_CLAIM_MOVED:
 	case STORE_CLAIM_NONE:
-		lane_defer(j, 0);
+		lane_defer(j, AGAIN_MS);
 		return;
+	}
+}
+
+static bool
+is_refusal(const struct error *err)
+{
+	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
+}
+
+/* Back in front of the line, in the same order. */
+static void
+stay_in_line(struct line *line)
+{
+	while (!list_is_empty(&line->batch)) {
+		struct list *last = line->batch.prev;
+
+		list_entry(last, struct job, node)->claim_asked = true;
+		list_remove(last);
+		list_prepend(&line->pending, last);
+	}
+}
+
+static void
+claims_failed(struct line *line, const struct error *err)
+{
+	struct mta *m = line->mta;
+	struct list *node;
+
+	log_warn(&m->log, "claim.failed", log_err(err),
+	    log_uint("jobs", line->count));
+	if (!is_refusal(err)) {
+		stay_in_line(line);
+		timer_set(m->claims->again, AGAIN_MS);
+	} else if (line->count > 1) {
+		line->singly = line->count;
+		stay_in_line(line);
+	} else {
+		while ((node = list_pop(&line->batch)) != NULL)
+			lane_defer(list_entry(node, struct job, node),
+			    REFUSED_MS);
 	}
 }
 
@@ -95,30 +199,32 @@ on_claimed(void *ctx, const struct error *err)
 	struct list *node;
 
 	line->op = NULL;
-	if (err == NULL)
-		crash_point("claim-after");
-	else
-		log_warn(&m->log, "claim.failed", log_err(err));
-	for (size_t i = 0; (node = list_pop(&line->batch)) != NULL; i++) {
-		struct job *j = list_entry(node, struct job, node);
-
-		if (err == NULL)
-			settle(j, &line->claim[i], line->now_ms);
-		else
-			lane_defer(j, 1000);
+	if (err == NULL || (is_refusal(err) && line->count == 1))
+		line->singly -= MIN(line->singly, line->count);
+	if (err != NULL) {
+		claims_failed(line, err);
+		claims_flush(m);
+		return;
 	}
+	crash_point("claim-after");
+	for (size_t i = 0; (node = list_pop(&line->batch)) != NULL; i++)
+		settle(list_entry(node, struct job, node), &line->claim[i],
+		    line->now_ms);
 	claims_flush(m);
 }
+
+/* -- asking ------------------------------------------------------------------
+ */
 
 static void
 line_send(struct line *line)
 {
 	struct mta *m = line->mta;
+	size_t max = line->singly > 0 ? 1 : BATCH_MAX;
 	struct list *node;
 
 	line->count = 0;
-	while (line->count < BATCH_MAX &&
-	    (node = list_pop(&line->pending)) != NULL) {
+	while (line->count < max && (node = list_pop(&line->pending)) != NULL) {
 		struct job *j = list_entry(node, struct job, node);
 
 		list_append(&line->batch, node);
@@ -139,18 +245,94 @@ line_send(struct line *line)
 void
 claim_job(struct job *j)
 {
-	bool anyway = j->end == JOB_END_EXPIRED || j->end == JOB_END_SUPPRESSED;
+	bool anyway = j->end == JOB_END_EXPIRED ||
+	    j->end == JOB_END_SUPPRESSED || j->end == JOB_END_ADDRESS;
 	struct line *line = &j->mta->claims->line[anyway];
 
 	j->state = JOB_CLAIMING;
 	list_append(&line->pending, &j->node);
 }
 
+/* -- taking back
+ * ----------------------------------------------------------------- */
+
+static void
+on_released(void *ctx, const struct error *err)
+{
+	struct mta *m = ctx;
+	struct claims *c = m->claims;
+	struct list *node;
+
+	c->release = NULL;
+	/* One that stays open is found, and waited for, by whoever comes. */
+	if (err != NULL)
+		log_warn(&m->log, "claim.not_released", log_err(err));
+	while ((node = list_pop(&c->release_batch)) != NULL)
+		lane_defer(list_entry(node, struct job, node), 0);
+	claims_flush(m);
+}
+
+static void
+release_send(struct mta *m)
+{
+	struct claims *c = m->claims;
+	struct store_claim claim[BATCH_MAX];
+	struct list *node;
+	size_t n = 0;
+
+	while (
+	    n < ARRAY_LEN(claim) && (node = list_pop(&c->releasing)) != NULL) {
+		struct job *j = list_entry(node, struct job, node);
+
+		list_append(&c->release_batch, node);
+		claim[n++] = (struct store_claim){
+			.id = j->q.member.id,
+			.n = (int)j->n,
+		};
+	}
+	c->release =
+	    store_claim_release(m->opt.pg, m->worker, claim, n, on_released, m);
+}
+
+void
+claim_release(struct job *j)
+{
+	dest_forget(j);
+	list_remove(&j->node);
+	pg_tx_cancel(&j->content_read);
+	j->state = JOB_RELEASING;
+	list_append(&j->mta->claims->releasing, &j->node);
+	claims_flush(j->mta);
+}
+
+void
+claims_give_back(struct mta *m)
+{
+	for (size_t i = 0; i < ARRAY_LEN(m->claims->line); i++) {
+		struct list *node;
+
+		while ((node = list_pop(&m->claims->line[i].pending)) != NULL) {
+			struct job *j = list_entry(node, struct job, node);
+
+			if (j->claim_asked)
+				claim_release(j);
+			else
+				lane_defer(j, 0);
+		}
+	}
+}
+
 void
 claims_flush(struct mta *m)
 {
-	for (size_t i = 0; i < ARRAY_LEN(m->claims->line); i++) {
-		struct line *line = &m->claims->line[i];
+	struct claims *c = m->claims;
+
+	if (c->release == NULL && !list_is_empty(&c->releasing))
+		release_send(m);
+	if (timer_is_set(c->again))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(c->line); i++) {
+		struct line *line = &c->line[i];
 
 		if (line->op == NULL && !list_is_empty(&line->pending))
 			line_send(line);

@@ -36,14 +36,15 @@
 #define SESSION_MAGIC 0x73657331u
 
 enum job_state {
-	JOB_READING,  /* its row is asked for */
-	JOB_ROUTING,  /* waits for its domain's key or DNS */
-	JOB_WAITING,  /* dest->waiting, by fair tag */
-	JOB_CLAIMING, /* its attempts row is being committed */
-	JOB_LOADING,  /* claimed; its large content is being read */
-	JOB_CLAIMED,  /* dest->claimed: next on a session */
-	JOB_SENDING,  /* session->mails */
-	JOB_WRITING,  /* its outcome is being committed */
+	JOB_READING,   /* its row is asked for */
+	JOB_ROUTING,   /* waits for its domain's key or DNS */
+	JOB_WAITING,   /* dest->waiting, by fair tag */
+	JOB_CLAIMING,  /* its attempts row is being committed */
+	JOB_LOADING,   /* claimed; its large content is being read */
+	JOB_CLAIMED,   /* dest->claimed: next on a session */
+	JOB_SENDING,   /* session->mails */
+	JOB_WRITING,   /* its outcome is being committed */
+	JOB_RELEASING, /* its claim is being taken back, unused */
 };
 
 /* The record of an email, shared by its recipients in hand. */
@@ -65,26 +66,36 @@ struct job {
 
 	/* from its row */
 	int account, domain;
-	unsigned int n;		/* the attempt about to be made */
+	unsigned int n; /* the attempt about to be made */
 	struct mail_address address;
 	struct slice address_key;
-	struct content *content; /* counted; NULL: large, not read yet */
+	struct content *content; /* counted; NULL: not read yet, or done with */
 	size_t content_bytes;
-	bool is_large; /* counted in mta->large_bytes */
+	bool is_large;		    /* counted in mta->large_bytes */
 	struct pg_tx *content_read; /* while it is being read */
 	struct id email;
 	struct slice message_id; /* set by the sender, or len 0 */
 	int64_t created_at_ms, expires_at_ms;
 
 	/* Ends without a destination, once claimed. */
-	enum { JOB_END_NONE, JOB_END_DNS, JOB_END_EXPIRED,
-		JOB_END_SUPPRESSED, JOB_END_LOG } end;
+	enum {
+		JOB_END_NONE,
+		JOB_END_DNS,
+		JOB_END_EXPIRED,
+		JOB_END_SUPPRESSED,
+		JOB_END_LOG,
+		JOB_END_ADDRESS
+	} end;
 
-	struct route *route;	/* counted reference, or NULL */
+	struct route *route; /* counted reference, or NULL */
 	struct dest *dest;
+	bool claim_asked; /* the answer was lost: the claim may stand */
 	int64_t claimed_at_ms;
+	/* The final dot: in smtp/client's output, with the connection, with
+	 * the network. */
+	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
 	unsigned int host_tries; /* links lost under it, this attempt */
-	struct strbuf message;	/* built and signed, while sending */
+	struct strbuf message;	 /* built and signed, while sending */
 	char return_path[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
 };
 
@@ -96,9 +107,10 @@ struct lane_state {
 	struct list held; /* every job of this lane in this process */
 	size_t held_count;
 	size_t waiting_count; /* of those, JOB_WAITING */
-	bool asking;	  /* a lease call is under way */
-	bool woken;	  /* work arrived since that call */
-	bool has_more;	  /* ask again as soon as there is room */
+	bool is_served;	      /* a source of its pool is owned */
+	bool asking;	      /* a lease call is under way */
+	bool woken;	      /* work arrived since that call */
+	bool has_more;	      /* ask again as soon as there is room */
 	struct queue_job acks[100], defers[100];
 	size_t ack_count, defer_count;
 };
@@ -107,6 +119,10 @@ void lanes_init(struct mta *m);
 void lanes_fini(struct mta *m);
 /* Makes lanes for the pools of the sources owned. */
 void lanes_update(struct mta *m);
+/* Once a second: tells Redis what is held, each lane once a minute. An ack
+ * whose answer was lost would leave a job with a live process for ever. */
+void lanes_tick(struct mta *m);
+bool lanes_are_asking(const struct mta *m);
 /* Asks every lane for which there is room and no question under way. */
 void lanes_ask(struct mta *m);
 /* Done with a job in Redis: it is freed. */
@@ -114,13 +130,16 @@ void lane_ack(struct job *j);
 /* Back to the schedule after delay_ms (0: in front); it is freed. */
 void lane_defer(struct job *j, int64_t delay_ms);
 /* All held jobs but those whose outcome is not yet written or which are being
- * sent: back to the schedule. For draining. */
+ * sent: back to the schedule; claims are taken back. For draining. */
 void lanes_give_back(struct mta *m);
 
 /* -- job.c -------------------------------------------------------------- */
 
 struct job *job_new(struct lane_state *lane, const struct queue_job *q);
 void job_free(struct job *j); /* takes it off all lists */
+struct job *job_find(struct mta *m, struct id recipient); /* in hand, or NULL */
+/* Its record is not needed any more (the message may be). */
+void job_drop_content(struct job *j);
 /* Reads the rows of freshly leased jobs, all JOB_READING on the list. */
 void jobs_read(struct mta *m, struct list *fresh);
 /* Memory became free: loads large contents that wait. */
@@ -136,24 +155,27 @@ void job_claimed(struct job *j);
 /* -- route.c ------------------------------------------------------------ */
 
 #define ROUTE_HOSTS_MAX 8
+#define ROUTE_HOST_ADDRS 4
 #define ROUTE_ADDRS_MAX 16
 
 struct route_host {
 	uint16_t preference;
 	struct slice name;
 	size_t addr_count;
-	struct net_addr addr[4];
+	struct net_addr *addr; /* ROUTE_HOST_ADDRS */
 };
 
 struct route {
 	struct mta *mta;
 	struct slice domain;
-	unsigned int refs;  /* jobs, destinations, the table */
+	unsigned int refs; /* jobs, destinations, the table */
 	enum { ROUTE_ASKING, ROUTE_READY, ROUTE_NONE } state;
 	enum verdict_dns why_none; /* ROUTE_NONE */
 	bool is_simulator;
 	int64_t expires_at_ms; /* clock_mono_ms */
-	struct list jobs;      /* waiting for the answer */
+	int64_t used_at_mono_ms;
+	uint32_t ttl_s;	  /* smallest of all answers */
+	struct list jobs; /* waiting for the answer */
 	size_t host_count;
 	struct route_host host[ROUTE_HOSTS_MAX]; /* by preference */
 	struct slice site; /* canonical name of the MX set */
@@ -161,9 +183,9 @@ struct route {
 	/* while asking */
 	struct dns_query *query[1 + 2 * ROUTE_HOSTS_MAX];
 	unsigned int open_queries;
-	bool address_failed; /* some address lookup had no answer */
+	bool address_failed;  /* some address lookup had no answer */
 	bool address_refused; /* some address was refused by the guard */
-	bool implicit;	     /* no MX: the domain is its own host */
+	bool implicit;	      /* no MX: the domain is its own host */
 };
 
 void routes_init(struct mta *m);
@@ -172,6 +194,8 @@ void routes_fini(struct mta *m);
 void route_job(struct job *j);
 struct route *route_ref(struct route *r);
 void route_unref(struct route *r);
+/* Whether a host has an address of that family. */
+bool route_has_family(const struct route *r, int family);
 /* Once a second: forgets what is old and unused. */
 void routes_tick(struct mta *m);
 
@@ -189,21 +213,26 @@ struct dest {
 	struct mta *mta;
 	struct slice key;
 	struct list work_node; /* mta->work: has something to look at */
-	struct route *route; /* the newest one; counted */
-	struct source source; /* copied */
-	struct list waiting;  /* by tag */
+	struct route *route;   /* the newest one; counted */
+	struct source source;  /* copied */
+	struct list waiting;   /* by tag */
 	struct list claimed;
 	struct list sessions;
 	size_t waiting_count, claimed_count, claiming_count, sending_count;
-	unsigned int session_count, connecting_count;
-	double rate;		    /* mails a second, smoothed; first a guess */
-	unsigned int done_count;    /* ended since the last tick */
-	int64_t turn_at_mono_ms;    /* when the next one beyond the cap is due */
-	unsigned int fail_count;    /* rounds over all hosts, in a row */
-	int64_t retry_at_mono_ms;   /* no connection before */
+	unsigned int session_count;    /* all */
+	unsigned int connecting_count; /* not yet usable; none of the next */
+	unsigned int quitting_count;   /* take no more mail */
+	double rate;		  /* mails a second, smoothed; first a guess */
+	unsigned int done_count;  /* ended since the last tick */
+	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
+	unsigned int fail_count;  /* rounds over all hosts, in a row */
+	int64_t retry_at_mono_ms; /* no connection before */
+	unsigned int more_fail_count; /* refused beside connections that work */
+	int64_t more_at_mono_ms;      /* no further connection before */
+	bool is_retired;	      /* its source is not owned any more */
 	struct smtp_outcome last_failure; /* why the last round failed */
 	char last_host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
-	bool clear_text_only;	    /* STARTTLS broke: until tls_again */
+	bool clear_text_only; /* STARTTLS broke: until tls_again */
 	int64_t tls_again_mono_ms;
 	int64_t used_at_mono_ms;
 };
@@ -221,16 +250,30 @@ void dest_claimed(struct job *j);
 void dest_forget(struct job *j);
 /* A job whose link died before the dot: to the front of the claimed. */
 void dest_return(struct job *j);
-/* A session ended. ready: it had been usable. why: borrowed. */
-void dest_session_over(struct dest *d, bool ready,
-    const struct smtp_outcome *why, const char *host);
+/* A session, or what is left of it. */
+struct session_end {
+	bool was_ready, was_quitting;
+	/* Of no use to any mail: the destination rests, or opens no more. */
+	bool failed;
+	const struct smtp_outcome *why; /* borrowed */
+	const char *host;
+};
+void dest_session_over(struct dest *d, const struct session_end *end);
 void dest_session_ready(struct dest *d);
+/* It is to be tried on another host. */
+void dest_session_unready(struct dest *d);
+/* It will QUIT: takes no more mail. was_ready: as above. */
+void dest_session_quits(struct dest *d, bool was_ready);
+/* A mail got an answer: the host works. */
+void dest_progress(struct dest *d);
 /* At the end of this turn: kicks its connections, opens more, asks for
  * claims, as the backlog needs. */
 void dest_work_soon(struct dest *d);
 void dest_work(struct dest *d);
-bool dests_are_idle(const struct mta *m); /* nothing claimed or being sent */
 void dests_close_sessions(struct mta *m);
+/* After the sources changed: what leaves from one that is not owned any more
+ * ends with the transactions under way, the rest goes back. */
+void dests_retire(struct mta *m);
 
 /* -- claim.c ------------------------------------------------------------ */
 
@@ -238,22 +281,28 @@ void claims_init(struct mta *m);
 void claims_fini(struct mta *m);
 /* Puts a job into the next claim batch. */
 void claim_job(struct job *j);
-/* Sends the batch if none is under way. */
+/* Sends the batches of which none is under way. */
 void claims_flush(struct mta *m);
+/* Takes the claim of a job back, which sent nothing, and then gives the job
+ * back to the schedule. */
+void claim_release(struct job *j);
+/* Jobs that wait for a claim: back to the schedule. */
+void claims_give_back(struct mta *m);
 
 /* -- identity.c --------------------------------------------------------- */
 
 struct identity { /* what a sending domain signs with */
 	struct mta *mta;
 	int domain;
-	bool is_loaded; /* once at least; usable says how it went */
+	bool is_loaded;	  /* once at least; usable says how it went */
 	struct list jobs; /* waiting for the first load */
 	struct pg_tx *loading;
 	char name[MAIL_DOMAIN_MAX + 1];
 	char return_path_host[MAIL_DOMAIN_MAX + 1];
 	bool usable;
+	char why_not[160]; /* not usable: for people */
 	struct dkim_key *key;
-	int64_t loaded_at_mono_ms;
+	int64_t loaded_at_mono_ms, used_at_mono_ms;
 };
 
 void identities_init(struct mta *m);
@@ -265,6 +314,8 @@ void identities_fini(struct mta *m);
 struct identity *identity_get(struct mta *m, int domain);
 /* job_identified is called once it is there (usable or not). */
 void identity_wait(struct job *j);
+/* Once a second: forgets what was not used for a while. */
+void identities_tick(struct mta *m);
 
 /* -- message.c ---------------------------------------------------------- */
 
@@ -282,13 +333,16 @@ void session_quit(struct session *s);
 void session_abort(struct session *s);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
-bool session_is_ready(const struct session *s);
+/* A claim older than this starts no transaction. */
+#define CLAIM_OLD_MS (3 * 60 * 1000)
 
 /* -- finish.c ----------------------------------------------------------- */
 
 /* A transaction, or the attempt to make one, ended. host: for people. */
 void finish_attempt(struct job *j, const struct smtp_outcome *outcome,
     const char *host, const char *tls);
+/* Claimed long ago, and had no turn: deferred. */
+void finish_aged(struct job *j);
 /* Suppressed since it was accepted. The job is claimed. */
 void finish_suppressed(struct job *j);
 /* An open claim of a worker that is gone, too old to be alive: the outcome of
@@ -332,16 +386,19 @@ struct mta {
 	struct lane_state **lanes;
 	struct hash *routes;	 /* domain -> struct route */
 	struct hash *dests;	 /* key -> struct dest */
-	struct hash *identities; /* number -> struct identity_slot */
+	struct hash *identities; /* number -> struct identity */
+	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;
 	struct owner *owner;
 	size_t in_hand, in_hand_bytes;
 	struct list reads;  /* struct read under way */
 	struct list large;  /* claimed jobs that wait to load their content */
 	size_t large_bytes; /* of large contents in memory */
-	size_t next_lane; /* asked first next time */
+	size_t next_lane;   /* asked first next time */
+	size_t next_sync;   /* lane to sync next */
+	size_t session_count, sessions_max; /* descriptors are finite */
 	struct timer *tick;
-	struct timer *yield; /* a lane said: ask again in 2 ms */
+	struct timer *yield;	     /* a lane said: ask again in 2 ms */
 	struct loop_call flush_call; /* acks, defers and new leases */
 	struct list work;	     /* destinations with something to do */
 	struct loop_call work_call;

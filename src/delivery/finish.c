@@ -20,7 +20,7 @@ on_committed(void *ctx, const struct error *err)
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	if (err != NULL) {
-		/* The claim stays open: it will be found as unknown. */
+		/* The claim stays open: it will be found, and as unknown. */
 		log_error(&j->mta->log, "outcome.refused", log_err(err),
 		    log_text("recipient", id_text(j->q.member.id).s));
 		lane_defer(j, 60000);
@@ -78,6 +78,7 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	list_remove(&j->node);
 	j->state = JOB_WRITING;
 	strbuf_fini(&j->message);
+	job_drop_content(j);
 	outcome_attempt(m->outcomes, a, on_committed, j);
 }
 
@@ -102,7 +103,8 @@ finish_attempt(struct job *j, const struct smtp_outcome *outcome,
 	if (outcome->source == SMTP_REMOTE) {
 		a.code = outcome->reply.code;
 		a.status = outcome->reply.status;
-		a.text = slice_mem(outcome->reply.text, outcome->reply.text_len);
+		a.text =
+		    slice_mem(outcome->reply.text, outcome->reply.text_len);
 		if (a.verdict.verdict == VERDICT_DELIVERED)
 			crash_point("reply-before-commit");
 	} else {
@@ -111,6 +113,17 @@ finish_attempt(struct job *j, const struct smtp_outcome *outcome,
 	a.mx = slice_of(host);
 	a.tls = slice_of(tls);
 	write_attempt(j, &a);
+}
+
+void
+finish_aged(struct job *j)
+{
+	struct smtp_outcome why = { .source = SMTP_LOCAL,
+		.stage = SMTP_STAGE_IDLE };
+
+	error_set(&why.error, ERR_TIMEOUT,
+	    "waited too long for a turn on a connection");
+	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "");
 }
 
 static void
@@ -182,6 +195,7 @@ finish_suppressed(struct job *j)
 	dest_forget(j);
 	list_remove(&j->node);
 	j->state = JOB_WRITING;
+	job_drop_content(j);
 	j->q.delay_ms = -1;
 	outcome_end(j->mta->outcomes, &e, on_committed, j);
 }

@@ -12,6 +12,7 @@
 
 #define FRESH_MS 60000
 #define FAILED_MS 5000 /* Postgres did not answer: soon again */
+#define FORGET_MS (10 * 60 * 1000)
 
 void
 identities_init(struct mta *m)
@@ -19,16 +20,20 @@ identities_init(struct mta *m)
 	m->identities = hash_new();
 }
 
-static bool
-fini_one(void *ctx, struct slice key, void *value)
+static void
+identity_free(struct identity *i)
 {
-	struct identity *i = value;
-
-	(void)ctx;
-	(void)key;
 	pg_tx_cancel(&i->loading);
 	dkim_key_free(&i->key);
 	free(i);
+}
+
+static bool
+fini_one(void *ctx, struct slice key, void *value)
+{
+	(void)ctx;
+	(void)key;
+	identity_free(value);
 	return true;
 }
 
@@ -54,13 +59,35 @@ loaded(struct identity *i, bool usable)
 		job_identified(list_entry(node, struct job, node));
 }
 
+/* Postgres is away: nobody knows whether the domain may send. */
+static void
+wait_for_store(struct identity *i)
+{
+	struct list *node;
+
+	i->loading = NULL;
+	while ((node = list_pop(&i->jobs)) != NULL)
+		lane_defer(list_entry(node, struct job, node), 1000);
+}
+
 static void
 load_failed(struct identity *i, const char *what, const struct error *err)
 {
+	bool is_away = err->kind == ERR_STORE || err->kind == ERR_TIMEOUT;
+
 	log_warn(&i->mta->log, "identity.failed", log_int("domain", i->domain),
 	    log_text("what", what), log_err(err));
-	/* An old key that worked still does when only Postgres is away. */
-	loaded(i, i->usable && err->kind == ERR_STORE);
+	if (is_away && !i->is_loaded) {
+		wait_for_store(i);
+		return;
+	}
+	/* What was known still holds when only Postgres is away. */
+	if (!is_away) {
+		snprintf(i->why_not, sizeof(i->why_not),
+		    "the sending domain cannot sign: %s", err->text);
+		i->usable = false;
+	}
+	loaded(i, i->usable);
 	i->loaded_at_mono_ms -= FRESH_MS - FAILED_MS;
 }
 
@@ -76,8 +103,8 @@ open_key(struct identity *i, const struct store_dkim_key *row,
 	snprintf(where, sizeof(where), "dkim_keys.private_key:%s",
 	    id_text(row->id).s);
 	snprintf(selector, sizeof(selector), "%.*s", SLICE_FMT(row->selector));
-	rc = crypto_open(
-	    m->opt.ring, slice_of(where), row->private_key, &pem, err);
+	rc = crypto_open(m->opt.ring, slice_of(where), row->private_key, &pem,
+	    err);
 	if (rc == 0)
 		rc = dkim_key_new(m->signer, strbuf_slice(&pem), i->name,
 		    selector, out, err);
@@ -116,9 +143,9 @@ on_domain(void *ctx, const struct store_domain *row, size_t count,
 	struct error why = { 0 };
 
 	if (err == NULL && (count == 0 || !row->verified)) {
-		error_set(&why, ERR_DENIED, count == 0 ?
-			"the domain was removed" :
-			"the domain is not verified");
+		error_set(&why, ERR_DENIED,
+		    count == 0 ? "the domain was removed"
+			       : "the domain is not verified");
 		err = &why;
 	}
 	if (err != NULL) {
@@ -128,8 +155,7 @@ on_domain(void *ctx, const struct store_domain *row, size_t count,
 	snprintf(i->name, sizeof(i->name), "%.*s", SLICE_FMT(row->name));
 	snprintf(i->return_path_host, sizeof(i->return_path_host), "%.*s",
 	    SLICE_FMT(row->return_path_host));
-	i->loading =
-	    store_dkim_key_list(i->mta->opt.pg, i->domain, on_keys, i);
+	i->loading = store_dkim_key_list(i->mta->opt.pg, i->domain, on_keys, i);
 }
 
 static struct identity *
@@ -152,11 +178,13 @@ struct identity *
 identity_get(struct mta *m, int domain)
 {
 	struct identity *i = find_or_make(m, domain);
-	int64_t age = loop_mono_ms(m->opt.loop) - i->loaded_at_mono_ms;
+	int64_t now = loop_mono_ms(m->opt.loop);
+	int64_t age = now - i->loaded_at_mono_ms;
 
+	i->used_at_mono_ms = now;
 	if (i->loading == NULL && (!i->is_loaded || age > FRESH_MS))
-		i->loading = store_domain_find_number(
-		    m->opt.pg, domain, on_domain, i);
+		i->loading =
+		    store_domain_find_number(m->opt.pg, domain, on_domain, i);
 	return i->is_loaded ? i : NULL;
 }
 
@@ -167,4 +195,24 @@ identity_wait(struct job *j)
 
 	j->state = JOB_ROUTING;
 	list_append(&i->jobs, &j->node);
+}
+
+static bool
+tick_one(void *ctx, struct slice key, void *value)
+{
+	struct mta *m = ctx;
+	struct identity *i = value;
+
+	if (i->loading == NULL && list_is_empty(&i->jobs) &&
+	    loop_mono_ms(m->opt.loop) - i->used_at_mono_ms > FORGET_MS) {
+		hash_remove(m->identities, key);
+		identity_free(i);
+	}
+	return true;
+}
+
+void
+identities_tick(struct mta *m)
+{
+	hash_each(m->identities, tick_one, m);
 }

@@ -2,7 +2,8 @@
  * A job in this process: from the lease to its route, and the memory it holds.
  *
  * The row decides: a finished one is acked, one that is not due goes back, one
- * beyond its max age and one in log mode end, once claimed.
+ * beyond its max age, one whose address is none and one in log mode end, once
+ * claimed.
  */
 #include "delivery/delivery_priv.h"
 
@@ -13,6 +14,9 @@
 /* Records up to this size come with the row; larger ones are read when the
  * job's turn has come, so that a lease of big mails does not fill memory. */
 #define CONTENT_WITH_ROW ((size_t)256 * 1024)
+/* More attempts than this mean that something is very wrong; the number has
+ * 15 bits in the database, and events count on from it. */
+#define ATTEMPTS_MAX 9999
 
 struct read {
 	struct mta *mta;
@@ -21,7 +25,8 @@ struct read {
 	struct pg_tx *tx;
 };
 
-/* -- content ------------------------------------------------------------------ */
+/* -- content ------------------------------------------------------------------
+ */
 
 static void
 content_unref(struct content *c)
@@ -43,7 +48,24 @@ content_new(char *ptr, size_t len)
 	return c;
 }
 
-/* -- life ---------------------------------------------------------------------- */
+void
+job_drop_content(struct job *j)
+{
+	if (j->content == NULL)
+		return;
+	j->mta->in_hand_bytes -= j->content_bytes;
+	content_unref(j->content);
+	j->content = NULL;
+}
+
+/* -- life
+ * ---------------------------------------------------------------------- */
+
+static struct slice
+held_key(const struct queue_job *q)
+{
+	return slice_mem(q->member.id.b, sizeof(q->member.id.b));
+}
 
 struct job *
 job_new(struct lane_state *lane, const struct queue_job *q)
@@ -60,7 +82,14 @@ job_new(struct lane_state *lane, const struct queue_job *q)
 	list_append(&lane->held, &j->lane_node);
 	lane->held_count++;
 	lane->mta->in_hand++;
+	invariant(hash_put(lane->mta->held, held_key(&j->q), j) == NULL);
 	return j;
+}
+
+struct job *
+job_find(struct mta *m, struct id recipient)
+{
+	return hash_find(m->held, slice_mem(recipient.b, sizeof(recipient.b)));
 }
 
 void
@@ -74,14 +103,13 @@ job_free(struct job *j)
 	list_remove(&j->lane_node);
 	j->lane->held_count--;
 	m->in_hand--;
-	if (j->content != NULL)
-		m->in_hand_bytes -= j->content_bytes;
+	hash_remove(m->held, held_key(&j->q));
+	job_drop_content(j);
 	if (j->is_large) {
 		m->large_bytes -= j->content_bytes;
 		jobs_load_large(m);
 	}
 	pg_tx_cancel(&j->content_read);
-	content_unref(j->content);
 	route_unref(j->route);
 	strbuf_fini(&j->message);
 	arena_fini(&j->arena);
@@ -90,13 +118,13 @@ job_free(struct job *j)
 	mta_flush_soon(m);
 }
 
-/* -- the row -------------------------------------------------------------------- */
+/* -- the row
+ * -------------------------------------------------------------------- */
 
 static void
 take_row(struct job *j, const struct store_job *row)
 {
-	struct store_job_email *email = row->email;
-	struct strbuf key = STRBUF_INIT;
+	const struct store_job_email *email = row->email;
 
 	j->email = email->id;
 	j->account = email->account;
@@ -105,19 +133,38 @@ take_row(struct job *j, const struct store_job *row)
 	j->created_at_ms = email->created_at_ms;
 	j->expires_at_ms = row->expires_at_ms;
 	j->message_id = arena_slice(&j->arena, email->message_id);
+	j->content_bytes = email->content_bytes;
+}
+
+/* False when no address stands there: intake let none through, but rows are
+ * not trusted as far as the wire. */
+static bool
+take_address(struct job *j, const struct store_job *row)
+{
+	struct slice text = arena_slice(&j->arena, row->address);
+	struct strbuf key = STRBUF_INIT;
+	struct error err;
+
+	if (mail_path_parse(&j->arena, text, &j->address, &err) == -1) {
+		log_error(&j->mta->log, "job.address",
+		    log_text("recipient", id_text(row->id).s), log_err(&err));
+		j->address_key = text;
+		return false;
+	}
 	mail_address_add_key(&key, &j->address);
 	j->address_key = arena_slice(&j->arena, strbuf_slice(&key));
 	strbuf_fini(&key);
-	j->content_bytes = email->content_bytes;
+	return true;
 }
 
 /* The first job of an email takes its record; the others share it. */
 static void
-take_content(struct job *j, const struct store_job *row, struct content **shared)
+take_content(struct job *j, const struct store_job *row,
+    struct content **shared)
 {
 	if (*shared == NULL && row->email->content != NULL) {
-		*shared = content_new(
-		    row->email->content, row->email->content_bytes);
+		*shared =
+		    content_new(row->email->content, row->email->content_bytes);
 		row->email->content = NULL;
 		j->content = *shared;
 	} else if (*shared != NULL) {
@@ -139,7 +186,9 @@ end_when_claimed(struct job *j, int end)
 static void
 job_decide(struct job *j, const struct store_job *row, int64_t now_ms)
 {
-	if (row->expires_at_ms <= now_ms)
+	if (!take_address(j, row))
+		end_when_claimed(j, JOB_END_ADDRESS);
+	else if (row->expires_at_ms <= now_ms || row->attempts > ATTEMPTS_MAX)
 		end_when_claimed(j, JOB_END_EXPIRED);
 	else if (row->retry_at_ms > now_ms)
 		lane_defer(j, row->retry_at_ms - now_ms);
@@ -154,7 +203,7 @@ job_decide(struct job *j, const struct store_job *row, int64_t now_ms)
 static struct job *
 find_asked(struct read *read, struct id id)
 {
-	list_each(node, &read->jobs) {
+	list_each (node, &read->jobs) {
 		struct job *j = list_entry(node, struct job, node);
 
 		if (id_cmp(j->q.member.id, id) == 0)
@@ -172,7 +221,6 @@ take_rows(struct read *read, const struct store_job *row, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		struct job *j = find_asked(read, row[i].id);
-		struct error err;
 
 		if (row[i].email != last)
 			shared = NULL;
@@ -182,15 +230,6 @@ take_rows(struct read *read, const struct store_job *row, size_t count)
 		list_remove(&j->node);
 		if (row[i].finished_at_ms != 0) {
 			lane_ack(j);
-			continue;
-		}
-		if (mail_path_parse(&j->arena,
-			arena_slice(&j->arena, row[i].address), &j->address,
-			&err) == -1) {
-			log_error(&read->mta->log, "job.address",
-			    log_text("recipient", id_text(row[i].id).s),
-			    log_err(&err));
-			lane_defer(j, 60000);
 			continue;
 		}
 		take_row(j, &row[i]);
@@ -203,6 +242,8 @@ static void
 read_free(struct read *read)
 {
 	pg_tx_cancel(&read->tx);
+	while (list_pop(&read->jobs) != NULL)
+		continue; /* they outlive the list */
 	list_remove(&read->node);
 	free(read);
 }
@@ -244,8 +285,8 @@ jobs_read(struct mta *m, struct list *fresh)
 		list_append(&read->jobs, node);
 		ids[n++] = list_entry(node, struct job, node)->q.member.id;
 	}
-	read->tx = store_jobs_read(
-	    m->opt.pg, ids, n, CONTENT_WITH_ROW, on_rows, read);
+	read->tx =
+	    store_jobs_read(m->opt.pg, ids, n, CONTENT_WITH_ROW, on_rows, read);
 	if (!list_is_empty(fresh))
 		jobs_read(m, fresh);
 }
@@ -253,11 +294,12 @@ jobs_read(struct mta *m, struct list *fresh)
 void
 jobs_fini(struct mta *m)
 {
-	list_each_safe(node, &m->reads)
+	list_each_safe (node, &m->reads)
 		read_free(list_entry(node, struct read, node));
 }
 
-/* -- onwards --------------------------------------------------------------------- */
+/* -- onwards
+ * --------------------------------------------------------------------- */
 
 void
 job_identified(struct job *j)
@@ -294,12 +336,13 @@ on_content(void *ctx, char *content, size_t len, const struct error *err)
 void
 jobs_load_large(struct mta *m)
 {
-	while (!list_is_empty(&m->large)) {
+	while (!m->draining && !list_is_empty(&m->large)) {
 		struct job *j =
 		    list_entry(list_first(&m->large), struct job, node);
 
 		if (m->large_bytes > 0 &&
-		    m->large_bytes + j->content_bytes > m->opt.in_hand_bytes_max)
+		    m->large_bytes + j->content_bytes >
+			m->opt.in_hand_bytes_max)
 			return;
 		list_remove(&j->node);
 		m->large_bytes += j->content_bytes;
@@ -324,6 +367,10 @@ job_claimed(struct job *j)
 		return;
 	case JOB_END_SUPPRESSED:
 		finish_suppressed(j);
+		return;
+	case JOB_END_ADDRESS:
+		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.1.3",
+		    "the recipient's address cannot be sent as it is");
 		return;
 	case JOB_END_LOG:
 		finish_local(j, VERDICT_FAILED, FAIL_LOG_MODE, "",

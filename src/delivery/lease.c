@@ -9,17 +9,21 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/mem.h"
+#include "store/pg.h"
 
 #define LEASE_BATCH 64
 /* Enough of one lane: what waits in this process is not sorted with what
  * becomes ready in Redis meanwhile. */
 #define LANE_WAITING_MAX 256
+#define SYNC_EVERY 60 /* ticks */
 
 static size_t
 room(const struct mta *m)
 {
+	/* Without Postgres nothing could be read or claimed. */
 	if (m->draining || m->worker == 0 || m->source_count == 0 ||
-	    !owner_is_alive(m) || m->in_hand >= m->opt.in_hand_max ||
+	    !pg_is_up(m->opt.pg) || !owner_is_alive(m) ||
+	    m->in_hand >= m->opt.in_hand_max ||
 	    m->in_hand_bytes >= m->opt.in_hand_bytes_max ||
 	    outcome_writer_pending(m->outcomes) > m->opt.in_hand_max)
 		return 0;
@@ -27,11 +31,60 @@ room(const struct mta *m)
 }
 
 static void
+lane_flush(struct lane_state *lane)
+{
+	struct mta *m = lane->mta;
+
+	if (lane->ack_count > 0)
+		queue_ack(m->queue, &lane->lane, m->worker, lane->acks,
+		    lane->ack_count, NULL, NULL);
+	if (lane->defer_count > 0)
+		queue_defer(m->queue, &lane->lane, m->worker, lane->defers,
+		    lane->defer_count, NULL, NULL);
+	lane->ack_count = lane->defer_count = 0;
+}
+
+static void
+ack_later(struct lane_state *lane, const struct queue_job *q)
+{
+	if (lane->ack_count == ARRAY_LEN(lane->acks))
+		lane_flush(lane);
+	lane->acks[lane->ack_count++] = *q;
+	mta_flush_soon(lane->mta);
+}
+
+/*
+ * After Redis has lost its memory the walk enqueues what is in hand here, too.
+ * Held once more in the same lane is just as held; in another it is too much.
+ */
+static bool
+is_in_hand(struct lane_state *lane, const struct queue_job *q)
+{
+	const struct job *j = job_find(lane->mta, q->member.id);
+
+	if (j != NULL && j->lane != lane)
+		ack_later(lane, q);
+	return j != NULL;
+}
+
+static void
+take_leased(struct lane_state *lane, const struct queue_lease_result *r)
+{
+	struct list fresh;
+
+	list_init(&fresh);
+	for (size_t i = 0; i < r->count; i++)
+		if (!is_in_hand(lane, &r->job[i]))
+			list_append(&fresh, &job_new(lane, &r->job[i])->node);
+	if (!list_is_empty(&fresh))
+		jobs_read(lane->mta, &fresh);
+}
+
+static void
 on_leased(void *ctx, const struct queue_lease_result *r)
 {
 	struct lane_state *lane = ctx;
 	struct mta *m = lane->mta;
-	struct list fresh;
 
 	lane->asking = false;
 	lane->has_more = lane->woken;
@@ -50,13 +103,7 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 	if (r->count == 0)
 		return;
 	crash_point("lease-after");
-	list_init(&fresh);
-	for (size_t i = 0; i < r->count; i++) {
-		struct job *j = job_new(lane, &r->job[i]);
-
-		list_append(&fresh, &j->node);
-	}
-	jobs_read(m, &fresh);
+	take_leased(lane, r);
 }
 
 static bool
@@ -90,7 +137,7 @@ lanes_ask(struct mta *m)
 		struct lane_state *lane =
 		    m->lanes[(m->next_lane + i) % m->lane_count];
 
-		if (lane->asking)
+		if (lane->asking || !lane->is_served)
 			continue;
 		lane_ask(lane, n);
 		n -= MIN(n, LEASE_BATCH);
@@ -104,30 +151,19 @@ lanes_ask_again(struct mta *m)
 {
 	size_t n = room(m);
 
+	if (n == 0 || !queue_is_connected(m->queue))
+		return;
 	for (size_t i = 0; i < m->lane_count; i++) {
 		struct lane_state *lane = m->lanes[i];
 
-		if (!lane->has_more || lane->asking || lane_is_full(lane))
+		if (!lane->has_more || lane->asking || !lane->is_served ||
+		    lane_is_full(lane))
 			continue;
 		if (n < LEASE_BATCH || n < m->opt.in_hand_max / 4)
 			break;
 		lane_ask(lane, n);
 		n -= LEASE_BATCH;
 	}
-}
-
-static void
-lane_flush(struct lane_state *lane)
-{
-	struct mta *m = lane->mta;
-
-	if (lane->ack_count > 0)
-		queue_ack(m->queue, &lane->lane, m->worker, lane->acks,
-		    lane->ack_count, NULL, NULL);
-	if (lane->defer_count > 0)
-		queue_defer(m->queue, &lane->lane, m->worker, lane->defers,
-		    lane->defer_count, NULL, NULL);
-	lane->ack_count = lane->defer_count = 0;
 }
 
 static void
@@ -155,12 +191,7 @@ on_yield_over(void *ctx)
 void
 lane_ack(struct job *j)
 {
-	struct lane_state *lane = j->lane;
-
-	if (lane->ack_count == ARRAY_LEN(lane->acks))
-		lane_flush(lane);
-	lane->acks[lane->ack_count++] = j->q;
-	mta_flush_soon(j->mta);
+	ack_later(j->lane, &j->q);
 	job_free(j);
 }
 
@@ -177,18 +208,44 @@ lane_defer(struct job *j, int64_t delay_ms)
 	job_free(j);
 }
 
+/* Nothing was sent; a claim that stands is taken back first. */
+static void
+give_back(struct job *j)
+{
+	switch (j->state) {
+	case JOB_READING:
+	case JOB_ROUTING:
+	case JOB_WAITING:
+		lane_defer(j, 0);
+		return;
+	case JOB_LOADING:
+	case JOB_CLAIMED:
+		claim_release(j);
+		return;
+	case JOB_CLAIMING:
+	case JOB_SENDING:
+	case JOB_WRITING:
+	case JOB_RELEASING:
+		return;
+	}
+}
+
 void
 lanes_give_back(struct mta *m)
 {
-	for (size_t i = 0; i < m->lane_count; i++) {
-		list_each_safe(node, &m->lanes[i]->held) {
-			struct job *j = list_entry(node, struct job, lane_node);
+	for (size_t i = 0; i < m->lane_count; i++)
+		list_each_safe (node, &m->lanes[i]->held)
+			give_back(list_entry(node, struct job, lane_node));
+	claims_give_back(m);
+}
 
-			if (j->state == JOB_READING || j->state == JOB_ROUTING ||
-			    j->state == JOB_WAITING)
-				lane_defer(j, 0);
-		}
-	}
+bool
+lanes_are_asking(const struct mta *m)
+{
+	for (size_t i = 0; i < m->lane_count; i++)
+		if (m->lanes[i]->asking)
+			return true;
+	return false;
 }
 
 /* -- Redis came or came back --------------------------------------------- */
@@ -202,16 +259,12 @@ on_synced(void *ctx, const struct queue_lease_result *r)
 		return; /* the next reconnect syncs again */
 	/* Held by another worker: ours only if claimed. */
 	for (size_t i = 0; i < r->count; i++) {
-		list_each_safe(node, &lane->held) {
-			struct job *j = list_entry(node, struct job, lane_node);
+		struct job *j = job_find(lane->mta, r->job[i].member.id);
 
-			if (id_cmp(j->q.member.id, r->job[i].member.id) != 0)
-				continue;
-			if (j->state == JOB_READING ||
-			    j->state == JOB_ROUTING || j->state == JOB_WAITING)
-				job_free(j);
-			break;
-		}
+		if (j != NULL && j->lane == lane &&
+		    (j->state == JOB_READING || j->state == JOB_ROUTING ||
+			j->state == JOB_WAITING))
+			job_free(j);
 	}
 }
 
@@ -222,12 +275,30 @@ lane_sync(struct lane_state *lane)
 	struct queue_job *jobs = xcalloc(lane->held_count, sizeof(*jobs));
 	size_t n = 0;
 
-	list_each(node, &lane->held)
+	list_each (node, &lane->held)
 		jobs[n++] = list_entry(node, struct job, lane_node)->q;
 	/* What was acked or deferred in this turn goes first. */
 	lane_flush(lane);
 	queue_sync(m->queue, &lane->lane, m->worker, jobs, n, on_synced, lane);
 	free(jobs);
+}
+
+/* Not while a lease is under way: its jobs are held there, and not yet here. */
+void
+lanes_tick(struct mta *m)
+{
+	size_t step = (m->lane_count + SYNC_EVERY - 1) / SYNC_EVERY;
+
+	if (m->draining || m->worker == 0 || m->lane_count == 0 ||
+	    !queue_is_connected(m->queue))
+		return;
+	for (size_t i = 0; i < step; i++) {
+		struct lane_state *lane =
+		    m->lanes[m->next_sync++ % m->lane_count];
+
+		if (!lane->asking)
+			lane_sync(lane);
+	}
 }
 
 static void
@@ -253,7 +324,8 @@ on_wake(void *ctx, const struct queue_lane *which)
 		    strcmp(lane->lane.name, which->name) == 0) {
 			if (lane->asking)
 				lane->woken = true;
-			else
+			else if (lane->is_served &&
+			    queue_is_connected(m->queue))
 				lane_ask(lane, n);
 			return;
 		}
@@ -265,6 +337,7 @@ static const struct queue_ops ops = { on_connected, on_wake };
 void
 lanes_init(struct mta *m)
 {
+	m->held = hash_new();
 	m->yield = timer_new(m->opt.loop, on_yield_over, m);
 }
 
@@ -282,8 +355,8 @@ add_pool(struct mta *m, int pool)
 {
 	size_t count = queue_lane_count();
 
-	m->lanes = xrealloc(
-	    m->lanes, (m->lane_count + count) * sizeof(m->lanes[0]));
+	m->lanes =
+	    xrealloc(m->lanes, (m->lane_count + count) * sizeof(m->lanes[0]));
 	for (size_t i = 0; i < count; i++) {
 		struct lane_state *lane = xmalloc(sizeof(*lane));
 
@@ -292,6 +365,15 @@ add_pool(struct mta *m, int pool)
 		queue_lane_nth(pool, i, &lane->lane);
 		m->lanes[m->lane_count++] = lane;
 	}
+}
+
+static bool
+is_served(const struct mta *m, const struct lane_state *lane)
+{
+	for (size_t i = 0; i < m->source_count; i++)
+		if (m->sources[i].pool == lane->lane.pool)
+			return true;
+	return false;
 }
 
 /*
@@ -311,6 +393,8 @@ lanes_update(struct mta *m)
 		add_pool(m, m->sources[i].pool);
 		changed = true;
 	}
+	for (size_t i = 0; i < m->lane_count; i++)
+		m->lanes[i]->is_served = is_served(m, m->lanes[i]);
 	if (!changed)
 		return;
 	pools = xcalloc(m->lane_count, sizeof(*pools));
@@ -328,13 +412,14 @@ void
 lanes_fini(struct mta *m)
 {
 	for (size_t i = 0; i < m->lane_count; i++) {
-		list_each_safe(node, &m->lanes[i]->held)
+		list_each_safe (node, &m->lanes[i]->held)
 			job_free(list_entry(node, struct job, lane_node));
 		free(m->lanes[i]);
 	}
 	free(m->lanes);
 	m->lanes = NULL;
 	m->lane_count = 0;
+	hash_free(&m->held);
 	timer_free(&m->yield);
 	queue_free(&m->queue);
 }

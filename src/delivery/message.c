@@ -16,8 +16,8 @@ sign(struct job *j, struct identity *i, struct error *err)
 {
 	struct strbuf *msg = &j->message;
 	struct strbuf head = STRBUF_INIT;
-	int rc = dkim_sign_message(
-	    j->mta->signer, i->key, strbuf_slice(msg), &head, err);
+	int rc = dkim_sign_message(j->mta->signer, i->key, strbuf_slice(msg),
+	    &head, err);
 
 	if (rc == 0 && strbuf_reserve(msg, head.len)) {
 		memmove(msg->ptr + head.len, msg->ptr, msg->len + 1);
@@ -38,8 +38,8 @@ message_build(struct job *j, struct identity *i, struct error *err)
 	char message_id[ID_GM_LEN + MAIL_DOMAIN_MAX + 2];
 	int rc;
 
-	token_format(
-	    j->mta->opt.ring, TOKEN_RETURN_PATH, j->q.member.id, token);
+	token_format(j->mta->opt.ring, TOKEN_RETURN_PATH, j->q.member.id,
+	    token);
 	snprintf(j->return_path, sizeof(j->return_path), "%s@%s", token,
 	    i->return_path_host);
 	id_format_gm(j->email, gm);

@@ -5,11 +5,15 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include <sys/resource.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/tls.h"
 
 #define TICK_MS 1000
+#define DRAIN_TICK_MS 50
+#define FDS_OTHERS 100 /* Postgres, Redis, DNS, what the master handed down */
 
 static void check_drained(struct mta *m);
 
@@ -18,12 +22,27 @@ on_tick(void *ctx)
 {
 	struct mta *m = ctx;
 
+	timer_set(m->tick, m->draining ? DRAIN_TICK_MS : TICK_MS);
+	lanes_tick(m);
 	lanes_ask(m);
 	dests_tick(m);
 	routes_tick(m);
+	identities_tick(m);
 	if (m->draining)
 		check_drained(m);
-	timer_set(m->tick, m->draining ? 50 : TICK_MS);
+}
+
+/* What is left for connections to mail hosts. */
+static size_t
+sessions_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return limit.rlim_cur > 2 * FDS_OTHERS ? limit.rlim_cur - FDS_OTHERS
+					       : FDS_OTHERS;
 }
 
 static void
@@ -71,6 +90,7 @@ mta_new(const struct mta_options *opt)
 	m->opt = *opt;
 	set_defaults(&m->opt);
 	m->open_guard.allow_all = true;
+	m->sessions_max = sessions_max();
 	list_init(&m->reads);
 	list_init(&m->large);
 	list_init(&m->work);
@@ -87,7 +107,8 @@ mta_new(const struct mta_options *opt)
 	return m;
 }
 
-/* -- draining ------------------------------------------------------------------- */
+/* -- draining
+ * ------------------------------------------------------------------- */
 
 static void
 tell_drained(struct mta *m)
@@ -109,22 +130,29 @@ on_drain_deadline(void *ctx)
 	tell_drained(m);
 }
 
-/* Transactions under way end, outcomes are committed, acks are out. */
+/*
+ * Transactions under way end, outcomes are committed, and what was asked of
+ * Redis or is to be told to it is through: the last of it left with the turn
+ * before this one.
+ */
 static void
 check_drained(struct mta *m)
 {
+	bool was_idle = m->in_hand == 0 && !lanes_are_asking(m) &&
+	    outcome_writer_pending(m->outcomes) == 0 &&
+	    !list_is_linked(&m->flush_call.node);
+
 	lanes_give_back(m);
-	if (!dests_are_idle(m) || m->in_hand > 0 ||
-	    outcome_writer_pending(m->outcomes) > 0)
+	if (!was_idle)
 		return;
 	dests_close_sessions(m);
 	owner_stop(m, tell_drained);
 }
 
 void
-mta_drain(struct mta *m, int64_t timeout_ms, void (*done)(void *ctx),
-    void *ctx)
+mta_drain(struct mta *m, int64_t timeout_ms, void (*done)(void *ctx), void *ctx)
 {
+	invariant(!m->draining);
 	m->draining = true;
 	m->drained = done;
 	m->drained_ctx = ctx;

@@ -75,7 +75,8 @@ owner_is_alive(const struct mta *m)
 	    clock_mono_ms() - o->beat_good_mono_ms < STORE_FENCE_MS;
 }
 
-/* -- sources ------------------------------------------------------------------- */
+/* -- sources
+ * ------------------------------------------------------------------- */
 
 static bool
 same_sources(const struct mta *m, const struct source *s, size_t n)
@@ -126,6 +127,7 @@ take_sources(struct mta *m, struct source *list, size_t n)
 		    log_int("pool", list[i].pool));
 	}
 	lanes_update(m);
+	dests_retire(m);
 	lanes_ask(m);
 }
 
@@ -150,7 +152,8 @@ on_owned(void *ctx, const struct store_source *row, size_t count,
 		snprintf(s->helo, sizeof(s->helo), "%.*s",
 		    SLICE_FMT(row[i].helo));
 		if (net_addr_parse(row[i].address, 0, &s->addr, &why) == -1)
-			log_error(&o->mta->log, "source.address", log_err(&why));
+			log_error(&o->mta->log, "source.address",
+			    log_err(&why));
 		else
 			n++;
 	}
@@ -191,7 +194,8 @@ step_sources(struct owner *o)
 	    on_sources, o);
 }
 
-/* -- the worker row --------------------------------------------------------------- */
+/* -- the worker row
+ * --------------------------------------------------------------- */
 
 static void
 on_beat(void *ctx, const struct error *err)
@@ -234,8 +238,12 @@ on_added(void *ctx, const struct store_worker *row, size_t count,
 	struct owner *o = ctx;
 	struct mta *m = o->mta;
 
-	if (step_failed(o, "register", err) || count == 0)
+	if (step_failed(o, "register", err))
 		return;
+	if (count == 0) {
+		again(o, 1000);
+		return;
+	}
 	m->worker = row->id;
 	o->beat_good_mono_ms = o->beat_sent_mono_ms;
 	log_info(&m->log, "worker.registered", log_int("worker", m->worker));
@@ -272,7 +280,8 @@ on_time(void *ctx)
 	    on_added, o);
 }
 
-/* -- start and stop ---------------------------------------------------------------- */
+/* -- start and stop
+ * ---------------------------------------------------------------- */
 
 void
 owner_start(struct mta *m)

@@ -14,6 +14,8 @@
 #define ROUTE_TTL_MIN_S 30
 #define ROUTE_TTL_MAX_S 3600
 #define ROUTE_NONE_TTL_S 60
+/* Unused for so long it goes: the resolver has the answers in less memory. */
+#define ROUTE_UNUSED_MS 60000
 
 /* Test domains of Resend and SES: acted out by the simulator in every mode. */
 static const char *const simulator_domains[] = { "resend.dev",
@@ -23,6 +25,16 @@ void
 routes_init(struct mta *m)
 {
 	m->routes = hash_new();
+}
+
+bool
+route_has_family(const struct route *r, int family)
+{
+	for (size_t h = 0; h < r->host_count; h++)
+		for (size_t a = 0; a < r->host[h].addr_count; a++)
+			if (net_addr_family(&r->host[h].addr[a]) == family)
+				return true;
+	return false;
 }
 
 struct route *
@@ -65,7 +77,8 @@ routes_fini(struct mta *m)
 	hash_free(&m->routes);
 }
 
-/* -- the answer ----------------------------------------------------------------- */
+/* -- the answer
+ * ----------------------------------------------------------------- */
 
 static void
 tell_jobs(void *ctx)
@@ -142,18 +155,31 @@ settle_hosts(struct route *r, uint32_t ttl_s)
 	} else if (r->address_failed) {
 		settle_none(r, VERDICT_DNS_FAILED);
 	} else {
-		settle_none(r, r->address_refused ? VERDICT_DNS_REFUSED :
-						    VERDICT_DNS_NO_HOST);
+		settle_none(r,
+		    r->address_refused ? VERDICT_DNS_REFUSED
+				       : VERDICT_DNS_NO_HOST);
 	}
 }
 
-/* -- addresses -------------------------------------------------------------------- */
+/* -- addresses
+ * -------------------------------------------------------------------- */
 
 struct address_question {
 	struct route *route;
 	size_t host;
 	size_t slot;
 };
+
+static void
+add_address(struct route *r, struct route_host *host,
+    const struct net_addr *addr)
+{
+	if (host->addr == NULL)
+		host->addr = arena_calloc(&r->arena, ROUTE_HOST_ADDRS,
+		    sizeof(*host->addr));
+	if (host->addr_count < ROUTE_HOST_ADDRS)
+		host->addr[host->addr_count++] = *addr;
+}
 
 static void
 add_addresses(struct route *r, struct route_host *host,
@@ -167,8 +193,7 @@ add_addresses(struct route *r, struct route_host *host,
 			r->address_refused = true;
 			continue;
 		}
-		if (host->addr_count < ARRAY_LEN(host->addr))
-			host->addr[host->addr_count++] = addr;
+		add_address(r, host, &addr);
 	}
 }
 
@@ -181,10 +206,12 @@ on_address(void *ctx, const struct dns_answer *answer)
 	r->query[q->slot] = NULL;
 	if (answer->result == DNS_FAILED)
 		r->address_failed = true;
-	if (answer->result == DNS_OK)
+	if (answer->result == DNS_OK) {
 		add_addresses(r, &r->host[q->host], answer);
+		r->ttl_s = MIN(r->ttl_s, answer->ttl_s);
+	}
 	if (--r->open_queries == 0)
-		settle_hosts(r, answer->ttl_s);
+		settle_hosts(r, r->ttl_s);
 }
 
 /* A and AAAA, both asked only when a source of that family is owned. */
@@ -201,8 +228,9 @@ ask_addresses(struct route *r)
 			bool wanted = false;
 
 			for (size_t i = 0; i < m->source_count; i++)
-				wanted |= net_addr_family(
-					      &m->sources[i].addr) == families[t];
+				wanted |=
+				    net_addr_family(&m->sources[i].addr) ==
+				    families[t];
 			if (!wanted)
 				continue;
 			q = arena_alloc(&r->arena, sizeof(*q));
@@ -220,7 +248,9 @@ ask_addresses(struct route *r)
 	}
 }
 
-/* -- MX ----------------------------------------------------------------------------- */
+/* -- MX
+ * -----------------------------------------------------------------------------
+ */
 
 static void
 add_host(struct route *r, struct slice name, uint16_t preference)
@@ -240,6 +270,7 @@ on_mx(void *ctx, const struct dns_answer *answer)
 	struct route *r = ctx;
 
 	r->query[0] = NULL;
+	r->ttl_s = answer->ttl_s;
 	switch (answer->result) {
 	case DNS_FAILED:
 		settle_none(r, VERDICT_DNS_FAILED);
@@ -269,7 +300,9 @@ on_mx(void *ctx, const struct dns_answer *answer)
 	ask_addresses(r);
 }
 
-/* -- asking --------------------------------------------------------------------------- */
+/* -- asking
+ * ---------------------------------------------------------------------------
+ */
 
 static bool
 is_simulated(const struct mta *m, struct slice domain)
@@ -293,8 +326,7 @@ use_simulator(struct route *r)
 		return;
 	}
 	add_host(r, SLICE("simulator"), 0);
-	r->host[0].addr[0] = r->mta->opt.simulator;
-	r->host[0].addr_count = 1;
+	add_address(r, &r->host[0], &r->mta->opt.simulator);
 	settle_hosts(r, ROUTE_TTL_MAX_S);
 }
 
@@ -318,8 +350,8 @@ route_ask(struct route *r)
 	if (is_simulated(r->mta, r->domain))
 		use_simulator(r);
 	else
-		r->query[0] = resolver_ask(
-		    r->mta->resolver, r->domain, DNS_MX, on_mx, r);
+		r->query[0] =
+		    resolver_ask(r->mta->resolver, r->domain, DNS_MX, on_mx, r);
 }
 
 void
@@ -331,13 +363,15 @@ route_job(struct job *j)
 	struct route *old = NULL;
 	bool is_new = false;
 
-	if (r == NULL || (r->state != ROUTE_ASKING &&
-	    r->expires_at_ms <= loop_mono_ms(m->opt.loop))) {
+	if (r == NULL ||
+	    (r->state != ROUTE_ASKING &&
+		r->expires_at_ms <= loop_mono_ms(m->opt.loop))) {
 		r = route_new(m, domain);
 		old = hash_put(m->routes, domain, r);
 		route_unref(old);
 		is_new = true;
 	}
+	r->used_at_mono_ms = loop_mono_ms(m->opt.loop);
 	j->route = route_ref(r);
 	j->state = JOB_ROUTING;
 	if (r->state != ROUTE_ASKING) {
@@ -354,9 +388,11 @@ tick_one(void *ctx, struct slice key, void *value)
 {
 	struct mta *m = ctx;
 	struct route *r = value;
+	int64_t now = loop_mono_ms(m->opt.loop);
 
 	if (r->state != ROUTE_ASKING && r->refs == 1 &&
-	    r->expires_at_ms <= loop_mono_ms(m->opt.loop)) {
+	    (r->expires_at_ms <= now ||
+		now - r->used_at_mono_ms > ROUTE_UNUSED_MS)) {
 		hash_remove(m->routes, key);
 		route_unref(r);
 	}

@@ -3,12 +3,13 @@
  *
  *   CONNECTING --ready--> TALKING --client ready--> usable (ready = true)
  *       |                    |                          |
- *       +--- next address <--+  (only before usable)    +--> over
+ *       +--- next address <--+--------------------------+--> over
  *
- * Until it is usable a failure means the next address, and when the addresses
- * are used up, over. A TLS handshake that breaks or stalls is tried once more
- * in clear text at the same address (opportunistic TLS, design section 6).
- * Mails are bound to a session only when their MAIL FROM goes out.
+ * Until it has been of use (a mail got an answer) a failure means the next
+ * address, and when the addresses are used up, over. A TLS handshake that
+ * breaks or stalls is tried once more in clear text at the same address
+ * (opportunistic TLS, design section 6). Mails are bound to a session only when
+ * their MAIL FROM goes out.
  */
 #include "delivery/delivery_priv.h"
 
@@ -24,8 +25,10 @@
 #define TLS_AGAIN_MS (60 * 60 * 1000)
 /* No dot later than this after the claim (queue.md section 8). */
 #define DOT_LIMIT_MS (4 * 60 * 1000)
-/* A claim older than this starts no transaction. */
-#define CLAIM_OLD_MS (3 * 60 * 1000)
+/* After this no further address is tried. */
+#define OPENING_MS (3 * 60 * 1000)
+/* An unused connection that lived so long was closed for being idle. */
+#define IDLE_LEAST_MS 5000
 #define BODY_CHUNK ((size_t)64 * 1024)
 
 struct session {
@@ -44,7 +47,9 @@ struct session {
 	struct timer *idle;
 	struct timer *dot_limit;
 	unsigned int mail_count;
+	int64_t began_mono_ms, ready_mono_ms;
 	bool ready;	 /* it was usable */
+	bool of_use;	 /* a mail got an answer */
 	bool clear_text; /* of this attempt */
 	bool quitting;
 	bool tls_wanted;
@@ -72,13 +77,8 @@ session_of(struct list *node)
 	return s;
 }
 
-bool
-session_is_ready(const struct session *s)
-{
-	return s->ready;
-}
-
-/* -- addresses in the order of trial ---------------------------------------- */
+/* -- addresses in the order of trial ----------------------------------------
+ */
 
 static void
 add_host(struct session *s, uint8_t h)
@@ -124,7 +124,8 @@ make_order(struct session *s)
 		add_host(s, hosts[i]);
 }
 
-/* -- the end ------------------------------------------------------------------ */
+/* -- the end ------------------------------------------------------------------
+ */
 
 static void
 free_later(void *ctx)
@@ -150,34 +151,71 @@ session_dispose(struct session *s)
 }
 
 static void
-session_over(struct session *s, const struct smtp_outcome *why)
+session_over(struct session *s, const struct smtp_outcome *why, bool failed)
 {
 	struct dest *d = s->dest;
-	bool ready = s->ready;
 	char host[sizeof(s->host)];
+	struct session_end end = {
+		.was_ready = s->ready,
+		.was_quitting = s->quitting,
+		.failed = failed,
+		.why = why,
+		.host = host,
+	};
 
 	memcpy(host, s->host, sizeof(host));
 	session_dispose(s);
-	dest_session_over(d, ready, why, host);
+	dest_session_over(d, &end);
+}
+
+/* It did what it is for, or was left alone until the host had enough of it. */
+static bool
+ended_well(const struct session *s)
+{
+	return s->quitting || s->of_use ||
+	    (s->ready && s->mail_count == 0 &&
+		loop_mono_ms(s->mta->opt.loop) - s->ready_mono_ms >
+		    IDLE_LEAST_MS);
+}
+
+static bool
+may_try_next(const struct session *s)
+{
+	return s->order_at < s->order_count && !s->mta->draining &&
+	    !s->dest->is_retired &&
+	    loop_mono_ms(s->mta->opt.loop) - s->began_mono_ms < OPENING_MS;
+}
+
+static void
+forget_host(struct session *s)
+{
+	conn_close(&s->conn);
+	smtp_client_free(&s->client);
+	timer_cancel(s->idle);
+	timer_cancel(s->dot_limit);
+	s->mail_count = 0;
+	if (s->ready)
+		dest_session_unready(s->dest);
+	s->ready = false;
 }
 
 static void
 session_failed(struct session *s, const struct smtp_outcome *why)
 {
 	struct smtp_outcome copy = *why;
-	bool tls_broke = why->stage == SMTP_STAGE_TLS ||
-	    why->stage == SMTP_STAGE_STARTTLS;
+	bool tls_broke =
+	    why->stage == SMTP_STAGE_TLS || why->stage == SMTP_STAGE_STARTTLS;
 
-	if (s->ready || s->quitting) {
-		session_over(s, &copy);
+	if (ended_well(s)) {
+		session_over(s, &copy, false);
 		return;
 	}
 	log_debug(&s->mta->log, "session.failed", log_text("host", s->host),
 	    log_text("stage", smtp_stage_name(copy.stage)),
-	    log_text("error", copy.source == SMTP_REMOTE ? copy.reply.text :
-							   copy.error.text));
-	conn_close(&s->conn);
-	smtp_client_free(&s->client);
+	    log_text("error",
+		copy.source == SMTP_REMOTE ? copy.reply.text
+					   : copy.error.text));
+	forget_host(s);
 	if (tls_broke && !s->clear_text) {
 		struct dest *d = s->dest;
 
@@ -188,14 +226,82 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 		return;
 	}
 	s->order_at++;
-	if (s->order_at < s->order_count) {
+	if (may_try_next(s))
 		session_connect(s);
-		return;
-	}
-	session_over(s, &copy);
+	else
+		session_over(s, &copy, true);
 }
 
-/* -- sending ------------------------------------------------------------------ */
+/* -- the limit of the dot
+ * ------------------------------------------------------ */
+
+static struct job *
+head_mail(struct session *s)
+{
+	struct list *node = list_first(&s->mails);
+
+	return node != NULL ? list_entry(node, struct job, node) : NULL;
+}
+
+static void
+lose(struct session *s, enum err_kind kind, const char *text)
+{
+	struct error err;
+
+	error_set(&err, kind, "%s", text);
+	smtp_client_lost_unsent(s->client, &err, conn_pending(s->conn));
+}
+
+/*
+ * Only the head can have its dot under way. Asked whenever octets are about to
+ * move: the timer alone comes too late in a process that was stopped.
+ */
+static bool
+dot_is_late(struct session *s)
+{
+	struct job *j = head_mail(s);
+
+	if (j == NULL)
+		return false;
+	if (j->dot == DOT_GIVEN && conn_pending(s->conn) == 0)
+		j->dot = DOT_WRITTEN;
+	return j->dot != DOT_WRITTEN &&
+	    clock_now_ms() - j->claimed_at_ms >= DOT_LIMIT_MS;
+}
+
+static bool
+end_if_late(struct session *s)
+{
+	if (!dot_is_late(s))
+		return false;
+	lose(s, ERR_TIMEOUT,
+	    "the transaction did not get to its end within 4 minutes");
+	return true;
+}
+
+static void
+arm_dot_limit(struct session *s)
+{
+	const struct job *j = head_mail(s);
+
+	if (j == NULL || j->dot == DOT_WRITTEN)
+		timer_cancel(s->dot_limit);
+	else
+		timer_set(s->dot_limit,
+		    j->claimed_at_ms + DOT_LIMIT_MS - clock_now_ms());
+}
+
+static void
+on_dot_limit(void *ctx)
+{
+	struct session *s = ctx;
+
+	if (!end_if_late(s)) /* a few ms early, or the dot is out */
+		arm_dot_limit(s);
+}
+
+/* -- sending ------------------------------------------------------------------
+ */
 
 #ifdef VERPOST_TEST_HOOKS
 /* The connection writes at the end of the turn, before this is called. */
@@ -212,35 +318,29 @@ session_flush(struct session *s)
 {
 	struct strbuf *out;
 
-	if (s->over || s->client == NULL || s->conn == NULL)
+	struct job *head;
+
+	if (s->over || s->client == NULL || s->conn == NULL || end_if_late(s))
 		return;
 	out = smtp_client_output(s->client);
 	if (out->len > 0) {
 		conn_write(s->conn, strbuf_slice(out));
 		strbuf_reset(out);
 	}
-	while (conn_pending(s->conn) < BODY_CHUNK &&
-	    smtp_client_more(s->client)) {
+	while (
+	    conn_pending(s->conn) < BODY_CHUNK && smtp_client_more(s->client)) {
 		out = smtp_client_output(s->client);
 		conn_write(s->conn, strbuf_slice(out));
 		strbuf_reset(out);
 	}
+	head = head_mail(s);
+	if (head != NULL && head->dot == DOT_OUT)
+		head->dot = DOT_GIVEN;
 #ifdef VERPOST_TEST_HOOKS
 	if (s->dot_is_out)
 		loop_defer(s->mta->opt.loop, after_dot, NULL);
 	s->dot_is_out = false;
 #endif
-}
-
-static void
-finish_aged(struct session *s, struct job *j)
-{
-	struct smtp_outcome why = { .source = SMTP_LOCAL,
-		.stage = SMTP_STAGE_IDLE };
-
-	error_set(&why.error, ERR_TIMEOUT,
-	    "waited too long for a turn on a connection");
-	finish_attempt(j, &why, s->host, s->tls);
 }
 
 static bool
@@ -251,22 +351,25 @@ start_mail(struct session *s, struct job *j)
 	struct error err;
 
 	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
-		finish_aged(s, j);
+		finish_aged(j);
 		return false;
 	}
 	i = identity_get(s->mta, j->domain);
 	if (i == NULL || !i->usable) {
 		finish_local(j, VERDICT_DEFERRED, NULL, "4.3.5",
-		    "the sending domain has no usable DKIM key");
+		    i != NULL ? i->why_not
+			      : "the sending domain was not looked up");
 		return false;
 	}
 	if (message_build(j, i, &err) == -1) {
 		log_error(&s->mta->log, "message.build", log_err(&err),
 		    log_text("recipient", id_text(j->q.member.id).s));
-		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.6.0", err.text);
+		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.6.0",
+		    err.text);
 		return false;
 	}
 	list_append(&s->mails, &j->node);
+	j->dot = DOT_NONE;
 	s->mail_count++;
 	mail.return_path = slice_of(j->return_path);
 	mail.recipient = &j->address;
@@ -274,8 +377,7 @@ start_mail(struct session *s, struct job *j)
 	mail.smtputf8 = j->address.smtputf8;
 	mail.eightbit = mail.smtputf8;
 	mail.ctx = j;
-	timer_set(s->dot_limit,
-	    j->claimed_at_ms + DOT_LIMIT_MS - clock_now_ms());
+	arm_dot_limit(s);
 	smtp_client_send(s->client, &mail);
 	return true;
 }
@@ -323,12 +425,13 @@ session_quit(struct session *s)
 	if (s->over || s->quitting)
 		return;
 	s->quitting = true;
+	dest_session_quits(s->dest, s->ready);
 	if (s->client == NULL) {
 		struct smtp_outcome why = { .source = SMTP_LOCAL,
 			.stage = SMTP_STAGE_CONNECT };
 
 		error_set(&why.error, ERR_UNAVAIL, "shutting down");
-		session_over(s, &why);
+		session_over(s, &why, false);
 		return;
 	}
 	smtp_client_quit(s->client);
@@ -338,11 +441,10 @@ session_quit(struct session *s)
 void
 session_abort(struct session *s)
 {
-	list_each_safe(node, &s->mails)
+	list_each_safe (node, &s->mails)
 		job_free(list_entry(node, struct job, node));
 	s->dest->session_count--;
-	if (!s->ready)
-		s->dest->connecting_count--;
+	s->mta->session_count--;
 	session_dispose(s);
 }
 
@@ -352,23 +454,8 @@ on_idle(void *ctx)
 	session_quit(ctx);
 }
 
-static void
-lose(struct session *s, enum err_kind kind, const char *text)
-{
-	struct error err;
-
-	error_set(&err, kind, "%s", text);
-	smtp_client_lost_unsent(s->client, &err, conn_pending(s->conn));
-}
-
-static void
-on_dot_limit(void *ctx)
-{
-	lose(ctx, ERR_TIMEOUT,
-	    "the transaction did not get to its end within 4 minutes");
-}
-
-/* -- smtp/client speaks --------------------------------------------------------- */
+/* -- smtp/client speaks
+ * --------------------------------------------------------- */
 
 static void
 on_need_tls(void *ctx)
@@ -385,11 +472,21 @@ on_client_ready(void *ctx)
 
 	if (!s->ready) {
 		s->ready = true;
+		s->ready_mono_ms = loop_mono_ms(s->mta->opt.loop);
 		if (conn_is_tls(s->conn))
 			conn_tls_describe(s->conn, s->tls, sizeof(s->tls));
 		dest_session_ready(s->dest);
 	}
 	session_pull(s);
+}
+
+/* The host looked at a mail; a 421 only says that it does not want to. */
+static bool
+is_answer(const struct smtp_outcome *outcome)
+{
+	return outcome->source == SMTP_REMOTE &&
+	    outcome->stage >= SMTP_STAGE_MAIL &&
+	    outcome->stage <= SMTP_STAGE_DOT && outcome->reply.code != 421;
 }
 
 static void
@@ -401,6 +498,11 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	list_remove(&j->node);
+	arm_dot_limit(s);
+	if (is_answer(outcome)) {
+		s->of_use = true;
+		dest_progress(s->dest);
+	}
 	/* A connection that died under it before the dot (often the first use
 	 * after a pause): again at once, but not for ever. */
 	lost = outcome->source == SMTP_LOCAL &&
@@ -434,9 +536,9 @@ static void
 on_before_dot(void *ctx, void *mail)
 {
 	struct session *s = ctx;
+	struct job *j = mail;
 
-	(void)mail;
-	timer_cancel(s->dot_limit);
+	j->dot = DOT_OUT;
 	s->dot_is_out = true;
 }
 
@@ -449,7 +551,8 @@ static const struct smtp_client_ops client_ops = {
 	.before_dot = on_before_dot,
 };
 
-/* -- net/conn speaks -------------------------------------------------------------- */
+/* -- net/conn speaks
+ * -------------------------------------------------------------- */
 
 static void
 on_conn_ready(void *ctx)
@@ -520,8 +623,8 @@ on_conn_closed(void *ctx, const struct error *why)
 		(void)smtp_client_input(s->client, conn_peek(s->conn));
 		s->in_client = false;
 		if (!s->over && s->client != NULL)
-			smtp_client_lost_unsent(
-			    s->client, &err, conn_pending(s->conn));
+			smtp_client_lost_unsent(s->client, &err,
+			    conn_pending(s->conn));
 		return;
 	}
 	outcome.error = err;
@@ -535,7 +638,8 @@ static const struct conn_ops conn_ops = {
 	.closed = on_conn_closed,
 };
 
-/* -- the start ---------------------------------------------------------------------- */
+/* -- the start
+ * ---------------------------------------------------------------------- */
 
 static void
 session_connect(struct session *s)
@@ -554,10 +658,10 @@ session_connect(struct session *s)
 	    ip);
 	s->tls[0] = '\0';
 	/* The simulator is on this machine; a public source cannot reach it. */
-	s->conn = conn_connect(m->opt.loop, &to,
-	    s->route->is_simulator ? NULL : from,
-	    s->route->is_simulator ? &m->open_guard : &m->opt.guard, CONNECT_MS,
-	    &conn_ops, s);
+	s->conn =
+	    conn_connect(m->opt.loop, &to, s->route->is_simulator ? NULL : from,
+		s->route->is_simulator ? &m->open_guard : &m->opt.guard,
+		CONNECT_MS, &conn_ops, s);
 }
 
 static void
@@ -573,7 +677,7 @@ no_address(void *ctx)
 	net_addr_format(&s->dest->source.addr, ip);
 	error_set(&why.error, ERR_NET,
 	    "no mail host has an address of the family of source %s", ip);
-	session_over(s, &why);
+	session_over(s, &why, true);
 }
 
 struct session *
@@ -585,6 +689,7 @@ session_new(struct dest *d)
 	s->magic = SESSION_MAGIC;
 	s->dest = d;
 	s->mta = m;
+	s->began_mono_ms = loop_mono_ms(m->opt.loop);
 	s->route = route_ref(d->route);
 	list_init(&s->node);
 	list_init(&s->mails);
