@@ -96,6 +96,7 @@ struct job {
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
 	unsigned int host_tries; /* links lost under it, this attempt */
 	struct strbuf message;	 /* built and signed, while sending */
+	bool smtputf8;		 /* its header or its recipient asks for that */
 	char return_path[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
 };
 

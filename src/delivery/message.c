@@ -54,6 +54,8 @@ message_build(struct job *j, struct identity *i, struct error *err)
 	if (rc == 0) {
 		strbuf_reset(&j->message);
 		mime_build(&content, &opt, &j->message);
+		j->smtputf8 = j->address.smtputf8 ||
+		    mail_content_needs_smtputf8(&content);
 		rc = sign(j, i, err);
 	}
 	arena_fini(&arena);

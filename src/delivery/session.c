@@ -374,7 +374,7 @@ start_mail(struct session *s, struct job *j)
 	mail.return_path = slice_of(j->return_path);
 	mail.recipient = &j->address;
 	mail.message = strbuf_slice(&j->message);
-	mail.smtputf8 = j->address.smtputf8;
+	mail.smtputf8 = j->smtputf8;
 	mail.eightbit = mail.smtputf8;
 	mail.ctx = j;
 	arm_dot_limit(s);
