@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/outcome/liboutcome.a
 src_outcome_liboutcome_a_SOURCES = \
 	%reldir%/consequences.c \
 	%reldir%/event_data.c include/outcome/event_data.h \
+	%reldir%/expire.c include/outcome/expire.h \
 	%reldir%/outcome_priv.h \
 	%reldir%/verdict.c include/outcome/verdict.h \
 	%reldir%/writer.c include/outcome/outcome.h

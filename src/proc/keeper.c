@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
-#include "proc/expiry.h"
+#include "outcome/expire.h"
 #include "queue/queue.h"
 #include "queue/reap.h"
 #include "queue/walk.h"
@@ -65,7 +65,7 @@ struct keeper {
 	struct queue *queue;
 	struct walk *walk;
 	struct reap *reap;
-	struct expiry *expiry;
+	struct expire *expire;
 	struct timer *timer;
 	struct store_retention retention;
 	char *node;
@@ -328,7 +328,7 @@ expired(void *ctx, const struct store_unfinished *rows, size_t n)
 	struct keeper *k = ctx;
 
 	if (k->is_leader)
-		expiry_take(k->expiry, k->worker, rows, n);
+		expire_take(k->expire, k->worker, rows, n);
 }
 
 struct keeper *
@@ -351,7 +351,7 @@ keeper_new(const struct keeper_options *opt)
 	k->queue = queue_new(k->loop, opt->redis, NULL, 0, NULL, NULL);
 	k->walk = walk_new(k->loop, k->pg, k->queue, &walk_ops, k);
 	k->reap = reap_new(k->loop, k->pg, k->queue);
-	k->expiry = expiry_new(k->loop, k->pg);
+	k->expire = expire_new(k->loop, k->pg);
 	timer_set(k->timer, 0);
 	return k;
 }
@@ -381,7 +381,7 @@ keeper_free(struct keeper **kp)
 	timer_free(&k->timer);
 	for (size_t i = 0; i < ARRAY_LEN(duties); i++)
 		pg_tx_cancel(&k->under_way[i]);
-	expiry_free(&k->expiry);
+	expire_free(&k->expire);
 	reap_free(&k->reap);
 	walk_free(&k->walk);
 	queue_free(&k->queue);

@@ -1,7 +1,6 @@
 noinst_LIBRARIES += src/proc/libproc.a
 src_proc_libproc_a_SOURCES = \
 	%reldir%/children.c include/proc/children.h \
-	%reldir%/expiry.c include/proc/expiry.h \
 	%reldir%/keeper.c include/proc/keeper.h \
 	%reldir%/listeners.c include/proc/listeners.h \
 	%reldir%/master.c include/proc/master.h \

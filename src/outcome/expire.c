@@ -3,7 +3,7 @@
  * An open claim of somebody else says that it is being sent, or that nobody
  * knows: past its life it is recorded as unknown, and the next round ends it.
  */
-#include "proc/expiry.h"
+#include "outcome/expire.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,9 +12,9 @@
 #include "store/attempts.h"
 #include "store/jobs.h"
 
-#define EXPIRY_BATCH 200
+#define EXPIRE_BATCH 200
 
-struct expiry {
+struct expire {
 	struct loop *loop;
 	struct pg *pg;
 	struct outcome_writer *writer;
@@ -23,14 +23,14 @@ struct expiry {
 	int worker;
 	int64_t now_ms;
 	size_t count;
-	struct store_claim claim[EXPIRY_BATCH];
-	int64_t expires_at_ms[EXPIRY_BATCH];
+	struct store_claim claim[EXPIRE_BATCH];
+	int64_t expires_at_ms[EXPIRE_BATCH];
 };
 
-struct expiry *
-expiry_new(struct loop *l, struct pg *pg)
+struct expire *
+expire_new(struct loop *l, struct pg *pg)
 {
-	struct expiry *e = xmalloc(sizeof(*e));
+	struct expire *e = xmalloc(sizeof(*e));
 
 	e->loop = l;
 	e->pg = pg;
@@ -39,9 +39,9 @@ expiry_new(struct loop *l, struct pg *pg)
 }
 
 void
-expiry_free(struct expiry **ep)
+expire_free(struct expire **ep)
 {
-	struct expiry *e = *ep;
+	struct expire *e = *ep;
 
 	if (e == NULL)
 		return;
@@ -57,11 +57,11 @@ recorded(void *ctx, const struct error *err)
 {
 	(void)ctx;
 	if (err != NULL)
-		log_error(NULL, "expiry.record", log_err(err));
+		log_error(NULL, "expire.record", log_err(err));
 }
 
 static void
-record(struct expiry *e, size_t i)
+record(struct expire *e, size_t i)
 {
 	const struct store_claim *claim = &e->claim[i];
 	struct outcome_attempt a = {
@@ -97,11 +97,11 @@ record(struct expiry *e, size_t i)
 static void
 claimed(void *ctx, const struct error *err)
 {
-	struct expiry *e = ctx;
+	struct expire *e = ctx;
 
 	e->claiming = NULL;
 	if (err != NULL) {
-		log_warn(NULL, "expiry.claim", log_err(err));
+		log_warn(NULL, "expire.claim", log_err(err));
 		return;
 	}
 	for (size_t i = 0; i < e->count; i++)
@@ -112,16 +112,16 @@ static void
 got_jobs(void *ctx, const struct store_job *job, size_t count,
     const struct error *err)
 {
-	struct expiry *e = ctx;
+	struct expire *e = ctx;
 
 	e->reading = NULL;
 	if (err != NULL) {
-		log_warn(NULL, "expiry.read", log_err(err));
+		log_warn(NULL, "expire.read", log_err(err));
 		return;
 	}
 	e->count = 0;
-	for (size_t i = 0; i < count && e->count < EXPIRY_BATCH; i++) {
-		if (job[i].finished_at_ms != 0)
+	for (size_t i = 0; i < count && e->count < EXPIRE_BATCH; i++) {
+		if (job[i].finished_at_ms != 0 || job[i].attempts == INT16_MAX)
 			continue;
 		e->expires_at_ms[e->count] = job[i].expires_at_ms;
 		e->claim[e->count++] = (struct store_claim){
@@ -137,15 +137,15 @@ got_jobs(void *ctx, const struct store_job *job, size_t count,
 }
 
 void
-expiry_take(struct expiry *e, int worker, const struct store_unfinished *rows,
+expire_take(struct expire *e, int worker, const struct store_unfinished *rows,
     size_t n)
 {
-	struct id ids[EXPIRY_BATCH];
+	struct id ids[EXPIRE_BATCH];
 
 	if (worker == 0 || n == 0 || e->reading != NULL ||
 	    e->claiming != NULL || outcome_writer_pending(e->writer) > 0)
 		return;
-	n = MIN(n, EXPIRY_BATCH);
+	n = MIN(n, EXPIRE_BATCH);
 	for (size_t i = 0; i < n; i++)
 		ids[i] = rows[i].id;
 	e->worker = worker;
