@@ -10,6 +10,7 @@ integration_tests = \
 	tests/integration/test_dev.py \
 	tests/integration/test_dev_leftover.py \
 	tests/integration/test_engine.py \
+	tests/integration/test_engine_stress.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_hooks.py \
 	tests/integration/test_master.py \
