@@ -301,7 +301,7 @@ struct identity { /* what a sending domain signs with */
 	char name[MAIL_DOMAIN_MAX + 1];
 	char return_path_host[MAIL_DOMAIN_MAX + 1];
 	bool usable;
-	char why_not[160]; /* not usable: for people */
+	char why_not[288]; /* not usable: for people */
 	struct dkim_key *key;
 	int64_t loaded_at_mono_ms, used_at_mono_ms;
 };
