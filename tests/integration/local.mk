@@ -3,6 +3,7 @@
 # runs only these (as root).
 integration_tests = \
 	tests/integration/test_api.py \
+	tests/integration/test_attack.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_commands.py \
 	tests/integration/test_crash.py \
