@@ -46,6 +46,19 @@ class Side:
             found.setdefault(role, ("alone", []))[1].append(pid)
         return found
 
+    def watch_queue(self, begin=False):
+        """(octets in Redis per job, jobs queued) at this moment."""
+        used = int(next(line for line in self.redis.command(
+            "INFO", "memory").splitlines()
+            if line.startswith("used_memory:")).split(":")[1])
+        if begin:
+            self.used_before = used
+            return 0, 0
+        jobs = sum(int(self.redis.command("ZCARD", key))
+                   for key in self.redis.command("KEYS", "q:*").split()
+                   if key[-2:] in (":r", ":t", ":h", ":p"))
+        return (used - self.used_before) / max(jobs, 1), jobs
+
     def stop(self):
         self.verpost.process.stop()
         self.dns.unbound.stop()

@@ -72,6 +72,9 @@ class Peer:
     def where(self):
         return "%s:%d" % (self.address, PORT)
 
+    def load_options(self):
+        return []
+
     def parts(self):
         return {"postfix": self.postfix.pid, "opendkim": self.opendkim.pid}
 

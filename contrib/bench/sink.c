@@ -65,6 +65,16 @@ say(struct session *s, const char *line)
 	evbuffer_add(bufferevent_get_output(s->bev), line, strlen(line));
 }
 
+/* At once; libevent keeps others from the front of the buffer otherwise. */
+static void
+flush(struct session *s)
+{
+	struct evbuffer *out = bufferevent_get_output(s->bev);
+
+	evbuffer_unfreeze(out, 1);
+	evbuffer_write(out, bufferevent_getfd(s->bev));
+}
+
 /* The header may stand anywhere in the head; a folded one is not ours. */
 static const char *
 find_id(const char *head, size_t len)
@@ -167,7 +177,7 @@ start_tls(struct session *s)
 	SSL *ssl = SSL_new(s->sink->tls);
 	evutil_socket_t fd = bufferevent_getfd(s->bev);
 
-	evbuffer_write(bufferevent_get_output(s->bev), fd);
+	flush(s);
 	bufferevent_setfd(s->bev, -1);
 	bufferevent_free(s->bev);
 	s->bev = bufferevent_openssl_socket_new(s->sink->base, fd, ssl,
@@ -212,8 +222,7 @@ take_command(struct session *s, const char *line)
 		return STOP;
 	} else if (strncasecmp(line, "QUIT", 4) == 0) {
 		say(s, "221 2.0.0 bye\r\n");
-		evbuffer_write(bufferevent_get_output(s->bev),
-		    bufferevent_getfd(s->bev));
+		flush(s);
 		session_free(s);
 		return STOP;
 	} else {
