@@ -285,10 +285,11 @@ release_send(struct mta *m)
 		struct job *j = list_entry(node, struct job, node);
 
 		list_append(&c->release_batch, node);
-		claim[n++] = (struct store_claim){
+		claim[n] = (struct store_claim){
 			.id = j->q.member.id,
 			.n = (int)j->n,
 		};
+		n++;
 	}
 	c->release =
 	    store_claim_release(m->opt.pg, m->worker, claim, n, on_released, m);

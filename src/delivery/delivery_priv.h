@@ -225,6 +225,7 @@ struct dest {
 	unsigned int quitting_count;   /* take no more mail */
 	double rate;		  /* mails a second, smoothed; first a guess */
 	unsigned int done_count;  /* ended since the last tick */
+	bool stands_still;	  /* nothing did in the last second */
 	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
 	unsigned int fail_count;  /* rounds over all hosts, in a row */
 	int64_t retry_at_mono_ms; /* no connection before */

@@ -397,7 +397,8 @@ sessions_wanted(const struct dest *d)
 {
 	size_t backlog = d->waiting_count + d->claiming_count +
 	    d->claimed_count + d->sending_count;
-	size_t wanted = (backlog + 1) / 2;
+	/* One for two, unless those that there are do not get on. */
+	size_t wanted = d->stands_still ? backlog : (backlog + 1) / 2;
 
 	return (unsigned int)MIN(wanted, d->mta->opt.connections_max);
 }
@@ -556,6 +557,7 @@ smooth_rate(struct dest *d)
 {
 	double seen = (double)d->done_count;
 
+	d->stands_still = d->done_count == 0 && d->sending_count > 0;
 	if (d->waiting_count == 0)
 		seen = MAX(seen, RATE_GUESS);
 	d->rate = d->rate * 0.6 + seen * 0.4;

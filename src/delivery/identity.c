@@ -84,7 +84,7 @@ load_failed(struct identity *i, const char *what, const struct error *err)
 	/* What was known still holds when only Postgres is away. */
 	if (!is_away) {
 		snprintf(i->why_not, sizeof(i->why_not),
-		    "the sending domain cannot sign: %s", err->text);
+		    "the sending domain cannot sign: %.120s", err->text);
 		i->usable = false;
 	}
 	loaded(i, i->usable);

@@ -129,7 +129,7 @@ take_row(struct job *j, const struct store_job *row)
 	j->email = email->id;
 	j->account = email->account;
 	j->domain = email->domain;
-	j->n = (unsigned int)row->attempts + 1;
+	j->n = (unsigned int)MIN(row->attempts, INT16_MAX - 1) + 1;
 	j->created_at_ms = email->created_at_ms;
 	j->expires_at_ms = row->expires_at_ms;
 	j->message_id = arena_slice(&j->arena, email->message_id);
@@ -225,7 +225,7 @@ take_rows(struct read *read, const struct store_job *row, size_t count)
 		if (row[i].email != last)
 			shared = NULL;
 		last = row[i].email;
-		if (j == NULL)
+		if (j == NULL || last == NULL)
 			continue;
 		list_remove(&j->node);
 		if (row[i].finished_at_ms != 0) {

@@ -29,6 +29,9 @@
 #define OPENING_MS (3 * 60 * 1000)
 /* An unused connection that lived so long was closed for being idle. */
 #define IDLE_LEAST_MS 5000
+/* A reply to a dot that takes longer than this: nothing more rides behind it,
+ * for that would wait with it for up to ten minutes. */
+#define BEHIND_DOT_MS 1000
 #define BODY_CHUNK ((size_t)64 * 1024)
 
 struct session {
@@ -47,7 +50,7 @@ struct session {
 	struct timer *idle;
 	struct timer *dot_limit;
 	unsigned int mail_count;
-	int64_t began_mono_ms, ready_mono_ms;
+	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;
 	bool ready;	 /* it was usable */
 	bool of_use;	 /* a mail got an answer */
 	bool clear_text; /* of this attempt */
@@ -383,10 +386,18 @@ start_mail(struct session *s, struct job *j)
 }
 
 static bool
+is_kept_waiting(struct session *s)
+{
+	return !list_is_empty(&s->mails) &&
+	    loop_mono_ms(s->mta->opt.loop) - s->dot_mono_ms > BEHIND_DOT_MS;
+}
+
+static bool
 may_send(struct session *s)
 {
 	return !s->over && !s->quitting && s->ready &&
-	    smtp_client_can_send(s->client) && owner_is_alive(s->mta);
+	    smtp_client_can_send(s->client) && owner_is_alive(s->mta) &&
+	    !is_kept_waiting(s);
 }
 
 static void
@@ -539,6 +550,7 @@ on_before_dot(void *ctx, void *mail)
 	struct job *j = mail;
 
 	j->dot = DOT_OUT;
+	s->dot_mono_ms = loop_mono_ms(s->mta->opt.loop);
 	s->dot_is_out = true;
 }
 
