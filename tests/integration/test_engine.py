@@ -7,6 +7,8 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -118,6 +120,13 @@ class Engine(WorldTest):
         cls.unknown = cls.make("unknown", records, HELLO + TAKE, GOOD)
         cls.nobody = cls.make("nobody", records, HELLO + [
             "MAIL", b"250 ok\r\n", "RCPT", b"550 5.1.1 no such user\r\n"])
+        cls.slam = cls.make("slam", records, HELLO + ["MAIL", ("close",)])
+        cls.gate = threading.Event()
+        cls.few = cls.make(
+            "few", records, HELLO + ["MAIL", lambda: cls.gate.wait(30)]
+            + [b"250 ok\r\n"] + TAKE[2:] + [b"250 ok\r\n"]
+            + (TAKE + [b"250 ok\r\n"]) * 30,
+            [b"421 4.7.0 too many connections\r\n"])
         cert = world.base + "/peer.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
@@ -194,6 +203,26 @@ class Engine(WorldTest):
 
     def mail_and_wait(self, to):
         self.api.wait_event(self.mail(to, "s"), DELIVERED)
+
+    def test_a_host_that_slams_the_door_is_left_alone(self):
+        """A connection that was of no use makes the destination rest."""
+        idents = [self.mail("user%d@slam.zz" % n, "s") for n in range(30)]
+        wait_until("one is deferred", lambda: any(
+            self.api.email(i)["last_event"] == DELAYED for i in idents))
+        time.sleep(2)  # what must not happen cannot be waited for
+        self.assertLess(self.slam.connections, 20)
+
+    def test_a_host_that_takes_few_connections_gets_few(self):
+        idents = [self.mail("user%d@few.zz" % n, "s") for n in range(12)]
+        try:
+            self.few.wait_connections(2)
+            time.sleep(2)  # as above
+            self.assertLess(self.few.connections, 12)
+        finally:
+            self.gate.set()
+        for ident in idents:
+            self.api.wait_event(ident, DELIVERED)
+        self.assertEqual(len(self.few.transmissions), 12)
 
     def test_an_unknown_user_is_suppressed_from_then_on(self):
         ident = self.mail("x@nobody.zz", "s")

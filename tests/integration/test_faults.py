@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -45,6 +46,31 @@ class Faults(WorldTest):
             self.world.redis.resume()
         self.api.wait_event(ident, "delivered", 40)
         self.assertEqual(len(self.sink.for_rcpt("hang@sink.zz")), 1)
+
+    def in_redis(self, *kinds):
+        redis = self.world.redis
+        return sum(int(redis.command("ZCARD", key))
+                   for key in redis.command("KEYS", "q:*").split()
+                   if key.rsplit(":", 1)[1] in kinds)
+
+    def test_what_is_in_flight_when_redis_forgets_is_sent_once(self):
+        """The walk enqueues it once more while its host still thinks."""
+        self.world.dns.add("other IN MX 10 mx.other",
+                           "mx.other IN A %s.31" % self.world.net)
+        gate = threading.Event()
+        self.sink.on_dot["think@sink.zz"] = lambda _: (
+            gate.wait(60) and "250 2.0.0 taken")
+        ident = self.mail("think@sink.zz", "s")
+        self.sink.wait_for("think@sink.zz")
+        self.world.redis.command("FLUSHALL")
+        self.verpost.clock.advance(11)
+        wait_until("it is leased again", lambda: self.in_redis("h") == 1, 40)
+        self.api.wait_event(self.mail("next@other.zz", "s"), "delivered", 40)
+        gate.set()
+        self.api.wait_event(ident, "delivered", 40)
+        self.assertEqual(len(self.sink.for_rcpt("think@sink.zz")), 1)
+        wait_until("no job is left", lambda: self.in_redis(
+            "h", "r", "t") == 0, 40)
 
     def test_dns_failing_defers(self):
         self.world.dns.add("fresh IN MX 10 mx.sink")

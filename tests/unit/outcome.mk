@@ -12,8 +12,6 @@ check_PROGRAMS += tests/unit/test_outcome_consequences
 TESTS += tests/unit/test_outcome_consequences
 tests_unit_test_outcome_consequences_SOURCES = \
 	tests/unit/test_outcome_consequences.c tests/unit/test.h
-tests_unit_test_outcome_consequences_CPPFLAGS = $(AM_CPPFLAGS) \
-	-I$(srcdir)/src/outcome
 tests_unit_test_outcome_consequences_LDADD = src/outcome/liboutcome.a \
 	src/model/libmodel.a src/smtp/libsmtp.a src/mail/libmail.a \
 	src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)

@@ -1,7 +1,7 @@
 /* What follows from each verdict, DSN and end: a row for each. */
 #include "test.h"
 
-#include "outcome_priv.h"
+#include "outcome/outcome_priv.h"
 
 struct expected {
 	enum status raise_to;

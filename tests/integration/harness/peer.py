@@ -7,6 +7,7 @@ list serves all further ones). What a step can be:
   ("body",)    read up to the final dot and count it as a transmission
   ("flood", octets, total)   send octets again and again, total in all
   ("starttls",) shake hands as a server with the test's certificate
+  a function   call it: it may wait
   ("close",)   end the connection; so does the end of the list
 """
 
@@ -65,6 +66,8 @@ class Peer:
                 if line:
                     self.errors.append("%r came, %r was due" % (line, step))
                 return False
+        elif callable(step):
+            step()
         elif step[0] == "body":
             return self._body(stream)
         elif step[0] == "flood":
