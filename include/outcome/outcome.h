@@ -38,7 +38,7 @@ typedef void outcome_done(void *ctx, const struct error *err);
 struct outcome_attempt {
 	struct id recipient;
 	int account;
-	unsigned int n;	       /* as claimed */
+	unsigned int n; /* as claimed */
 	int worker;
 	struct slice address_key; /* mail_address_add_key */
 	int64_t at_ms;
@@ -47,16 +47,16 @@ struct outcome_attempt {
 	struct verdict_result verdict; /* NEXT_HOST counts as DEFERRED */
 	int64_t retry_at_ms;	       /* DEFERRED, UNKNOWN */
 	enum smtp_stage stage;
-	unsigned int code;	       /* 0: local */
+	unsigned int code; /* 0: local */
 	struct mail_status status;
-	struct slice text;	       /* what was said, or our own error */
-	struct slice mx;	       /* "mx1.example.com[192.0.2.1]:25", or "" */
+	struct slice text; /* what was said, or our own error */
+	struct slice mx;   /* "mx1.example.com[192.0.2.1]:25", or "" */
 	struct slice tls;
 	bool only_open; /* of another worker: nothing is written if that
 			   attempt has an outcome by now */
 };
-void outcome_attempt(struct outcome_writer *w,
-    const struct outcome_attempt *a, outcome_done *done, void *ctx);
+void outcome_attempt(struct outcome_writer *w, const struct outcome_attempt *a,
+    outcome_done *done, void *ctx);
 
 /* A DSN came back for a recipient. */
 struct outcome_dsn {

@@ -14,10 +14,10 @@
 /* The numbers are stored (attempts.outcome). */
 enum verdict {
 	VERDICT_DELIVERED = 1,
-	VERDICT_DEFERRED = 2, /* not taken: again later */
-	VERDICT_BOUNCED = 3,  /* a remote server refused it for good */
-	VERDICT_FAILED = 4,   /* we give up, with a reason (FAIL_*) */
-	VERDICT_UNKNOWN = 5,  /* the dot was given to the network, no answer */
+	VERDICT_DEFERRED = 2,  /* not taken: again later */
+	VERDICT_BOUNCED = 3,   /* a remote server refused it for good */
+	VERDICT_FAILED = 4,    /* we give up, with a reason (FAIL_*) */
+	VERDICT_UNKNOWN = 5,   /* the dot was given to the network, no answer */
 	VERDICT_NEXT_HOST = 6, /* this host will not talk: next, else defer */
 };
 
@@ -52,8 +52,8 @@ const char *verdict_dns_text(enum verdict_dns what);
 bool verdict_status_suppresses(struct mail_status status);
 
 struct retry_policy {
-	int64_t base_ms; /* first delay; doubles with every attempt */
-	int64_t max_ms;	 /* largest delay */
+	int64_t base_ms;    /* first delay; doubles with every attempt */
+	int64_t max_ms;	    /* largest delay */
 	int64_t unknown_ms; /* after an unknown outcome; at least 15 min */
 };
 

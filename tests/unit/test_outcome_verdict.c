@@ -81,16 +81,16 @@ every_stage_and_class_has_its_verdict(void **state)
 		struct slice text = slice_of(cases[i].status);
 		struct verdict_result r;
 
-		print_message("%s code %u kind %s\n",
-		    smtp_stage_name(o.stage), cases[i].code,
-		    error_kind_name(cases[i].kind));
+		print_message("%s code %u kind %s\n", smtp_stage_name(o.stage),
+		    cases[i].code, error_kind_name(cases[i].kind));
 		seen[o.stage] = true;
 		o.source = cases[i].code != 0 ? SMTP_REMOTE : SMTP_LOCAL;
 		o.reply.code = cases[i].code;
 		o.error.kind = cases[i].kind;
 		if (text.len > 0)
-			assert_int_equal(
-			    mail_status_take(&text, &o.reply.status, NULL), 0);
+			assert_int_equal(mail_status_take(&text,
+					     &o.reply.status, NULL),
+			    0);
 		r = verdict_of_smtp(&o);
 		assert_string_equal(verdict_name(r.verdict),
 		    verdict_name(cases[i].verdict));
@@ -120,7 +120,8 @@ dns_says_for_good_or_for_now(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct verdict_result r = verdict_of_dns(rows[i].what);
-		struct slice status = slice_of(verdict_dns_status(rows[i].what));
+		struct slice status =
+		    slice_of(verdict_dns_status(rows[i].what));
 		struct mail_status parsed;
 
 		assert_int_equal(r.verdict, rows[i].verdict);
@@ -141,10 +142,10 @@ back_off_doubles_with_jitter_up_to_its_bounds(void **state)
 
 	(void)state;
 	for (unsigned int n = 1; n <= 20; n++) {
-		int64_t low = verdict_retry_at(
-		    &p, VERDICT_DEFERRED, n, now, now, far, 0);
-		int64_t high = verdict_retry_at(
-		    &p, VERDICT_DEFERRED, n, now, now, far, 1023);
+		int64_t low =
+		    verdict_retry_at(&p, VERDICT_DEFERRED, n, now, now, far, 0);
+		int64_t high = verdict_retry_at(&p, VERDICT_DEFERRED, n, now,
+		    now, far, 1023);
 
 		assert_int_equal(low - now, expect * 4 / 5);
 		assert_int_equal(high - now, expect * 6 / 5);
