@@ -116,4 +116,11 @@ void listener_pause(struct listener *l, bool paused);
 int net_listen(const struct net_addr *a, int backlog,
     struct error *err) MUST_CHECK;
 
+/*
+ * How many connections a server may hold, at most wanted: the limit on open
+ * files, less what the process needs besides (Postgres, Redis, files). Without
+ * it, strangers who connect and rest would take the last descriptor.
+ */
+size_t net_connections_max(size_t wanted);
+
 #endif

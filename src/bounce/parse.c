@@ -169,8 +169,7 @@ tame(struct slice raw, struct strbuf *out)
 			line = without_blanks(line);
 		folded += line.len;
 		do {
-			struct slice piece =
-			    slice_first(line, LINE_MAX_OCTETS);
+			struct slice piece = slice_first(line, LINE_MAX_OCTETS);
 
 			strbuf_add_slice(out, piece);
 			strbuf_add_text(out, "\r\n");

@@ -47,7 +47,7 @@ on_accept(void *ctx, int fd, const struct net_addr *peer)
 	OBJ_CHECK(server, HTTP_SERVER_MAGIC);
 	if (server->session_count >= server->opt.connections_max &&
 	    oldest != NULL)
-		http_session_end_idle(
+		http_session_evict(
 		    list_entry(oldest, struct http_session, node));
 	http_session_new(server, fd, peer);
 }
@@ -173,6 +173,7 @@ with_defaults(const struct http_options *given)
 		opt.idle_timeout_ms = defaults.idle_timeout_ms;
 	if (opt.bodies_max == 0)
 		opt.bodies_max = defaults.bodies_max;
+	opt.connections_max = net_connections_max(opt.connections_max);
 	/* One body of the permitted size must always be possible. */
 	opt.bodies_max = MAX(opt.bodies_max, opt.body_max);
 	return opt;

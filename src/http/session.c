@@ -52,6 +52,19 @@ http_session_end_idle(struct http_session *s)
 	end(s);
 }
 
+/*
+ * To make room now: a close that waits for the far end would keep the
+ * descriptor for as long as a stranger likes.
+ */
+void
+http_session_evict(struct http_session *s)
+{
+	if (conn_pending(s->conn) > 0)
+		end(s);
+	else
+		http_session_free(s);
+}
+
 static void respond_refusal(struct http_session *s,
     const struct http_refusal *why);
 

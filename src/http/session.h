@@ -76,6 +76,8 @@ void http_session_new(struct http_server *server, int fd,
 void http_session_free(struct http_session *s);
 /* No request in it: says goodbye and goes. */
 void http_session_end_idle(struct http_session *s);
+/* The same, without waiting for the far end. */
+void http_session_evict(struct http_session *s);
 
 /* For the session: its place on the server's lists, and its end. */
 void http_server_mark(struct http_session *s, bool is_idle);

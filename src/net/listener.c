@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +15,7 @@
 /* Few, so that the processes sharing the socket share the work as well. */
 #define ACCEPTS_PER_TURN 16
 #define FULL_PAUSE_MS 100
+#define DESCRIPTORS_KEPT 40
 
 struct listener {
 	struct loop *loop;
@@ -176,4 +178,19 @@ net_listen(const struct net_addr *a, int backlog, struct error *err)
 		return -1;
 	}
 	return fd;
+}
+
+size_t
+net_connections_max(size_t wanted)
+{
+	struct rlimit limit;
+	size_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	room = (size_t)limit.rlim_cur;
+	room = room > (size_t)2 * DESCRIPTORS_KEPT ? room - DESCRIPTORS_KEPT
+						   : room / 2;
+	return MAX(MIN(wanted, room), (size_t)1);
 }

@@ -126,6 +126,7 @@ set_defaults(struct smtpd_options *o)
 		o->size_max = SIZE_DEFAULT;
 	if (o->connections_max == 0)
 		o->connections_max = CONNECTIONS_DEFAULT;
+	o->connections_max = net_connections_max(o->connections_max);
 	if (o->peer_max == 0)
 		o->peer_max = PEER_DEFAULT;
 	if (o->idle_ms == 0)

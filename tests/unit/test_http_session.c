@@ -1,6 +1,8 @@
 /* Time, and the comings and goings of clients. */
 #include "http_world.h"
 
+#include <dirent.h>
+
 /* ---- Time -------------------------------------------------------------- */
 
 static void
@@ -192,6 +194,43 @@ gives_the_place_of_idle_connections_away(void **state)
 	close_world(&w);
 }
 
+static size_t
+count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Clients that rest, and do not close when they are told to go. */
+static void
+who_had_to_go_holds_no_descriptor(void **state)
+{
+	const struct http_options opt = { .connections_max = 2 };
+	struct world w;
+	struct client c[12];
+	size_t before;
+
+	(void)state;
+	open_world(&w, &opt);
+	before = count_descriptors();
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = dial(&w);
+		send_all(&w, &c[i],
+		    SLICE("GET /emails/1 HTTP/1.1\r\n" H "\r\n"));
+		await(&w, &c[i], 1);
+	}
+	assert_int_equal(count_descriptors(), before + ARRAY_LEN(c) + 2);
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		hang_up(&c[i]);
+	close_world(&w);
+}
+
 static void
 count_drained(void *ctx)
 {
@@ -262,5 +301,6 @@ TEST_MAIN(cmocka_unit_test(ends_a_request_that_drips),
     cmocka_unit_test(survives_clients_that_leave),
     cmocka_unit_test(stops_reading_from_those_who_do_not_read),
     cmocka_unit_test(gives_the_place_of_idle_connections_away),
+    cmocka_unit_test(who_had_to_go_holds_no_descriptor),
     cmocka_unit_test(drains_without_losing_an_answer),
     cmocka_unit_test(drains_no_longer_than_it_was_told))
