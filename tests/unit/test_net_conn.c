@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -767,34 +766,7 @@ a_bad_certificate_file_is_named(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, make_loop, free_loop)
 
-static void
-strangers_never_get_the_last_descriptors(void **state)
-{
-	static const struct {
-		rlim_t files;
-		size_t wanted, max;
-	} cases[] = {
-		{ 1024, 10000, 984 },
-		{ 1024, 200, 200 },
-		{ 81, 200, 41 },
-		{ 64, 200, 32 },
-	};
-	struct rlimit before, now;
-
-	(void)state;
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		now = before;
-		now.rlim_cur = cases[i].files;
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
-		assert_int_equal(net_connections_max(cases[i].wanted),
-		    cases[i].max);
-	}
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-}
-
-TEST_MAIN(cmocka_unit_test(strangers_never_get_the_last_descriptors),
-    TEST(writes_of_one_turn_leave_together),
+TEST_MAIN(TEST(writes_of_one_turn_leave_together),
     TEST(what_is_borrowed_is_given_back_on_close),
     TEST(octets_arrive_in_order_and_then_the_end),
     TEST(input_stops_at_its_bound), TEST(much_goes_both_ways),

@@ -1,9 +1,12 @@
 #include "test.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+#include "net/conn.h"
 #include "net/loop.h"
 
 struct trace {
@@ -222,7 +225,34 @@ signals_arrive_in_the_loop(void **state)
 	loop_free(&t.loop);
 }
 
-TEST_MAIN(cmocka_unit_test(deferred_calls_come_after_and_in_order),
+static void
+strangers_never_get_the_last_descriptors(void **state)
+{
+	static const struct {
+		rlim_t files;
+		size_t wanted, max;
+	} cases[] = {
+		{ 1024, 10000, 984 },
+		{ 1024, 200, 200 },
+		{ 81, 200, 41 },
+		{ 64, 200, 32 },
+	};
+	struct rlimit before, now;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		now = before;
+		now.rlim_cur = cases[i].files;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+		assert_int_equal(net_connections_max(cases[i].wanted),
+		    cases[i].max);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_MAIN(cmocka_unit_test(strangers_never_get_the_last_descriptors),
+    cmocka_unit_test(deferred_calls_come_after_and_in_order),
     cmocka_unit_test(a_call_is_scheduled_once_and_can_be_cancelled),
     cmocka_unit_test(a_call_that_schedules_itself_runs_once_a_turn),
     cmocka_unit_test(freeing_the_loop_runs_what_has_no_owner),
