@@ -29,9 +29,21 @@ AM_TESTS_ENVIRONMENT = \
 
 check-fast:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(filter-out %.py,$(TESTS))"
+# Those that drive every process through its paths, for sanitized builds.
+sanitized_tests = \
+	tests/integration/test_api.py \
+	tests/integration/test_bad_input.py \
+	tests/integration/test_crash.py \
+	tests/integration/test_delivery.py \
+	tests/integration/test_hooks.py \
+	tests/integration/test_net.py \
+	tests/integration/test_time.py \
+	tests/integration/test_webhooks.py
+check-sanitized:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(sanitized_tests)"
 check-integration:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(integration_tests)"
-.PHONY: check-fast check-integration
+.PHONY: check-fast check-integration check-sanitized
 
 check_PROGRAMS += tests/integration/net_probe
 tests_integration_net_probe_SOURCES = tests/integration/net_probe.c

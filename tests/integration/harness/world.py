@@ -1,6 +1,7 @@
 """All that one test file needs, started once and ended with it."""
 
 import os
+import re
 import sys
 import unittest
 
@@ -13,6 +14,11 @@ from .storage import Postgres, Redis
 from .webhook import Receiver
 
 MX_PORT = 10025
+
+# What tests kill ends by SIGKILL; nothing else may end that way, nor may a
+# sanitizer have anything to say.
+CRASHED = re.compile(
+    r"child\.end .*signal=(?!Killed)|Sanitizer|runtime error:|invariant")
 
 
 class World:
@@ -87,6 +93,11 @@ class WorldTest(unittest.TestCase):
     def tearDownClass(cls):
         if cls.world is not None:
             cls.world.stop()
+            log = cls.world.verpost.process.log()
+            found = [line for line in log.splitlines() if CRASHED.search(line)]
+            if found:
+                raise AssertionError("a process came to grief:\n%s\n%s" % (
+                    "\n".join(found[:10]), log[-6000:]))
 
     def run(self, result=None):
         before = len(result.failures) + len(result.errors)
