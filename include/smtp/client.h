@@ -152,8 +152,9 @@ bool smtp_client_can_send(const struct smtp_client *c);
  * Starts a transaction. *mail is copied; what it points to is borrowed until
  * mail_done. What the peer cannot take (size, 8-bit, SMTPUTF8) is refused
  * here: mail_done comes with SMTP_LOCAL, stage SMTP_STAGE_MAIL, kind
- * ERR_LIMIT, ERR_NOTFOUND or ERR_DENIED, in its turn; that is before this returns when nothing else
- * is pending and the call is not made from inside ops.
+ * ERR_LIMIT, ERR_NOTFOUND or ERR_DENIED, in its turn; that is before this
+ * returns when nothing else is pending and the call is not made from inside
+ * ops.
  */
 void smtp_client_send(struct smtp_client *c, const struct smtp_mail *mail);
 /* Sends QUIT after what is pending. */

@@ -95,8 +95,7 @@ smtp_stage_name(enum smtp_stage stage)
 	return names[stage];
 }
 
-/* The two rings. ------------------------------------------------------------
- */
+/* The two rings. ---------------------------------------------------------- */
 
 static struct smtp_awaited *
 awaited_head(struct smtp_client *c)
@@ -165,8 +164,7 @@ txn_pop(struct smtp_client *c)
 	c->txn_count--;
 }
 
-/* Reports. ------------------------------------------------------------------
- */
+/* Reports. ---------------------------------------------------------------- */
 
 static void
 report(struct smtp_client *c, struct smtp_transaction *txn,
@@ -281,8 +279,7 @@ over_senseless(struct smtp_client *c, const struct smtp_reply *r)
 	return over_local(c, &err);
 }
 
-/* The machine. --------------------------------------------------------------
- */
+/* The machine. ------------------------------------------------------------ */
 
 static void
 send_step(struct smtp_client *c, enum smtp_state state)
@@ -601,8 +598,7 @@ settle(struct smtp_client *c)
 	}
 }
 
-/* Entry points. -------------------------------------------------------------
- */
+/* Entry points. ----------------------------------------------------------- */
 
 struct smtp_client *
 smtp_client_new(const struct smtp_client_options *opt,

@@ -48,7 +48,7 @@ an_endless_line_is_refused(void **state)
 	(void)smtp_client_input(p.client,
 	    slice_mem(line, SMTP_REPLY_LINE_MAX + 1));
 	assert_string_equal(strbuf_text(&p.trace),
-	    "* closed local greeting limit\n");
+	    "* closed local greeting syntax\n");
 	free(line);
 	stop(&p);
 }
@@ -67,7 +67,7 @@ an_endless_reply_is_refused(void **state)
 	}
 	assert_int_equal(n, SMTP_REPLY_LINES_MAX + 1);
 	assert_string_equal(strbuf_text(&p.trace),
-	    "* closed local greeting limit\n");
+	    "* closed local greeting syntax\n");
 	stop(&p);
 }
 
@@ -118,9 +118,9 @@ static const struct {
 	{ "the null path", "XYZ", false, false, "", 0, "> MAIL FROM:<>\n" },
 	{ "a line break in the return path", "XYZ", false, false,
 	    "a@b>\r\nRCPT TO:<c@d", 0,
-	    "* done 1 local MAIL FROM syntax\n* ready\n" },
+	    "* done 1 local MAIL FROM denied\n* ready\n" },
 	{ "a parameter in the return path", "XYZ", false, false, "a@b> SIZE=1",
-	    0, "* done 1 local MAIL FROM syntax\n* ready\n" },
+	    0, "* done 1 local MAIL FROM denied\n* ready\n" },
 };
 
 static void
