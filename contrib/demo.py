@@ -250,7 +250,10 @@ def main():
     def interrupted(_number, _frame):
         raise KeyboardInterrupt
 
+    # Also where it was started in the background, with SIGINT ignored.
+    signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
+    sys.stdout.reconfigure(line_buffering=True)
     status = 0
     try:
         demo.run()
@@ -264,6 +267,10 @@ def main():
                   "    -d '{\"from\":\"me@%s\",\"to\":\"you@example.net\","
                   "\"subject\":\"hi\",\"text\":\"hello\"}'\n" % (
                       info["http"], info["api_key"], info["domain"]))
+            print("Other names act out other ends: bounced@, bounced-later@, "
+                  "deferred@, rejected@.\nWhat the simulator took:\n\n"
+                  "  %s simulator list -c %s\n" % (
+                      demo.program, info["config"]))
             demo.process.wait()
             status = demo.process.returncode
     except KeyboardInterrupt:

@@ -49,6 +49,8 @@ flush(struct layout *l)
 static void
 want_lines(struct layout *l, unsigned int n)
 {
+	if (n == 0)
+		return; /* an inline tag: the blank before it stays */
 	l->lines = MAX(l->lines, n);
 	l->space = false;
 }

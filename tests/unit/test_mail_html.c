@@ -38,6 +38,12 @@ static const struct {
 	{ "<script>if (a</b) '</p>'</script>x", "x\n" },
 	{ "a<!-- <p>no</p> -->b", "ab\n" },
 	{ "<!DOCTYPE html><?xml x?>a", "a\n" },
+	/* blanks beside inline tags */
+	{ "a <b>c</b> d", "a c d\n" },
+	{ "<b>x </b>y", "x y\n" },
+	{ "<p>Dear <strong>Ann</strong>, <em>thank</em> <span>you</span></p>",
+	    "Dear Ann, thank you\n" },
+	{ "a<b>c</b>d", "acd\n" },
 	{ "<!--[if mso]><p>no</p><![endif]-->a", "a\n" },
 	{ "a<span style='color:red; DISPLAY : none'>no<span>no</span></span>b",
 	    "ab\n" },
