@@ -27,23 +27,23 @@ enum mta_mode {
 
 struct mta_options {
 	struct loop *loop;
-	struct pg *pg;		/* borrowed; reconnects by itself */
-	const char *redis;	/* "unix:/path" or "host:port" */
+	struct pg *pg;	   /* borrowed; reconnects by itself */
+	const char *redis; /* "unix:/path" or "host:port" */
 	const struct keyring *ring;
 	const char *node;
-	unsigned int slot;	/* 0.. within the node */
-	unsigned int slots;	/* mta processes of this node */
+	unsigned int slot;  /* 0.. within the node */
+	unsigned int slots; /* mta processes of this node */
 	enum mta_mode mode;
 	struct net_addr simulator; /* port set; len 0: there is none */
 	struct net_guard guard;	   /* where MX hosts may be */
 	uint16_t smtp_port;	   /* 25 */
 	const char *dns_servers;   /* NULL: the system's */
 	struct retry_policy retry;
-	size_t in_hand_max;	   /* jobs leased; 0: 2,000 */
-	size_t in_hand_bytes_max;  /* of their content; 0: 128 MB */
-	unsigned int connections_max; /* per site and source; 0: 20 */
+	size_t in_hand_max;		   /* jobs leased; 0: 2,000 */
+	size_t in_hand_bytes_max;	   /* of their content; 0: 128 MB */
+	unsigned int connections_max;	   /* per site and source; 0: 20 */
 	unsigned int connection_mails_max; /* mails per connection; 0: 1,000 */
-	int64_t idle_ms;	   /* an unused connection; 0: 30 s */
+	int64_t idle_ms;		   /* an unused connection; 0: 30 s */
 	/* This process was declared dead and others take its work: it must
 	 * end now and come back under a new number. */
 	void (*lost)(void *ctx);
