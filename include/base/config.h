@@ -28,6 +28,12 @@ enum config_type {
 	CONFIG_CHOICE,	 /* int: index into choices */
 };
 
+/* What a text must look like; NULL: anything. */
+struct config_form {
+	const char *wants; /* "an absolute path", for the refusal */
+	bool (*accepts)(const char *value);
+};
+
 struct config_row {
 	const char *key;
 	enum config_type type;
@@ -36,19 +42,49 @@ struct config_row {
 	uint64_t smallest, largest; /* numbers only; largest 0: no bounds */
 	const char *const *choices; /* NULL-terminated, CONFIG_CHOICE only */
 	const char *help;	    /* one or more sentences */
+	const struct config_form *form; /* CONFIG_TEXT only; may be NULL */
+};
+
+/* Told of each mistake: "verpost.conf:12: unknown key ...". */
+typedef void config_mistake(void *ctx, const char *text);
+
+#define CONFIG_MISTAKES_MAX 50 /* told; a note says when there are more */
+
+/* What reading a file came to. The caller sets the first three. */
+struct config_report {
+	const char *name; /* of the file, for messages */
+	const char *help; /* what lists the keys, for unknown ones; or NULL */
+	config_mistake *mistake; /* NULL: only the first is kept */
+	void *ctx;
+	size_t count;	    /* of mistakes */
+	struct error first; /* ERR_NONE: there is none */
+	struct config_place {
+		unsigned int line; /* 0: not in the file */
+		bool refused;
+	} *place; /* of each row; owned by the report */
 };
 
 /*
  * Fills *settings (zeroed by the caller) with defaults, then with the file's
- * values. name: file name for messages. On failure the texts are freed.
- * Returns 0 or -1 with ERR_CONFIG:
+ * values; what is refused keeps its default. Mistakes are ERR_CONFIG:
  * "verpost.conf:12: unknown key 'htpp_listen' (did you mean http_listen?)".
+ * Returns -1 when there was one; config_fini and config_report_fini are the
+ * caller's in any case.
  */
 int config_parse(const struct config_row *rows, size_t n, struct slice text,
-    const char *name, void *settings, struct error *err) MUST_CHECK;
+    void *settings, struct config_report *report) MUST_CHECK;
 /* Reads the file, then config_parse. */
 int config_load(const struct config_row *rows, size_t n, const char *path,
-    void *settings, struct error *err) MUST_CHECK;
+    void *settings, struct config_report *report) MUST_CHECK;
+/*
+ * One more mistake, found between values: told with the line of key, or of
+ * other when key is not in the file. Nothing is told when the value of one
+ * was refused: nobody knows what it would have been.
+ */
+void config_refuse(const struct config_row *rows, size_t n,
+    struct config_report *report, const char *key, const char *other,
+    const char *why);
+void config_report_fini(struct config_report *report);
 /* Frees the texts. */
 void config_fini(const struct config_row *rows, size_t n, void *settings);
 /* "key = value" for every row, as now set. */

@@ -35,11 +35,20 @@ struct listeners {
 
 /*
  * Binds what the settings name. A port still held by processes of a master
- * that died is waited for, patience_ms in all. Nothing stays open on failure.
+ * that died is waited for, patience_ms in all; ERR_UNAVAIL when stop_fd (-1:
+ * none) becomes readable meanwhile. Nothing stays open on failure.
  */
 int listeners_open(struct listeners *l, const struct settings *s,
-    const struct identity *who, int64_t patience_ms,
+    const struct identity *who, int64_t patience_ms, int stop_fd,
     struct error *err) MUST_CHECK;
+/*
+ * Tries each address as listeners_open would, and lets go of all. Unix sockets
+ * are left out: to bind one would replace the one in use. err NULL: it can be
+ * bound.
+ */
+typedef void listeners_tried(void *ctx, const char *key, const char *address,
+    const struct error *err);
+void listeners_try(const struct settings *s, listeners_tried *tried, void *ctx);
 /* Closes, in a child, all but the ports of the bit set. */
 void listeners_keep(struct listeners *l, unsigned int ports);
 void listeners_close(struct listeners *l);

@@ -37,5 +37,8 @@ int identity_assume(const struct identity *who, struct error *err) MUST_CHECK;
  */
 int identity_make_dir(const struct identity *who, const char *path, mode_t mode,
     struct error *err) MUST_CHECK;
+/* Whether identity_make_dir would succeed, without making anything. */
+int identity_check_dir(const struct identity *who, const char *path,
+    bool *missing, struct error *err) MUST_CHECK;
 
 #endif

@@ -92,21 +92,21 @@ extern const size_t settings_row_count;
 
 /*
  * Fills *s (zeroed by the caller) from the file, fills what is empty from the
- * machine (node, host name), then settings_check. On failure *s is empty.
+ * machine (node, host name) and looks at what one value alone cannot tell: a
+ * certificate without a key, a simulator that nobody can reach. Opens no
+ * socket. mistake, which may be NULL, is told all that is wrong, each with
+ * file and line; err gets the first. On failure *s is empty.
  */
-int settings_load(struct settings *s, const char *path,
-    struct error *err) MUST_CHECK;
+int settings_load(struct settings *s, const char *path, config_mistake *mistake,
+    void *ctx, struct error *err) MUST_CHECK;
 /* The same from text; name is for messages. */
 int settings_parse(struct settings *s, struct slice text, const char *name,
-    struct error *err) MUST_CHECK;
+    config_mistake *mistake, void *ctx, struct error *err) MUST_CHECK;
 void settings_fini(struct settings *s);
 
-/*
- * What one value alone cannot tell: addresses that do not parse, a
- * certificate without a key, a simulator that nobody can reach. Opens no
- * socket or file. ERR_CONFIG names the setting and what to change.
- */
-int settings_check(const struct settings *s, struct error *err) MUST_CHECK;
+/* Whether smtp_in_hostname can stand in an MX record: a host name of one
+ * label, which many machines have, cannot. */
+bool settings_has_full_hostname(const struct settings *s);
 
 /* Warns about what differs and takes a restart, not a reload: ports, users,
  * directories. */

@@ -1,6 +1,6 @@
 /*
  * proc/startup.h - what a node needs before it may run: looked at by serve
- * before it binds a port, and explained by "verpost check".
+ * before it runs, and explained by "verpost check".
  */
 #ifndef PROC_STARTUP_H
 #define PROC_STARTUP_H
@@ -24,20 +24,20 @@ typedef void startup_say(void *ctx, enum finding finding, const char *what,
     const char *text);
 
 /*
- * Asks Postgres (reachable, migrated), Redis, the sources and what the mode
- * needs. Blocks for some seconds at most; for one-shot commands and for a
- * child that ends. Returns how many findings were bad.
+ * Looks at all that serve looks at when it starts, and changes nothing: the
+ * user, the directories, the lock, the keys, Postgres (reachable, migrated),
+ * Redis, sources and domains, certificates, ports. Started as root it asks
+ * with the rights of 'user', as serve would. Blocks for some seconds at most.
  */
-unsigned int startup_check(const struct settings *s, startup_say *say,
-    void *ctx);
+void startup_check(const struct settings *s, startup_say *say, void *ctx);
 
 /*
- * startup_check in a child with the identity of the workers, so that the
- * caller keeps no trace of it, and rights are tried as they will be.
- * Warnings are logged; the first bad finding becomes err (ERR_CONFIG). Then
- * makes the partitions of these days, before the first mail comes.
+ * For serve: the part of it that needs connections. Warnings are logged; the
+ * first bad finding becomes err (ERR_CONFIG). Then makes the partitions of
+ * these days, before the first mail comes. ERR_UNAVAIL when stop_fd became
+ * readable.
  */
 int startup_ask(const struct settings *s, const struct identity *who,
-    struct error *err) MUST_CHECK;
+    int stop_fd, struct error *err) MUST_CHECK;
 
 #endif

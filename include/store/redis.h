@@ -32,6 +32,9 @@ struct redis *redis_new(struct loop *l, const char *url, int64_t deadline_ms,
 /* Pending commands are forgotten: their callbacks never run. */
 void redis_free(struct redis **r);
 bool redis_is_up(const struct redis *r);
+/* Why the last attempt to connect failed, while the next one is awaited; NULL
+ * when it is up or being tried. */
+const struct error *redis_failure(const struct redis *r);
 size_t redis_pending(const struct redis *r);
 
 /*

@@ -1,6 +1,7 @@
 #include "base/config.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,7 +48,7 @@ distance(struct slice a, struct slice b)
 
 static int
 refuse_key(const struct config_row *rows, size_t n, struct slice key,
-    struct error *err)
+    const char *help, struct error *err)
 {
 	struct slice shown = slice_first(key, KEY_MAX_BYTES);
 	size_t best = SIZE_MAX;
@@ -68,8 +69,9 @@ refuse_key(const struct config_row *rows, size_t n, struct slice key,
 		return error_set(err, ERR_CONFIG,
 		    "unknown key '%.*s' (did you mean %s?)", SLICE_FMT(shown),
 		    near);
-	return error_set(err, ERR_CONFIG, "unknown key '%.*s'",
-	    SLICE_FMT(shown));
+	return error_set(err, ERR_CONFIG, "unknown key '%.*s'%s%s%s",
+	    SLICE_FMT(shown), help != NULL ? " (" : "",
+	    help != NULL ? help : "", help != NULL ? ")" : "");
 }
 
 /* A value in quotes, \" and \\ inside; only a comment may follow. */
@@ -112,27 +114,16 @@ struct parse {
 	const struct config_row *rows;
 	size_t n;
 	void *settings;
-	unsigned int *seen; /* line of each row, 0 = not there */
+	struct config_report *report;
 };
 
 static int
-set_line(struct parse *p, unsigned int number, struct slice line,
+set_value(struct parse *p, const struct config_row *row, struct slice line,
     struct error *err)
 {
-	const struct config_row *row;
 	struct strbuf value = STRBUF_INIT;
-	struct slice key = slice_trim(slice_take_until(&line, '='));
 	int rc = 0;
 
-	line = slice_trim(line);
-	row = find_row(p->rows, p->n, key);
-	if (row == NULL)
-		return refuse_key(p->rows, p->n, key, err);
-	if (p->seen[row - p->rows] != 0)
-		return error_set(err, ERR_CONFIG,
-		    "%s was already set in line %u", row->key,
-		    p->seen[row - p->rows]);
-	p->seen[row - p->rows] = number;
 	if (slice_take_char(&line, '"'))
 		rc = take_quoted(line, &value, err);
 	else
@@ -142,6 +133,28 @@ set_line(struct parse *p, unsigned int number, struct slice line,
 		    p->settings, err);
 	strbuf_fini(&value);
 	return rc;
+}
+
+static int
+set_line(struct parse *p, unsigned int number, struct slice line,
+    struct error *err)
+{
+	const struct config_row *row;
+	struct config_place *place;
+	struct slice key = slice_trim(slice_take_until(&line, '='));
+
+	row = find_row(p->rows, p->n, key);
+	if (row == NULL)
+		return refuse_key(p->rows, p->n, key, p->report->help, err);
+	place = &p->report->place[row - p->rows];
+	if (place->line != 0)
+		return error_set(err, ERR_CONFIG,
+		    "%s was already set in line %u", row->key, place->line);
+	place->line = number;
+	if (set_value(p, row, slice_trim(line), err) == 0)
+		return 0;
+	place->refused = true;
+	return -1;
 }
 
 static int
@@ -183,31 +196,75 @@ set_defaults(const struct config_row *rows, size_t n, void *settings)
 	}
 }
 
+/* line 0: of the file as a whole. */
+static void
+add_mistake(struct config_report *r, unsigned int line, const struct error *why)
+{
+	struct error err = { .kind = why->kind, .sys = why->sys };
+	char text[sizeof(why->text) + 100];
+
+	r->count++;
+	if (line > 0)
+		snprintf(text, sizeof(text), "%s:%u: %s", r->name, line,
+		    why->text);
+	else
+		snprintf(text, sizeof(text), "%s: %s", r->name, why->text);
+	if (r->first.kind == ERR_NONE) {
+		error_set(&err, why->kind, "%s", text);
+		r->first = err;
+	}
+	if (r->mistake == NULL || r->count > CONFIG_MISTAKES_MAX + 1)
+		return;
+	if (r->count > CONFIG_MISTAKES_MAX)
+		snprintf(text, sizeof(text),
+		    "%s: there are more mistakes: mend these first", r->name);
+	r->mistake(r->ctx, text);
+}
+
+void
+config_refuse(const struct config_row *rows, size_t n,
+    struct config_report *report, const char *key, const char *other,
+    const char *why)
+{
+	const struct config_row *row = find_row(rows, n, slice_of(key));
+	const struct config_row *second = find_row(rows, n, slice_of(other));
+	struct config_place a, b;
+	struct error err = { 0 };
+
+	invariant(row != NULL && second != NULL);
+	a = report->place[row - rows];
+	b = report->place[second - rows];
+	if (a.refused || b.refused)
+		return;
+	error_set(&err, ERR_CONFIG, "%s", why);
+	add_mistake(report, a.line > 0 ? a.line : b.line, &err);
+}
+
 int
 config_parse(const struct config_row *rows, size_t n, struct slice text,
-    const char *name, void *settings, struct error *err)
+    void *settings, struct config_report *report)
 {
-	struct parse p = { rows, n, settings, xcalloc(n, sizeof(*p.seen)) };
+	struct parse p = { rows, n, settings, report };
 	unsigned int number = 0;
 	struct slice line;
-	int rc = 0;
 
+	report->place = xcalloc(n, sizeof(*report->place));
 	set_defaults(rows, n, settings);
-	while (rc == 0 && slice_take_line(&text, &line)) {
-		number++;
-		rc = parse_line(&p, number, line, err);
-	}
-	free(p.seen);
-	if (rc != 0) {
-		config_fini(rows, n, settings);
-		if (err != NULL) {
-			struct error why = *err;
+	while (slice_take_line(&text, &line)) {
+		struct error err = { 0 };
 
-			error_set(err, ERR_CONFIG, "%s:%u: %s", name, number,
-			    why.text);
-		}
+		number++;
+		if (parse_line(&p, number, line, &err) != 0)
+			add_mistake(report, number, &err);
 	}
-	return rc;
+	return report->count == 0 ? 0 : -1;
+}
+
+void
+config_report_fini(struct config_report *report)
+{
+	free(report->place);
+	report->place = NULL;
 }
 
 static int
@@ -219,11 +276,10 @@ read_file(const char *path, struct strbuf *text, struct error *err)
 	int rc = 0;
 
 	if (fd < 0)
-		return error_sys(err, "cannot open %s", path);
+		return error_sys(err, "cannot open it");
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return error_set(err, ERR_CONFIG, "%s is not a regular file",
-		    path);
+		return error_set(err, ERR_CONFIG, "not a regular file");
 	}
 	while (got > 0 && text->len <= FILE_MAX_BYTES) {
 		char part[4096];
@@ -233,23 +289,26 @@ read_file(const char *path, struct strbuf *text, struct error *err)
 			strbuf_add(text, part, (size_t)got);
 	}
 	if (got < 0)
-		rc = error_sys(err, "cannot read %s", path);
+		rc = error_sys(err, "cannot read it");
 	else if (text->len > FILE_MAX_BYTES)
-		rc = error_set(err, ERR_CONFIG, "%s is too large", path);
+		rc = error_set(err, ERR_CONFIG, "too large");
 	close(fd);
 	return rc;
 }
 
 int
 config_load(const struct config_row *rows, size_t n, const char *path,
-    void *settings, struct error *err)
+    void *settings, struct config_report *report)
 {
 	struct strbuf text = STRBUF_INIT;
-	int rc = read_file(path, &text, err);
+	struct error err = { 0 };
+	int rc = read_file(path, &text, &err);
 
 	if (rc == 0)
-		rc = config_parse(rows, n, strbuf_slice(&text), path, settings,
-		    err);
+		rc = config_parse(rows, n, strbuf_slice(&text), settings,
+		    report);
+	else
+		add_mistake(report, 0, &err);
 	strbuf_fini(&text);
 	return rc;
 }

@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 
+#define VALUE_SHOWN_BYTES 60
+
 struct unit {
 	const char *suffix;
 	uint64_t factor;
@@ -172,18 +174,32 @@ set_choice(const struct config_row *row, struct slice value, int *to,
 	return -1;
 }
 
+static int
+set_text(const struct config_row *row, struct slice value, char **to,
+    struct error *err)
+{
+	char *text = slice_dup(value);
+
+	if (row->form != NULL && !row->form->accepts(text)) {
+		free(text);
+		return error_set(err, ERR_CONFIG, "%s must be %s, not '%.*s'",
+		    row->key, row->form->wants,
+		    SLICE_FMT(slice_first(value, VALUE_SHOWN_BYTES)));
+	}
+	free(*to);
+	*to = text;
+	return 0;
+}
+
 int
 config_value_set(const struct config_row *row, struct slice value,
     void *settings, struct error *err)
 {
 	void *field = (char *)settings + row->offset;
-	char **text = field;
 
 	switch (row->type) {
 	case CONFIG_TEXT:
-		free(*text);
-		*text = slice_dup(value);
-		return 0;
+		return set_text(row, value, field, err);
 	case CONFIG_BOOL:
 		return set_bool(row, value, field, err);
 	case CONFIG_UINT:

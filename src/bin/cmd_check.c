@@ -1,22 +1,13 @@
 /* verpost check */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/crypto.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/strbuf.h"
 #include "bin/command.h"
-#include "net/addr.h"
-#include "net/conn.h"
 #include "proc/settings.h"
 #include "proc/startup.h"
 
@@ -59,19 +50,6 @@ say(void *ctx, enum finding finding, const char *what, const char *text)
 	json_end(&call->w);
 }
 
-static void
-check_keys(struct check_call *call, const struct settings *s)
-{
-	struct keyring ring = { 0 };
-	struct error err = { 0 };
-
-	if (keyring_load(&ring, s->key_file, &err) == 0)
-		say(call, FINDING_OK, "key_file", s->key_file);
-	else
-		say(call, FINDING_BAD, "key_file", err.text);
-	keyring_wipe(&ring);
-}
-
 /* A password in the file is for its owner only. */
 static void
 check_file(struct check_call *call, const struct settings *s, const char *path)
@@ -86,98 +64,81 @@ check_file(struct check_call *call, const struct settings *s, const char *path)
 		    "chmod o= it");
 }
 
-/* Whether a master holds the lock of run_dir: then the ports are its own. */
-static bool
-is_running(struct check_call *call, const struct settings *s)
+static void
+mistake(void *ctx, const char *text)
 {
-	char *path = xasprintf("%s/verpost.pid", s->run_dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	bool running = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 &&
-	    errno == EWOULDBLOCK;
-
-	if (running)
-		say(call, FINDING_OK, "running", path);
-	if (fd >= 0)
-		close(fd);
-	free(path);
-	return running;
+	say(ctx, FINDING_BAD, "settings", text);
 }
 
-/* Whether serve could bind it: free, or taken by whom we cannot know. */
 static void
-check_ports(struct check_call *call, const char *key, const char *list)
+begin(struct check_call *call, bool json)
 {
-	struct slice rest = slice_trim(slice_of(list));
+	*call = (struct check_call){ .json = json };
+	json_writer_init(&call->w, &call->out);
+	if (json)
+		json_begin_array(&call->w, NULL);
+}
 
-	while (rest.len > 0) {
-		struct slice one = slice_take_until(&rest, ' ');
-		struct error err = { 0 };
-		struct net_addr addr;
-		int fd;
-
-		if (one.len == 0 ||
-		    net_addr_parse_listen(one, &addr, &err) != 0)
-			continue;
-		/* Binding a Unix socket would replace the one in use. */
-		if (net_addr_family(&addr) == AF_UNIX)
-			continue;
-		fd = net_listen(&addr, 1, &err);
-		if (fd >= 0) {
-			close(fd);
-			say(call, FINDING_OK, key, "can be bound");
-		} else {
-			say(call, FINDING_WARN, key, err.text);
-		}
+static int
+end(struct check_call *call)
+{
+	if (call->json) {
+		json_end(&call->w);
+		puts(strbuf_text(&call->out));
+	} else {
+		printf("%s: %u bad, %u warnings\n",
+		    call->bad > 0 ? "verpost would not start"
+				  : "verpost can start",
+		    call->bad, call->warnings);
 	}
+	strbuf_fini(&call->out);
+	return call->bad > 0 ? 1 : 0;
+}
+
+static void
+print(void (*write_to)(const struct settings *s, struct strbuf *out),
+    const struct settings *s)
+{
+	struct strbuf out = STRBUF_INIT;
+
+	write_to(s, &out);
+	fwrite(out.ptr, 1, out.len, stdout);
+	strbuf_fini(&out);
+}
+
+static void
+write_example(const struct settings *s, struct strbuf *out)
+{
+	(void)s;
+	settings_document(out);
 }
 
 static int
 run(const struct args *a)
 {
-	struct check_call call = { .json = a->json, .out = STRBUF_INIT };
+	struct check_call call;
 	struct settings s = { 0 };
 	struct error err = { 0 };
 
 	log_setup("command", LOG_LEVEL_ERROR);
 	if (args_flag(a, "example") != NULL) {
-		settings_document(&call.out);
-		fwrite(call.out.ptr, 1, call.out.len, stdout);
-		strbuf_fini(&call.out);
+		print(write_example, NULL);
 		return 0;
 	}
-	if (settings_load(&s, a->config, &err) != 0)
-		die("%s", err.text);
+	begin(&call, a->json);
+	if (settings_load(&s, a->config, mistake, &call, &err) != 0)
+		return end(&call);
 	if (args_flag(a, "print") != NULL) {
-		settings_print(&s, &call.out);
-		fwrite(call.out.ptr, 1, call.out.len, stdout);
-		strbuf_fini(&call.out);
+		print(settings_print, &s);
 		settings_fini(&s);
+		strbuf_fini(&call.out);
 		return 0;
 	}
-	json_writer_init(&call.w, &call.out);
-	if (a->json)
-		json_begin_array(&call.w, NULL);
 	check_file(&call, &s, a->config);
 	say(&call, FINDING_OK, "mode", mode_name(s.mode));
-	check_keys(&call, &s);
-	if (!is_running(&call, &s)) {
-		check_ports(&call, "http_listen", s.http_listen);
-		check_ports(&call, "smtp_in_listen", s.smtp_in_listen);
-		check_ports(&call, "simulator_listen", s.simulator_listen);
-	}
 	startup_check(&s, say, &call);
-	if (a->json) {
-		json_end(&call.w);
-		puts(strbuf_text(&call.out));
-	} else {
-		printf("%s: %u bad, %u warnings\n",
-		    call.bad > 0 ? "verpost would not start"
-				 : "verpost can start",
-		    call.bad, call.warnings);
-	}
-	strbuf_fini(&call.out);
 	settings_fini(&s);
-	return call.bad > 0 ? 1 : 0;
+	return end(&call);
 }
 
 static const struct flag flags[] = {
@@ -190,9 +151,11 @@ const struct command command_check = {
 	.name = "check",
 	.operands = "",
 	.summary = "read the settings, say what they need and what is missing",
-	.help = "Looks at the file, the key file, Postgres, Redis, ports and "
-		"sources. Exits 1 when\n'verpost serve' would refuse to "
-		"start.",
+	.help = "Looks at all that 'verpost serve' looks at when it starts: the "
+		"file, the user, the\ndirectories, the keys, Postgres, Redis, "
+		"sources, domains, certificates and ports.\nRun it as root, or "
+		"as the user that serve is started by. Exits 1 when serve\n"
+		"would refuse to start.",
 	.flags = flags,
 	.run = run,
 };

@@ -67,7 +67,7 @@ master_child(void *ctx)
 	close(d->dir_fd);
 	setenv("NOTIFY_SOCKET", notify, 1);
 	free(notify);
-	if (settings_load(&settings, d->config, &err) != 0 ||
+	if (settings_load(&settings, d->config, NULL, NULL, &err) != 0 ||
 	    master_run(&settings, d->config, &err) != 0)
 		die("%s", err.text);
 	return 0;

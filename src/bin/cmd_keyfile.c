@@ -19,7 +19,7 @@ run(const struct args *a)
 
 	log_setup("command", LOG_LEVEL_WARN);
 	if (a->count == 0) {
-		if (settings_load(&settings, a->config, &err) != 0)
+		if (settings_load(&settings, a->config, NULL, NULL, &err) != 0)
 			die("%s", err.text);
 		path = settings.key_file;
 	}

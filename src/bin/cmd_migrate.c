@@ -31,7 +31,7 @@ run(const struct args *a)
 	struct error err = { 0 };
 
 	log_setup("command", LOG_LEVEL_WARN);
-	if (settings_load(&settings, a->config, &err) != 0 ||
+	if (settings_load(&settings, a->config, NULL, NULL, &err) != 0 ||
 	    migrate_run(settings.postgres, clock_now_ms(), applied, &call,
 		&err) != 0)
 		die("%s", err.text);

@@ -13,7 +13,7 @@ run(const struct args *a)
 	struct error err = { 0 };
 
 	log_setup("master", LOG_LEVEL_INFO);
-	if (settings_load(&settings, a->config, &err) != 0 ||
+	if (settings_load(&settings, a->config, NULL, NULL, &err) != 0 ||
 	    master_run(&settings, a->config, &err) != 0)
 		die("%s", err.text);
 	return 0;

@@ -110,7 +110,7 @@ dev_setup_config(struct dev *d, struct error *err)
 	d->conninfo = xasprintf("host=%s user=" DEV_DB_USER " dbname=postgres",
 	    d->runtime);
 	d->redis_url = xasprintf("unix:%s/redis.sock", d->runtime);
-	if (settings_parse(&s, SLICE(""), "dev", err) != 0)
+	if (settings_parse(&s, SLICE(""), "dev", NULL, NULL, err) != 0)
 		return -1;
 	s.mode = MODE_SIMULATOR;
 	s.drain_time = 5000;

@@ -19,7 +19,7 @@ session_open(struct session *s, const struct args *a, unsigned int needs)
 
 	*s = (struct session){ 0 };
 	log_setup("command", LOG_LEVEL_WARN);
-	if (settings_load(&s->settings, a->config, &err) != 0)
+	if (settings_load(&s->settings, a->config, NULL, NULL, &err) != 0)
 		die("%s%s", err.text,
 		    a->config_given ? "" : "; -c names another file");
 	if ((needs & SESSION_KEYS) != 0 &&

@@ -1,5 +1,5 @@
 #include <errno.h>
-#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "net/conn.h"
 #include "proc/listeners.h"
+#include "proc/runlock.h"
 
 #define BACKLOG 1024
 #define RETRY_MS 100
@@ -46,41 +47,77 @@ resolve_port(int fd, struct net_addr *addr)
 	}
 }
 
+/* What the open ones are opened with. */
+struct opening {
+	struct listeners *l;
+	int64_t until_ms;
+	int stop_fd;
+};
+
 static int
-bind_one(struct listeners *l, enum port port, struct net_addr addr,
-    int64_t until_ms, struct error *err)
+add(struct listeners *l, enum port port, int fd, struct net_addr addr)
+{
+	if (l->count == LISTENERS_MAX) {
+		close(fd);
+		return -1;
+	}
+	resolve_port(fd, &addr);
+	l->entry[l->count++] = (struct listeners_entry){ port, fd, addr };
+	return 0;
+}
+
+static int
+bind_one(struct opening *o, enum port port, struct net_addr addr,
+    struct error *err)
 {
 	char text[NET_ADDR_TEXT];
 	bool told = false;
 	int fd;
 
-	if (l->count == LISTENERS_MAX)
-		return error_set(err, ERR_CONFIG,
-		    "more than %d addresses to listen on", LISTENERS_MAX);
 	net_addr_format_port(&addr, text);
 	while ((fd = net_listen(&addr, BACKLOG, err)) < 0) {
-		if (err->sys != EADDRINUSE || clock_mono_ms() >= until_ms)
+		if (err->sys != EADDRINUSE || clock_mono_ms() >= o->until_ms)
 			return error_add(err, "%s_listen", port_name(port));
 		if (!told)
 			log_info(NULL, "listen.wait",
 			    log_text("port", port_name(port)),
 			    log_text("address", text));
 		told = true;
-		poll(NULL, 0, RETRY_MS);
+		if (runlock_stop_asked(o->stop_fd, RETRY_MS))
+			return error_set(err, ERR_UNAVAIL, "asked to stop");
 	}
-	resolve_port(fd, &addr);
-	l->entry[l->count++] = (struct listeners_entry){ port, fd, addr };
-	net_addr_format_port(&addr, text);
+	if (add(o->l, port, fd, addr) != 0)
+		return error_set(err, ERR_CONFIG,
+		    "more than %d addresses to listen on", LISTENERS_MAX);
+	net_addr_format_port(&o->l->entry[o->l->count - 1].addr, text);
 	log_info(NULL, "listen", log_text("port", port_name(port)),
 	    log_text("address", text));
 	return 0;
 }
 
-static int
-bind_list(struct listeners *l, enum port port, const char *list,
-    int64_t until_ms, struct error *err)
+/* The setting of a port; "" when no process of this node needs it. */
+static const char *
+port_list(const struct settings *s, enum port port)
 {
-	struct slice rest = slice_trim(slice_of(list));
+	switch (port) {
+	case PORT_HTTP:
+		return s->httpd_processes > 0 ? s->http_listen : "";
+	case PORT_SMTP_IN:
+		return s->smtpd_processes > 0 ? s->smtp_in_listen : "";
+	case PORT_SIMULATOR:
+		return s->simulator_listen;
+	case PORT_PARSER:
+	case PORT_COUNT:
+		break;
+	}
+	return "";
+}
+
+static int
+bind_list(struct opening *o, const struct settings *s, enum port port,
+    struct error *err)
+{
+	struct slice rest = slice_of(port_list(s, port));
 	struct net_addr addr;
 
 	while (rest.len > 0) {
@@ -89,7 +126,7 @@ bind_list(struct listeners *l, enum port port, const char *list,
 		if (one.len == 0)
 			continue;
 		if (net_addr_parse_listen(one, &addr, err) != 0 ||
-		    bind_one(l, port, addr, until_ms, err) != 0)
+		    bind_one(o, port, addr, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -97,8 +134,8 @@ bind_list(struct listeners *l, enum port port, const char *list,
 
 /* Only our own processes may talk to the parser. */
 static int
-bind_parser(struct listeners *l, const struct settings *s,
-    const struct identity *who, int64_t until_ms, struct error *err)
+bind_parser(struct opening *o, const struct settings *s,
+    const struct identity *who, struct error *err)
 {
 	char *path = listeners_parser_path(s);
 	char *text = xasprintf("unix:%s", path);
@@ -107,7 +144,7 @@ bind_parser(struct listeners *l, const struct settings *s,
 	int rc = net_addr_parse_listen(slice_of(text), &addr, err);
 
 	if (rc == 0)
-		rc = bind_one(l, PORT_PARSER, addr, until_ms, err);
+		rc = bind_one(o, PORT_PARSER, addr, err);
 	umask(mask);
 	if (rc == 0 && who->change && chown(path, who->uid, who->gid) != 0)
 		rc = error_sys(err, "giving socket %s to %s", path, who->name);
@@ -118,25 +155,60 @@ bind_parser(struct listeners *l, const struct settings *s,
 
 int
 listeners_open(struct listeners *l, const struct settings *s,
-    const struct identity *who, int64_t patience_ms, struct error *err)
+    const struct identity *who, int64_t patience_ms, int stop_fd,
+    struct error *err)
 {
-	int64_t until_ms = clock_mono_ms() + patience_ms;
+	struct opening o = { l, clock_mono_ms() + patience_ms, stop_fd };
 	int rc = 0;
 
 	l->count = 0;
-	if (s->httpd_processes > 0)
-		rc = bind_list(l, PORT_HTTP, s->http_listen, until_ms, err);
+	for (int port = 0; rc == 0 && port < PORT_PARSER; port++)
+		rc = bind_list(&o, s, (enum port)port, err);
 	if (rc == 0 && s->smtpd_processes > 0)
-		rc = bind_list(l, PORT_SMTP_IN, s->smtp_in_listen, until_ms,
-		    err);
-	if (rc == 0)
-		rc = bind_list(l, PORT_SIMULATOR, s->simulator_listen, until_ms,
-		    err);
-	if (rc == 0 && s->smtpd_processes > 0)
-		rc = bind_parser(l, s, who, until_ms, err);
+		rc = bind_parser(&o, s, who, err);
 	if (rc != 0)
 		listeners_close(l);
 	return rc;
+}
+
+static void
+try_one(struct listeners *l, enum port port, struct slice word,
+    listeners_tried *tried, void *ctx)
+{
+	char key[32], text[NET_ADDR_TEXT];
+	struct error err = { 0 };
+	struct net_addr addr;
+	int fd = -1;
+
+	if (net_addr_parse_listen(word, &addr, &err) == 0) {
+		if (net_addr_family(&addr) == AF_UNIX)
+			return;
+		fd = net_listen(&addr, 1, &err);
+	}
+	snprintf(key, sizeof(key), "%s_listen", port_name(port));
+	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(word));
+	if (fd >= 0 && add(l, port, fd, addr) != 0)
+		error_set(&err, ERR_CONFIG,
+		    "more than %d addresses to listen on", LISTENERS_MAX);
+	tried(ctx, key, text, err.kind == ERR_NONE ? NULL : &err);
+}
+
+void
+listeners_try(const struct settings *s, listeners_tried *tried, void *ctx)
+{
+	struct listeners l = { 0 };
+
+	for (int port = 0; port < PORT_PARSER; port++) {
+		struct slice rest = slice_of(port_list(s, (enum port)port));
+
+		while (rest.len > 0) {
+			struct slice one = slice_take_until(&rest, ' ');
+
+			if (one.len > 0)
+				try_one(&l, (enum port)port, one, tried, ctx);
+		}
+	}
+	listeners_close(&l);
 }
 
 void

@@ -22,7 +22,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -34,10 +33,12 @@
 #include "base/mem.h"
 #include "proc/children.h"
 #include "proc/master.h"
+#include "proc/runlock.h"
 #include "proc/startup.h"
 #include "proc/title.h"
 #include "proc/worker.h"
 
+#define LOCK_PATIENCE_MS 3000
 #define PORT_PATIENCE_MS 10000
 #define BACK_STOP_MS 5000
 #define KILL_GRACE_MS 2000
@@ -82,39 +83,6 @@ struct master {
 
 /* ---- Set-up -------------------------------------------------------------- */
 
-/*
- * One master per run_dir. The lock goes with the last descriptor, and children
- * close theirs: a master killed with -9 leaves no lock behind.
- */
-static int
-take_lock(struct master *m, struct error *err)
-{
-	char *path = xasprintf("%s/verpost.pid", m->settings.run_dir);
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	int rc = 0;
-
-	m->lock_fd =
-	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (m->lock_fd < 0) {
-		rc = error_sys(err, "opening %s", path);
-	} else if (flock(m->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		memset(text, 0, sizeof(text));
-		if (read(m->lock_fd, text, sizeof(text) - 1) < 1)
-			text[0] = '\0';
-		text[strcspn(text, "\n")] = '\0';
-		rc = error_set(err, ERR_CONFLICT,
-		    "another verpost (process %s) uses run_dir %s: stop it, or "
-		    "give this one a run_dir of its own",
-		    text, m->settings.run_dir);
-	} else if (ftruncate(m->lock_fd, 0) != 0 ||
-	    write(m->lock_fd, text, (size_t)len) != len) {
-		rc = error_sys(err, "writing %s", path);
-	}
-	free(path);
-	return rc;
-}
-
 static void
 open_files_limit(void)
 {
@@ -126,22 +94,45 @@ open_files_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int
-open_signals(struct master *m, struct error *err)
+static void
+signal_sets(sigset_t *all, sigset_t *stop)
 {
-	sigset_t set;
+	sigemptyset(stop);
+	sigaddset(stop, SIGTERM);
+	sigaddset(stop, SIGINT);
+	*all = *stop;
+	sigaddset(all, SIGCHLD);
+	sigaddset(all, SIGHUP);
+	sigaddset(all, SIGUSR1);
+	sigaddset(all, SIGPIPE);
+}
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGPIPE);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+/*
+ * All are blocked from the start, so that none is lost or ends us half-way.
+ * While something is set up only those that ask us to stop can be read, and
+ * what waits there looks at the descriptor; listen_to_all adds the rest.
+ */
+static int
+block_signals(struct master *m, struct error *err)
+{
+	sigset_t all, stop;
+
+	signal_sets(&all, &stop);
+	if (sigprocmask(SIG_BLOCK, &all, NULL) != 0)
 		return error_sys(err, "blocking signals");
-	m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	m->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->signal_fd < 0)
+		return error_sys(err, "opening a signal descriptor");
+	return 0;
+}
+
+static int
+listen_to_all(struct master *m, struct error *err)
+{
+	sigset_t all, stop;
+
+	signal_sets(&all, &stop);
+	if (signalfd(m->signal_fd, &all, SFD_CLOEXEC | SFD_NONBLOCK) < 0)
 		return error_sys(err, "opening a signal descriptor");
 	if (pipe2(m->life_pipe, O_CLOEXEC) != 0 ||
 	    pipe2(m->ready_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -149,22 +140,26 @@ open_signals(struct master *m, struct error *err)
 	return 0;
 }
 
+/* What it looks at, startup_check explains. ERR_UNAVAIL: asked to stop. */
 static int
 set_up(struct master *m, struct error *err)
 {
 	const struct settings *s = &m->settings;
 
 	open_files_limit();
-	if (identity_find(s->user, s->group, &m->identity, err) != 0 ||
+	if (block_signals(m, err) != 0 ||
+	    identity_find(s->user, s->group, &m->identity, err) != 0 ||
 	    identity_make_dir(&m->identity, s->run_dir, 0755, err) != 0 ||
-	    identity_make_dir(&m->identity, s->state_dir, 0750, err) != 0 ||
-	    take_lock(m, err) != 0 ||
-	    keyring_load(&m->keyring, s->key_file, err) != 0 ||
-	    startup_ask(s, &m->identity, err) != 0 ||
-	    listeners_open(&m->listeners, s, &m->identity, PORT_PATIENCE_MS,
-		err) != 0)
+	    identity_make_dir(&m->identity, s->state_dir, 0750, err) != 0)
 		return -1;
-	return open_signals(m, err);
+	m->lock_fd = runlock_take(s->run_dir, LOCK_PATIENCE_MS, m->signal_fd,
+	    err);
+	if (m->lock_fd < 0 || keyring_load(&m->keyring, s->key_file, err) != 0 ||
+	    startup_ask(s, &m->identity, m->signal_fd, err) != 0 ||
+	    listeners_open(&m->listeners, s, &m->identity, PORT_PATIENCE_MS,
+		m->signal_fd, err) != 0)
+		return -1;
+	return listen_to_all(m, err);
 }
 
 static void
@@ -318,7 +313,7 @@ reload(struct master *m)
 
 	if (m->phase >= PHASE_STOP_FRONT)
 		return;
-	if (settings_load(&fresh, m->config_path, &err) != 0 ||
+	if (settings_load(&fresh, m->config_path, NULL, NULL, &err) != 0 ||
 	    keyring_load(&keys, fresh.key_file, &err) != 0) {
 		settings_fini(&fresh);
 		log_error(NULL, "master.reload",
@@ -512,6 +507,9 @@ master_run(struct settings *settings, const char *config_path,
 		title_set("master");
 		loop(&m);
 		log_info(NULL, "master.end");
+	} else if (err->kind == ERR_UNAVAIL) {
+		log_info(NULL, "master.end", log_text("why", err->text));
+		rc = 0;
 	}
 	tear_down(&m);
 	return rc;

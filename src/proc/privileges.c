@@ -6,14 +6,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "proc/privileges.h"
 
 static int
@@ -107,33 +110,84 @@ identity_assume(const struct identity *who, struct error *err)
 	return 0;
 }
 
+/* The one rule for directories; fd is its own, or of one just made. */
+static int
+check_owner(const struct identity *who, const char *path, int fd,
+    struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return error_sys(err, "looking at directory %s", path);
+	if (st.st_uid != who->uid)
+		return error_set(err, ERR_CONFIG,
+		    "directory %s belongs to uid %ld, not to %s: chown it, or "
+		    "name another one",
+		    path, (long)st.st_uid, who->name);
+	return 0;
+}
+
+static int
+open_dir(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_sys(err, "opening directory %s", path);
+	return fd;
+}
+
 int
 identity_make_dir(const struct identity *who, const char *path, mode_t mode,
     struct error *err)
 {
 	bool made = mkdir(path, mode) == 0;
-	struct stat st;
-	int fd, rc = -1;
+	int fd, rc;
 
 	if (!made && errno != EEXIST)
 		return error_sys(err, "creating directory %s", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open_dir(path, err);
 	if (fd < 0)
-		return error_sys(err, "opening directory %s", path);
+		return -1;
 	/* An existing one is never given away: it might be /run itself. */
 	if (made && who->change && fchown(fd, who->uid, who->gid) != 0)
-		error_sys(err, "giving directory %s to %s", path, who->name);
+		rc = error_sys(err, "giving directory %s to %s", path,
+		    who->name);
 	else if (made && fchmod(fd, mode) != 0)
-		error_sys(err, "setting the mode of directory %s", path);
-	else if (fstat(fd, &st) != 0)
-		error_sys(err, "looking at directory %s", path);
-	else if (st.st_uid != who->uid)
-		error_set(err, ERR_CONFIG,
-		    "directory %s belongs to uid %ld, not to %s: chown it, or "
-		    "name another one",
-		    path, (long)st.st_uid, who->name);
+		rc = error_sys(err, "setting the mode of directory %s", path);
 	else
-		rc = 0;
+		rc = check_owner(who, path, fd, err);
+	close(fd);
+	return rc;
+}
+
+/* Whether mkdir would make it: what holds it is there and ours to write. */
+static int
+check_parent(const char *path, struct error *err)
+{
+	char *parent = xstrdup(path);
+	int rc = 0;
+
+	if (access(dirname(parent), W_OK | X_OK) != 0)
+		rc = error_sys(err, "creating directory %s", path);
+	free(parent);
+	return rc;
+}
+
+int
+identity_check_dir(const struct identity *who, const char *path, bool *missing,
+    struct error *err)
+{
+	struct stat st;
+	int fd, rc;
+
+	*missing = lstat(path, &st) != 0 && errno == ENOENT;
+	if (*missing)
+		return check_parent(path, err);
+	fd = open_dir(path, err);
+	if (fd < 0)
+		return -1;
+	rc = check_owner(who, path, fd, err);
 	close(fd);
 	return rc;
 }

@@ -52,7 +52,7 @@ role_guard(const char *list, struct net_guard *out)
 
 	if (net_guard_parse(slice_of(list), out, &err) == 0)
 		return;
-	/* settings_check refuses what does not parse. */
+	/* Settings refuse what does not parse. */
 	log_error(NULL, "guard", log_err(&err));
 	*out = (struct net_guard){ 0 };
 }

@@ -1,15 +1,14 @@
 /*
  * One table: a row is read, checked, printed and documented by base/config.
- * What needs more than one value, or another room's parser, is in
- * settings_check.
+ * What a text must look like is in settings_form.c; what needs more than one
+ * value is in check_together.
  */
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/addr.h"
-#include "proc/settings.h"
+#include "proc/settings_priv.h"
 
 static const char *const mode_choices[] = { "simulator", "log", "live", NULL };
 static const char *const level_choices[] = { "error", "warn", "info", "debug",
@@ -18,22 +17,25 @@ static const char *const level_choices[] = { "error", "warn", "info", "debug",
 /* clang-format off */
 #define TEXT(key, dflt, help)                                                  \
 	{ #key, CONFIG_TEXT, offsetof(struct settings, key), dflt, 0, 0, NULL, \
-	    help }
+	    help, NULL }
+#define FORM(key, dflt, form, help)                                            \
+	{ #key, CONFIG_TEXT, offsetof(struct settings, key), dflt, 0, 0, NULL, \
+	    help, &settings_form_##form }
 #define UINT(key, dflt, low, high, help)                                       \
 	{ #key, CONFIG_UINT, offsetof(struct settings, key), dflt, low, high,  \
-	    NULL, help }
+	    NULL, help, NULL }
 #define SIZE(key, dflt, low, high, help)                                       \
 	{ #key, CONFIG_SIZE, offsetof(struct settings, key), dflt, low, high,  \
-	    NULL, help }
+	    NULL, help, NULL }
 #define TIME(key, dflt, low, high, help)                                       \
 	{ #key, CONFIG_DURATION, offsetof(struct settings, key), dflt, low,    \
-	    high, NULL, help }
+	    high, NULL, help, NULL }
 #define BOOL(key, dflt, help)                                                  \
 	{ #key, CONFIG_BOOL, offsetof(struct settings, key), dflt, 0, 0, NULL, \
-	    help }
+	    help, NULL }
 #define CHOICE(key, dflt, choices, help)                                       \
 	{ #key, CONFIG_CHOICE, offsetof(struct settings, key), dflt, 0, 0,     \
-	    choices, help }
+	    choices, help, NULL }
 
 #define SECOND ((uint64_t)1000)
 #define HOUR (3600 * SECOND)
@@ -54,16 +56,16 @@ const struct config_row settings_rows[] = {
 	CHOICE(log_level, "info", level_choices,
 	    "Least important lines to write to standard error."),
 
-	TEXT(run_dir, "/run/verpost",
+	FORM(run_dir, "/run/verpost", path,
 	    "Directory for the process number, the lock of the master and "
 	    "Unix sockets. Must survive nothing."),
-	TEXT(state_dir, "/var/lib/verpost",
+	FORM(state_dir, "/var/lib/verpost", path,
 	    "Directory for files that must survive a restart."),
 	TEXT(user, "verpost",
 	    "User that the processes change to when started as root."),
 	TEXT(group, "",
 	    "Group that the processes change to. Empty: the user's own."),
-	TEXT(key_file, "/etc/verpost/keys",
+	FORM(key_file, "/etc/verpost/keys", path,
 	    "File with the keys that seal secrets in the database and sign "
 	    "return paths. Made by 'verpost keyfile create'; mode 0600. Keep "
 	    "a copy elsewhere: without it DKIM keys cannot be read."),
@@ -71,9 +73,9 @@ const struct config_row settings_rows[] = {
 	    "How to reach PostgreSQL, as a libpq connection string. Use a "
 	    "socket directory (host=/...) or hostaddr, never a host name: "
 	    "looking it up would block."),
-	TEXT(redis, "127.0.0.1:6379",
+	FORM(redis, "127.0.0.1:6379", redis,
 	    "Where Redis is: address:port, or unix:/path."),
-	TEXT(dns_servers, "",
+	FORM(dns_servers, "", servers,
 	    "Resolvers to ask, as address or address:port. Empty: those of "
 	    "/etc/resolv.conf. A validating resolver on 127.0.0.1 is best."),
 
@@ -90,7 +92,7 @@ const struct config_row settings_rows[] = {
 	    "How long a process may take to finish what it has begun when it "
 	    "is asked to stop."),
 
-	TEXT(http_listen, "127.0.0.1:8025",
+	FORM(http_listen, "127.0.0.1:8025", listen,
 	    "Addresses the HTTP API listens on. Put a proxy with TLS in front "
 	    "of it before opening it to others."),
 	SIZE(http_body_max, "60M", 64 * KILO, 1024 * MEGA,
@@ -100,16 +102,16 @@ const struct config_row settings_rows[] = {
 	TIME(http_request_time, "60s", SECOND, 3600 * SECOND,
 	    "Longest time from the first octet of a request to its last."),
 
-	TEXT(smtp_in_listen, "127.0.0.1:2525",
+	FORM(smtp_in_listen, "127.0.0.1:2525", listen,
 	    "Addresses that bounces come back to. Live: port 25 of every "
 	    "address that the MX of a return-path host resolves to."),
-	TEXT(smtp_in_hostname, "",
+	FORM(smtp_in_hostname, "", host,
 	    "Name of this machine in SMTP, as the MX of the return-path hosts "
 	    "says it. Empty: the host name."),
-	TEXT(smtp_in_cert, "",
+	FORM(smtp_in_cert, "", file,
 	    "Certificate chain (PEM) to offer STARTTLS with. Empty: no "
 	    "STARTTLS on the return-path port."),
-	TEXT(smtp_in_key, "",
+	FORM(smtp_in_key, "", file,
 	    "Private key (PEM) of smtp_in_cert."),
 	UINT(smtp_in_connections_max, "200", 1, 10000,
 	    "Open connections on the return-path port per process."),
@@ -123,7 +125,7 @@ const struct config_row settings_rows[] = {
 	UINT(smtp_port, "25", 1, 65535,
 	    "Port that mail exchangers are connected to. Anything but 25 is "
 	    "for tests."),
-	TEXT(mx_private, "",
+	FORM(mx_private, "", networks,
 	    "Networks (address/bits) that mail may be delivered to although "
 	    "they are private, loopback or link-local."),
 	TIME(max_age, "72h", 60 * SECOND, 30 * DAY,
@@ -147,15 +149,15 @@ const struct config_row settings_rows[] = {
 	TIME(connection_idle, "30s", SECOND, 300 * SECOND,
 	    "How long an unused connection is kept for the next message."),
 
-	TEXT(webhook_private, "",
+	FORM(webhook_private, "", networks,
 	    "Networks (address/bits) that webhooks may be sent to although "
 	    "they are private, loopback or link-local."),
-	TEXT(webhook_ca_file, "",
+	FORM(webhook_ca_file, "", file,
 	    "Additional certificates (PEM) to trust for webhooks."),
 	TIME(webhook_timeout, "15s", SECOND, 120 * SECOND,
 	    "How long an endpoint may take to answer."),
 
-	TEXT(simulator_listen, "127.0.0.1:8027",
+	FORM(simulator_listen, "127.0.0.1:8027", listen,
 	    "Address of the built-in simulator, which takes all mail in mode "
 	    "simulator. Empty: no simulator (not in mode simulator)."),
 	TIME(simulator_dsn_delay, "1s", 0, 3600 * SECOND,
@@ -183,89 +185,44 @@ mode_name(int mode)
 	return mode_choices[mode];
 }
 
-static int
-check_listen(const char *key, const char *list, struct error *err)
+static void
+check_together(const struct settings *s, struct config_report *report)
 {
-	struct slice rest = slice_trim(slice_of(list));
-	struct net_addr addr;
-
-	while (rest.len > 0) {
-		struct slice one = slice_take_until(&rest, ' ');
-
-		if (one.len > 0 &&
-		    net_addr_parse_listen(one, &addr, err) != 0) {
-			error_add(err, "%s", key);
-			if (err != NULL)
-				err->kind = ERR_CONFIG;
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int
-check_networks(const char *key, const char *list, struct error *err)
-{
-	struct net_guard guard;
-
-	if (net_guard_parse(slice_of(list), &guard, err) == 0) {
-		net_guard_fini(&guard);
-		return 0;
-	}
-	error_add(err, "%s", key);
-	if (err != NULL)
-		err->kind = ERR_CONFIG;
-	return -1;
-}
-
-static int
-check_path(const char *key, const char *path, struct error *err)
-{
-	if (path[0] == '/')
-		return 0;
-	return error_set(err, ERR_CONFIG,
-	    "%s must be an absolute path, not '%s'", key, path);
-}
-
-static int
-check_live(const struct settings *s, struct error *err)
-{
-	if (s->mode != MODE_LIVE)
-		return 0;
-	if (strchr(s->smtp_in_hostname, '.') == NULL)
-		return error_set(err, ERR_CONFIG,
-		    "mode live needs a full name in 'smtp_in_hostname', not "
-		    "'%s'",
-		    s->smtp_in_hostname);
-	return 0;
-}
-
-int
-settings_check(const struct settings *s, struct error *err)
-{
-	if (check_path("run_dir", s->run_dir, err) != 0 ||
-	    check_path("state_dir", s->state_dir, err) != 0 ||
-	    check_path("key_file", s->key_file, err) != 0 ||
-	    check_listen("http_listen", s->http_listen, err) != 0 ||
-	    check_listen("smtp_in_listen", s->smtp_in_listen, err) != 0 ||
-	    check_listen("simulator_listen", s->simulator_listen, err) != 0 ||
-	    check_networks("mx_private", s->mx_private, err) != 0 ||
-	    check_networks("webhook_private", s->webhook_private, err) != 0)
-		return -1;
-	if ((s->smtp_in_cert[0] == '\0') != (s->smtp_in_key[0] == '\0'))
-		return error_set(err, ERR_CONFIG,
+	const struct {
+		bool wrong;
+		const char *key, *other, *why;
+	} rules[] = {
+		{ (s->smtp_in_cert[0] == '\0') != (s->smtp_in_key[0] == '\0'),
+		    "smtp_in_cert", "smtp_in_key",
 		    "smtp_in_cert and smtp_in_key go together: set both or "
-		    "neither");
-	if (s->retry_first > s->retry_longest)
-		return error_set(err, ERR_CONFIG,
-		    "retry_first is longer than retry_longest");
-	if (s->mode == MODE_SIMULATOR && s->simulator_listen[0] == '\0')
-		return error_set(err, ERR_CONFIG,
-		    "mode simulator needs 'simulator_listen'");
-	if (s->http_body_max < s->message_size_max)
-		return error_set(err, ERR_CONFIG,
-		    "http_body_max is smaller than message_size_max");
-	return check_live(s, err);
+		    "neither" },
+		{ s->retry_first > s->retry_longest, "retry_first",
+		    "retry_longest",
+		    "retry_first is longer than retry_longest" },
+		{ s->mode == MODE_SIMULATOR && s->simulator_listen[0] == '\0',
+		    "simulator_listen", "mode",
+		    "mode simulator needs an address in simulator_listen" },
+		{ s->http_body_max < s->message_size_max, "http_body_max",
+		    "message_size_max",
+		    "http_body_max is smaller than message_size_max" },
+		{ s->mode == MODE_LIVE &&
+			!settings_has_full_hostname(s),
+		    "smtp_in_hostname", "mode",
+		    "mode live needs a full name in smtp_in_hostname, like "
+		    "mx.example.com: it is what the MX records of return-path "
+		    "hosts say" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+		if (rules[i].wrong)
+			config_refuse(settings_rows, settings_row_count, report,
+			    rules[i].key, rules[i].other, rules[i].why);
+}
+
+bool
+settings_has_full_hostname(const struct settings *s)
+{
+	return strchr(s->smtp_in_hostname, '.') != NULL;
 }
 
 void
@@ -304,41 +261,57 @@ fill_host_name(char **text)
 	*text = xstrdup(host);
 }
 
+/* What is left when the values of the file, or the defaults, are there. */
 static int
-finish(struct settings *s, struct error *err)
+finish(struct settings *s, struct config_report *report, struct error *err)
 {
-	fill_host_name(&s->node);
-	fill_host_name(&s->smtp_in_hostname);
-	if (settings_check(s, err) == 0)
+	if (report->place != NULL) {
+		fill_host_name(&s->node);
+		fill_host_name(&s->smtp_in_hostname);
+		check_together(s, report);
+	}
+	config_report_fini(report);
+	if (report->count == 0)
 		return 0;
 	settings_fini(s);
+	*err = report->first;
+	if (report->count > 1 && report->mistake == NULL)
+		error_set(err, report->first.kind,
+		    "%s (one of %zu mistakes: 'verpost check' lists them)",
+		    report->first.text, report->count);
 	return -1;
 }
 
-int
-settings_load(struct settings *s, const char *path, struct error *err)
+static struct config_report
+report_new(const char *name, config_mistake *mistake, void *ctx)
 {
-	if (config_load(settings_rows, settings_row_count, path, s, err) != 0) {
-		memset(s, 0, sizeof(*s));
-		return -1;
-	}
-	if (finish(s, err) == 0)
-		return 0;
-	return error_add(err, "%s", path);
+	return (struct config_report){
+		.name = name,
+		.help = "'verpost check --example' prints all there are",
+		.mistake = mistake,
+		.ctx = ctx,
+	};
+}
+
+int
+settings_load(struct settings *s, const char *path, config_mistake *mistake,
+    void *ctx, struct error *err)
+{
+	struct config_report report = report_new(path, mistake, ctx);
+
+	(void)!config_load(settings_rows, settings_row_count, path, s, &report);
+	return finish(s, &report, err);
 }
 
 int
 settings_parse(struct settings *s, struct slice text, const char *name,
-    struct error *err)
+    config_mistake *mistake, void *ctx, struct error *err)
 {
-	if (config_parse(settings_rows, settings_row_count, text, name, s,
-		err) != 0) {
-		settings_fini(s);
-		return -1;
-	}
-	if (finish(s, err) == 0)
-		return 0;
-	return error_add(err, "%s", name);
+	struct config_report report = report_new(name, mistake, ctx);
+
+	(void)!config_parse(settings_rows, settings_row_count, text, s,
+	    &report);
+	return finish(s, &report, err);
 }
 
 void

@@ -1,255 +1,135 @@
-#include <arpa/inet.h>
+/*
+ * Serve and check look at the same things with the same functions: the user,
+ * the directories, the lock, the keys, what a child with the identity of the
+ * workers finds (probe), the ports. Serve makes and takes them (master.c) and
+ * ends at the first that is bad; startup_check only looks, and goes on.
+ */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/addr.h"
-#include "net/loop.h"
-#include "proc/startup.h"
-#include "store/domains.h"
-#include "store/migrate.h"
-#include "store/partitions.h"
-#include "store/pg.h"
-#include "store/redis.h"
-#include "store/sources.h"
+#include "proc/listeners.h"
+#include "proc/runlock.h"
+#include "proc/startup_priv.h"
 
-#define STARTUP_WAIT_MS 5000
+/* ---- The child ----------------------------------------------------------- */
 
-struct startup {
-	const struct settings *s;
-	startup_say *say;
-	void *ctx;
-	unsigned int bad;
-	struct loop *loop;
-	bool done;
-	size_t sources; /* that this node may own */
-	size_t usable;	/* of those, on this machine */
+/* Written whole: it is smaller than PIPE_BUF. */
+struct record {
+	enum finding finding;
+	char what[320];
+	char text[STARTUP_TEXT];
 };
 
-static void PRINTF_LIKE(4, 5) say(struct startup *st, enum finding finding,
-    const char *what, const char *fmt, ...)
-{
-	char text[400];
-	va_list ap;
+struct asker {
+	int fd;
+	unsigned int bad;
+};
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	if (finding == FINDING_BAD)
-		st->bad++;
-	st->say(st->ctx, finding, what, text);
+static void
+send_finding(void *ctx, enum finding finding, const char *what,
+    const char *text)
+{
+	struct asker *asker = ctx;
+	struct record record = { .finding = finding };
+
+	asker->bad += finding == FINDING_BAD;
+	snprintf(record.what, sizeof(record.what), "%s", what);
+	snprintf(record.text, sizeof(record.text), "%s", text);
+	if (write(asker->fd, &record, sizeof(record)) !=
+	    (ssize_t)sizeof(record))
+		_exit(1);
 }
 
-/* False: no use to ask Postgres anything more. */
-static bool
-check_postgres(struct startup *st)
+NORETURN static void
+ask(const struct settings *s, const struct identity *who, bool make_days,
+    int fd)
 {
+	struct asker asker = { .fd = fd };
 	struct error err = { 0 };
-	size_t pending = 0;
+	pid_t parent = getppid();
 
-	if (migrate_pending(st->s->postgres, &pending, &err) != 0) {
-		say(st, FINDING_BAD, "postgres", "%s", err.text);
-		return false;
+	if (identity_assume(who, &err) != 0)
+		send_finding(&asker, FINDING_BAD, "user", err.text);
+	/* It holds the lock of run_dir, too: not longer than who started it.
+	 * Behind identity_assume, because a change of user forgets it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(1);
+	if (asker.bad == 0)
+		startup_probe(s, send_finding, &asker);
+	if (asker.bad == 0 && make_days)
+		startup_make_days(s, send_finding, &asker);
+	_exit(0);
+}
+
+/* False: asked to stop before the child had said everything. */
+static bool
+hear(int fd, int stop_fd, startup_say *say, void *ctx)
+{
+	struct record record;
+	ssize_t n = 1;
+
+	while (n != 0) {
+		struct pollfd p[] = {
+			{ .fd = fd, .events = POLLIN },
+			{ .fd = stop_fd, .events = POLLIN },
+		};
+
+		if (poll(p, ARRAY_LEN(p), -1) < 0)
+			continue;
+		if (p[1].revents != 0)
+			return false;
+		n = read(fd, &record, sizeof(record));
+		if (n == (ssize_t)sizeof(record))
+			say(ctx, record.finding, record.what, record.text);
 	}
-	if (pending > 0) {
-		say(st, FINDING_BAD, "postgres",
-		    "%zu migration(s) are missing: run 'verpost migrate'",
-		    pending);
-		return false;
-	}
-	say(st, FINDING_OK, "postgres", "reachable, tables are up to date");
 	return true;
 }
 
-static void
-redis_up(void *ctx)
+/* ERR_UNAVAIL when stop_fd became readable. */
+static int
+probe(const struct settings *s, const struct identity *who, bool make_days,
+    int stop_fd, startup_say *say, void *ctx, struct error *err)
 {
-	struct startup *st = ctx;
+	int fds[2], status = 0;
+	bool heard;
+	pid_t pid;
 
-	st->done = true;
-}
-
-static void
-check_redis(struct startup *st)
-{
-	static const struct redis_ops ops = { .connected = redis_up };
-	struct error err = { 0 };
-	struct redis *r;
-
-	st->done = false;
-	r = redis_new(st->loop, st->s->redis, STARTUP_WAIT_MS, &ops, st);
-	if (pg_run_until(st->loop, &st->done, STARTUP_WAIT_MS, &err) == 0)
-		say(st, FINDING_OK, "redis", "reachable");
-	else
-		say(st, FINDING_WARN, "redis",
-		    "no answer at %s: mail is accepted, and delivered when "
-		    "Redis is back",
-		    st->s->redis);
-	redis_free(&r);
-}
-
-/* Whether a socket can be bound to it, which is what the mta will do. */
-static bool
-is_local(struct slice address, struct error *err)
-{
-	struct net_addr addr;
-	bool ok;
-	int fd;
-
-	if (net_addr_parse(address, 0, &addr, err) != 0)
-		return false;
-	fd = socket(net_addr_family(&addr), SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		error_sys(err, "opening a socket");
-		return false;
+	if (pipe(fds) != 0)
+		return error_sys(err, "opening a pipe");
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		ask(s, who, make_days, fds[1]);
 	}
-	ok = bind(fd, (const struct sockaddr *)&addr.ss, addr.len) == 0;
-	if (!ok)
-		error_sys(err, "binding to it");
-	close(fd);
-	return ok;
-}
-
-static void
-got_sources(void *ctx, const struct store_source *source, size_t count,
-    const struct error *failed)
-{
-	struct startup *st = ctx;
-
-	st->done = true;
-	if (failed != NULL) {
-		say(st, FINDING_BAD, "sources", "%s", failed->text);
-		return;
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return error_sys(err, "starting a process");
 	}
-	st->sources = count;
-	for (size_t i = 0; i < count; i++) {
-		struct error err = { 0 };
-		char what[64];
-
-		snprintf(what, sizeof(what), "source %.*s",
-		    SLICE_FMT(source[i].address));
-		if (is_local(source[i].address, &err)) {
-			st->usable++;
-			say(st, FINDING_OK, what, "is on this machine");
-			continue;
-		}
-		say(st, FINDING_WARN, what,
-		    "cannot be sent from (%s): add the address to this "
-		    "machine, or give the source the name of its node",
-		    err.text);
-	}
+	heard = hear(fds[0], stop_fd, say, ctx);
+	close(fds[0]);
+	if (!heard)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!heard)
+		return error_set(err, ERR_UNAVAIL, "asked to stop");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return error_set(err, ERR_SYS,
+		    "the process that looks at Postgres and Redis ended "
+		    "without a word");
+	return 0;
 }
 
-/*
- * The checks come back from jsonb, which puts its own blanks: so it is the
- * word that is looked for.
- */
-static void
-got_domains(void *ctx, const struct store_domain *domain, size_t count,
-    const struct error *failed)
-{
-	struct startup *st = ctx;
-
-	st->done = true;
-	if (failed != NULL) {
-		say(st, FINDING_BAD, "domains", "%s", failed->text);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		char what[300];
-
-		if (!domain[i].verified ||
-		    slice_find(domain[i].checks, SLICE("\"unchecked\"")) ==
-			domain[i].checks.len)
-			continue;
-		snprintf(what, sizeof(what), "domain %.*s",
-		    SLICE_FMT(domain[i].name));
-		say(st, FINDING_BAD, what,
-		    "was taken as verified without a look at DNS: run "
-		    "'verpost domain verify %.*s', or remove it",
-		    SLICE_FMT(domain[i].name));
-	}
-}
-
-static void
-check_domains(struct startup *st, struct pg *pg)
-{
-	struct error err = { 0 };
-
-	st->done = false;
-	store_domain_list(pg, 0, got_domains, st);
-	if (pg_run_until(st->loop, &st->done, STARTUP_WAIT_MS, &err) != 0)
-		say(st, FINDING_BAD, "domains", "%s", err.text);
-}
-
-static void
-check_sources(struct startup *st)
-{
-	struct pg_options options = { .conninfo = st->s->postgres };
-	struct pg *pg = pg_new(st->loop, &options, NULL, NULL);
-	struct error err = { 0 };
-
-	st->done = false;
-	if (pg_wait_up(pg, STARTUP_WAIT_MS, &err) == 0)
-		store_source_list(pg, slice_of(st->s->node), got_sources, st);
-	if (err.kind != ERR_NONE ||
-	    pg_run_until(st->loop, &st->done, STARTUP_WAIT_MS, &err) != 0)
-		say(st, FINDING_BAD, "sources", "%s", err.text);
-	if (st->done && st->s->mode == MODE_LIVE)
-		check_domains(st, pg);
-	pg_free(&pg);
-	if (!st->done || st->s->mta_processes == 0 || st->usable > 0)
-		return;
-	say(st, st->s->mode == MODE_LIVE ? FINDING_BAD : FINDING_WARN,
-	    "sources",
-	    "node %s has no address to send from: add one with 'verpost "
-	    "source add ADDRESS --helo NAME'",
-	    st->s->node);
-}
-
-static void
-check_live(struct startup *st)
-{
-	if (st->s->mode != MODE_LIVE)
-		return;
-	if (st->s->smtp_port != 25)
-		say(st, FINDING_WARN, "smtp_port",
-		    "is %llu: mail exchangers listen on 25",
-		    (unsigned long long)st->s->smtp_port);
-	if (st->s->smtp_in_cert[0] == '\0' && st->s->smtpd_processes > 0)
-		say(st, FINDING_WARN, "smtp_in_cert",
-		    "not set: bounces come back without TLS");
-	if (st->s->smtp_in_cert[0] != '\0' &&
-	    access(st->s->smtp_in_cert, R_OK) != 0)
-		say(st, FINDING_BAD, "smtp_in_cert", "%s: %s",
-		    st->s->smtp_in_cert, strerror(errno));
-	if (st->s->smtp_in_key[0] != '\0' &&
-	    access(st->s->smtp_in_key, R_OK) != 0)
-		say(st, FINDING_BAD, "smtp_in_key", "%s: %s",
-		    st->s->smtp_in_key, strerror(errno));
-}
-
-unsigned int
-startup_check(const struct settings *s, startup_say *fn, void *ctx)
-{
-	struct startup st = { .s = s, .say = fn, .ctx = ctx };
-
-	st.loop = loop_new();
-	check_redis(&st);
-	if (check_postgres(&st))
-		check_sources(&st);
-	check_live(&st);
-	loop_free(&st.loop);
-	return st.bad;
-}
-
-/* ---- In a child ---------------------------------------------------------- */
+/* ---- For serve ----------------------------------------------------------- */
 
 static void
 log_finding(void *ctx, enum finding finding, const char *what, const char *text)
@@ -263,80 +143,123 @@ log_finding(void *ctx, enum finding finding, const char *what, const char *text)
 		error_set(first, ERR_CONFIG, "%s: %s", what, text);
 }
 
-static void
-made_days(void *ctx, size_t count, const struct error *failed)
-{
-	struct startup *st = ctx;
-
-	(void)count;
-	st->done = true;
-	if (failed != NULL)
-		error_set(st->ctx, ERR_STORE, "postgres: %s", failed->text);
-}
-
-/* After a long pause the first mail would find no day to lie in. */
-static void
-make_days(const struct settings *s, struct error *err)
-{
-	struct startup st = { .s = s, .ctx = err };
-	struct pg_options options = { .conninfo = s->postgres };
-	struct pg *pg;
-
-	st.loop = loop_new();
-	pg = pg_new(st.loop, &options, NULL, NULL);
-	store_partitions_make(pg, clock_now_ms(), made_days, &st);
-	if (pg_run_until(st.loop, &st.done, STARTUP_WAIT_MS, err) != 0)
-		error_add(err, "making the tables of these days");
-	pg_free(&pg);
-	loop_free(&st.loop);
-}
-
-NORETURN static void
-ask_child(const struct settings *s, const struct identity *who, int fd)
-{
-	struct error err = { 0 };
-
-	if (identity_assume(who, &err) == 0)
-		startup_check(s, log_finding, &err);
-	if (err.kind == ERR_NONE)
-		make_days(s, &err);
-	if (write(fd, &err, sizeof(err)) != (ssize_t)sizeof(err))
-		_exit(1);
-	_exit(0);
-}
-
 int
-startup_ask(const struct settings *s, const struct identity *who,
+startup_ask(const struct settings *s, const struct identity *who, int stop_fd,
     struct error *err)
 {
-	struct error found = { 0 };
-	int fds[2], status;
-	ssize_t n;
-	pid_t pid;
+	struct error first = { 0 };
 
-	if (pipe(fds) != 0)
-		return error_sys(err, "opening a pipe");
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		ask_child(s, who, fds[1]);
-	}
-	close(fds[1]);
-	if (pid < 0) {
-		close(fds[0]);
-		return error_sys(err, "starting a process");
-	}
-	do
-		n = read(fds[0], &found, sizeof(found));
-	while (n < 0 && errno == EINTR);
-	close(fds[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (n != (ssize_t)sizeof(found))
-		return error_set(err, ERR_SYS,
-		    "the process that looks at Postgres and Redis ended "
-		    "without a word");
-	if (found.kind == ERR_NONE)
+	if (probe(s, who, true, stop_fd, log_finding, &first, err) != 0)
+		return -1;
+	if (first.kind == ERR_NONE)
 		return 0;
-	return error_set(err, found.kind, "%s", found.text);
+	*err = first;
+	return -1;
+}
+
+/* ---- For check ----------------------------------------------------------- */
+
+struct check {
+	const struct settings *s;
+	startup_say *say;
+	void *ctx;
+	struct identity who;
+};
+
+static void PRINTF_LIKE(4, 5) say(const struct check *c, enum finding finding,
+    const char *what, const char *fmt, ...)
+{
+	char text[STARTUP_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->say(c->ctx, finding, what, text);
+}
+
+/*
+ * What serve lacks when it is started by this user, but not when the service
+ * manager or root starts it: no reason to call the settings bad.
+ */
+static enum finding
+unless_root(const struct error *err)
+{
+	bool denied = err->sys == EACCES || err->sys == EPERM;
+
+	return denied && geteuid() != 0 ? FINDING_WARN : FINDING_BAD;
+}
+
+#define UNLESS_ROOT_HINT                                                       \
+	": not as this user; verpost.service has systemd see to it"
+
+static void
+check_dir(const struct check *c, const char *key, const char *path)
+{
+	struct error err = { 0 };
+	bool missing = false;
+	enum finding f;
+
+	if (identity_check_dir(&c->who, path, &missing, &err) == 0) {
+		say(c, FINDING_OK, key, "%s%s", path,
+		    missing ? " (serve makes it)" : "");
+		return;
+	}
+	f = missing ? unless_root(&err) : FINDING_BAD;
+	say(c, f, key, "%s%s", err.text,
+	    f == FINDING_WARN ? UNLESS_ROOT_HINT : "");
+}
+
+static void
+check_keys(const struct check *c)
+{
+	struct keyring ring = { 0 };
+	struct error err = { 0 };
+
+	if (keyring_load(&ring, c->s->key_file, &err) == 0)
+		say(c, FINDING_OK, "key_file", "%s", c->s->key_file);
+	else
+		say(c, FINDING_BAD, "key_file", "%s", err.text);
+	keyring_wipe(&ring);
+}
+
+static void
+tried(void *ctx, const char *key, const char *address, const struct error *err)
+{
+	const struct check *c = ctx;
+	enum finding f;
+
+	if (err == NULL) {
+		say(c, FINDING_OK, key, "%s can be bound", address);
+		return;
+	}
+	f = unless_root(err);
+	say(c, f, key, "%s%s", err->text,
+	    f == FINDING_WARN ? UNLESS_ROOT_HINT : "");
+}
+
+void
+startup_check(const struct settings *s, startup_say *fn, void *ctx)
+{
+	struct check c = { .s = s, .say = fn, .ctx = ctx };
+	struct error err = { 0 };
+	long holder = runlock_holder(s->run_dir);
+	bool known = identity_find(s->user, s->group, &c.who, &err) == 0;
+
+	if (known) {
+		say(&c, FINDING_OK, "user", "%s", c.who.name);
+		check_dir(&c, "run_dir", s->run_dir);
+		check_dir(&c, "state_dir", s->state_dir);
+	} else {
+		say(&c, FINDING_BAD, "user", "%s", err.text);
+	}
+	check_keys(&c);
+	if (known &&
+	    probe(s, &c.who, false, -1, fn, ctx, &err) != 0)
+		say(&c, FINDING_BAD, "servers", "%s", err.text);
+	/* Of a master that runs the ports are its own. */
+	if (holder != 0)
+		say(&c, FINDING_OK, "running", "process %ld", holder);
+	else
+		listeners_try(s, tried, &c);
 }

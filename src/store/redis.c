@@ -691,6 +691,12 @@ redis_is_up(const struct redis *r)
 	return r->state == STATE_UP;
 }
 
+const struct error *
+redis_failure(const struct redis *r)
+{
+	return r->state == STATE_WAITING ? &r->last : NULL;
+}
+
 size_t
 redis_pending(const struct redis *r)
 {

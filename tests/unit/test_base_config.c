@@ -7,7 +7,7 @@
 #include "base/config.h"
 
 struct settings {
-	char *listen, *note;
+	char *listen, *note, *cache_dir;
 	bool tls;
 	uint64_t workers, body_max, timeout_ms;
 	int mode;
@@ -15,22 +15,44 @@ struct settings {
 
 static const char *const modes[] = { "simulator", "log", "live", NULL };
 
+static bool
+is_path(const char *value)
+{
+	return value[0] == '/';
+}
+
+static const struct config_form path = { "an absolute path", is_path };
+
 #define AT(member) offsetof(struct settings, member)
 static const struct config_row rows[] = {
 	{ "http_listen", CONFIG_TEXT, AT(listen), "127.0.0.1:8025", 0, 0, NULL,
-	    "Where the API listens." },
-	{ "note", CONFIG_TEXT, AT(note), NULL, 0, 0, NULL, "Free text." },
-	{ "tls", CONFIG_BOOL, AT(tls), "yes", 0, 0, NULL, "Whether TLS." },
+	    "Where the API listens.", NULL },
+	{ "note", CONFIG_TEXT, AT(note), NULL, 0, 0, NULL, "Free text.", NULL },
+	{ "tls", CONFIG_BOOL, AT(tls), "yes", 0, 0, NULL, "Whether TLS.", NULL },
 	{ "workers", CONFIG_UINT, AT(workers), "2", 1, 64, NULL,
 	    "How many processes deliver mail. One for each processor is a good "
-	    "start; more only help when names are slow." },
+	    "start; more only help when names are slow.", NULL },
 	{ "body_max", CONFIG_SIZE, AT(body_max), "60M", 1024, (uint64_t)1 << 30,
-	    NULL, "The largest body." },
+	    NULL, "The largest body.", NULL },
 	{ "timeout", CONFIG_DURATION, AT(timeout_ms), "90s", 0, 0, NULL,
-	    "Patience." },
+	    "Patience.", NULL },
 	{ "mode", CONFIG_CHOICE, AT(mode), "simulator", 0, 0, modes,
-	    "Where mail goes." },
+	    "Where mail goes.", NULL },
+	{ "cache_dir", CONFIG_TEXT, AT(cache_dir), "/", 0, 0, NULL,
+	    "Where things lie.", &path },
 };
+
+static int
+parse(struct slice text, struct settings *s, struct error *err)
+{
+	struct config_report report = { .name = "f" };
+	int rc =
+	    config_parse(rows, ARRAY_LEN(rows), text, s, &report);
+
+	config_report_fini(&report);
+	*err = report.first;
+	return rc;
+}
 
 static void
 starts_from_the_defaults(void **state)
@@ -39,8 +61,7 @@ starts_from_the_defaults(void **state)
 	struct error err = { 0 };
 
 	(void)state;
-	assert_int_equal(config_parse(rows, ARRAY_LEN(rows), SLICE(""), "f", &s,
-			     &err),
+	assert_int_equal(parse(SLICE(""), &s, &err),
 	    0);
 	assert_string_equal(s.listen, "127.0.0.1:8025");
 	assert_null(s.note);
@@ -61,12 +82,10 @@ takes_what_the_file_says(void **state)
 	struct strbuf out = STRBUF_INIT;
 
 	(void)state;
-	assert_int_equal(config_parse(rows, ARRAY_LEN(rows),
-			     SLICE("# comment\r\n\r\n\thttp_listen=:80 # tail\n"
+	assert_int_equal(parse(SLICE("# comment\r\n\r\n\thttp_listen=:80 # tail\n"
 				   "note = \" a \\\"#\\\\ b \" # why\n"
 				   "tls = Off\nworkers = 64\nbody_max = 64K\n"
-				   "timeout = 72h\nmode = live"),
-			     "f", &s, &err),
+				   "timeout = 72h\nmode = live"), &s, &err),
 	    0);
 	assert_string_equal(s.listen, ":80");
 	assert_string_equal(s.note, " a \"#\\ b ");
@@ -76,11 +95,11 @@ takes_what_the_file_says(void **state)
 	config_print(rows, ARRAY_LEN(rows), &s, &out);
 	assert_string_equal(out.ptr,
 	    "http_listen = :80\nnote = \" a \\\"#\\\\ b \"\ntls = no\n"
-	    "workers = 64\nbody_max = 64k\ntimeout = 3d\nmode = live\n");
+	    "workers = 64\nbody_max = 64k\ntimeout = 3d\nmode = live\n"
+	    "cache_dir = /\n");
 	/* What it prints, it reads. */
 	config_fini(rows, ARRAY_LEN(rows), &s);
-	assert_int_equal(config_parse(rows, ARRAY_LEN(rows), strbuf_slice(&out),
-			     "f", &s, &err),
+	assert_int_equal(parse(strbuf_slice(&out), &s, &err),
 	    0);
 	assert_string_equal(s.note, " a \"#\\ b ");
 	assert_int_equal(s.mode, 2);
@@ -95,6 +114,7 @@ static const struct {
 	    "f:3: unknown key 'htpp_listen' (did you mean http_listen?)" },
 	{ "Mode = log", "f:1: unknown key 'Mode' (did you mean mode?)" },
 	{ "zebra_crossing = 1", "f:1: unknown key 'zebra_crossing'" },
+	{ "cache_dir = var", "f:1: cache_dir must be an absolute path, not 'var'" },
 	{ "= 1", "f:1: unknown key ''" },
 	{ "mode", "f:1: expected 'key = value'" },
 	{ "[section]", "f:1: expected 'key = value'" },
@@ -129,12 +149,11 @@ refuses_with_file_and_line(void **state)
 		struct error err = { 0 };
 
 		print_message("case %zu: %s\n", i, bad[i].text);
-		assert_int_equal(config_parse(rows, ARRAY_LEN(rows),
-				     slice_of(bad[i].text), "f", &s, &err),
+		assert_int_equal(parse(slice_of(bad[i].text), &s, &err),
 		    -1);
 		assert_int_equal(err.kind, ERR_CONFIG);
 		assert_string_equal(err.text, bad[i].error);
-		assert_null(s.listen); /* nothing left to free */
+		config_fini(rows, ARRAY_LEN(rows), &s);
 	}
 }
 
@@ -154,38 +173,128 @@ documents_every_row(void **state)
 	assert_non_null(strstr(out.ptr, "# One of: simulator log live\n"));
 	assert_non_null(strstr(out.ptr, "# yes or no\n#tls = yes\n"));
 	assert_non_null(strstr(out.ptr, "#note =\n"));
-	assert_int_equal(config_parse(rows, ARRAY_LEN(rows), strbuf_slice(&out),
-			     "f", &s, &err),
+	assert_int_equal(parse(strbuf_slice(&out), &s, &err),
 	    0);
 	config_fini(rows, ARRAY_LEN(rows), &s);
 	strbuf_fini(&out);
 }
 
 static void
+remember(void *ctx, const char *text)
+{
+	struct strbuf *out = ctx;
+
+	strbuf_add_text(out, text);
+	strbuf_add_char(out, '\n');
+}
+
+static void
+tells_every_mistake(void **state)
+{
+	struct strbuf told = STRBUF_INIT;
+	struct settings s = { 0 };
+	struct config_report report = {
+		.name = "f",
+		.help = "see the list",
+		.mistake = remember,
+		.ctx = &told,
+	};
+
+	(void)state;
+	assert_int_equal(
+	    config_parse(rows, ARRAY_LEN(rows),
+		SLICE("zebra_crossing = 1\nworkers = 0\n\nnote = kept\ntls"),
+		&s, &report),
+	    -1);
+	config_refuse(rows, ARRAY_LEN(rows), &report, "mode", "note",
+	    "not with that note");
+	config_refuse(rows, ARRAY_LEN(rows), &report, "workers", "note",
+	    "never told: workers was refused");
+	assert_string_equal(strbuf_text(&told),
+	    "f:1: unknown key 'zebra_crossing' (see the list)\n"
+	    "f:2: workers must be a number, 1 .. 64\n"
+	    "f:5: expected 'key = value'\n"
+	    "f:4: not with that note\n");
+	assert_int_equal(report.count, 4);
+	assert_string_equal(report.first.text,
+	    "f:1: unknown key 'zebra_crossing' (see the list)");
+	assert_string_equal(s.note, "kept");
+	assert_true(s.workers == 2);
+	config_fini(rows, ARRAY_LEN(rows), &s);
+	config_report_fini(&report);
+	strbuf_fini(&told);
+}
+
+static void
+count_lines(void *ctx, const char *text)
+{
+	size_t *lines = ctx;
+
+	(void)text;
+	++*lines;
+}
+
+static void
+does_not_go_on_for_ever(void **state)
+{
+	struct strbuf text = STRBUF_INIT;
+	struct settings s = { 0 };
+	size_t lines = 0;
+	struct config_report report = {
+		.name = "f",
+		.mistake = count_lines,
+		.ctx = &lines,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 10 * (size_t)CONFIG_MISTAKES_MAX; i++)
+		strbuf_add_text(&text, "nonsense\n");
+	assert_int_equal(config_parse(rows, ARRAY_LEN(rows),
+			     strbuf_slice(&text), &s, &report),
+	    -1);
+	assert_int_equal(lines, CONFIG_MISTAKES_MAX + 1);
+	config_fini(rows, ARRAY_LEN(rows), &s);
+	config_report_fini(&report);
+	strbuf_fini(&text);
+}
+
+static int
+load(const char *name, struct settings *s, struct error *err)
+{
+	struct config_report report = { .name = name };
+	int rc = config_load(rows, ARRAY_LEN(rows), name, s, &report);
+
+	config_report_fini(&report);
+	*err = report.first;
+	return rc;
+}
+
+static void
 loads_a_file(void **state)
 {
-	char path[] = "test_config.XXXXXX";
+	char file[] = "test_config.XXXXXX";
 	struct settings s = { 0 };
 	struct error err = { 0 };
-	int fd = mkstemp(path), rc;
+	int fd = mkstemp(file), rc;
 
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "workers = 9\n", 12), 12);
 	close(fd);
-	rc = config_load(rows, ARRAY_LEN(rows), path, &s, &err);
-	unlink(path);
+	rc = load(file, &s, &err);
+	unlink(file);
 	assert_int_equal(rc, 0);
 	assert_true(s.workers == 9);
 	config_fini(rows, ARRAY_LEN(rows), &s);
-	assert_int_equal(config_load(rows, ARRAY_LEN(rows), path, &s, &err),
-	    -1);
+	assert_int_equal(load(file, &s, &err), -1);
 	assert_int_equal(err.kind, ERR_SYS);
-	assert_int_equal(config_load(rows, ARRAY_LEN(rows), "/", &s, &err), -1);
-	assert_string_equal(err.text, "/ is not a regular file");
+	assert_int_equal(load("/", &s, &err), -1);
+	assert_string_equal(err.text, "/: not a regular file");
 }
 
 TEST_MAIN(cmocka_unit_test(starts_from_the_defaults),
     cmocka_unit_test(takes_what_the_file_says),
     cmocka_unit_test(refuses_with_file_and_line),
+    cmocka_unit_test(tells_every_mistake),
+    cmocka_unit_test(does_not_go_on_for_ever),
     cmocka_unit_test(documents_every_row), cmocka_unit_test(loads_a_file))

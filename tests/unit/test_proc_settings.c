@@ -11,7 +11,7 @@ parse(const char *text, struct settings *s, struct error *err)
 {
 	memset(s, 0, sizeof(*s));
 	memset(err, 0, sizeof(*err));
-	return settings_parse(s, slice_of(text), "test.conf", err);
+	return settings_parse(s, slice_of(text), "test.conf", NULL, NULL, err);
 }
 
 static void
@@ -43,17 +43,35 @@ static const struct {
 	{ "max_age = 1s\n", "test.conf:1" },
 	{ "recipients_max = 101\n", "test.conf:1" },
 	{ "retry_unknown = 14m\n", "test.conf:1" },
-	{ "http_listen = example.com:80\n", "http_listen" },
-	{ "smtp_in_listen = 127.0.0.1:25 nonsense\n", "smtp_in_listen" },
-	{ "mx_private = 10.0.0.0/40\n", "mx_private" },
-	{ "webhook_private = everything\n", "webhook_private" },
-	{ "run_dir = run\n", "run_dir" },
-	{ "key_file =\n", "key_file" },
-	{ "smtp_in_cert = /a\n", "smtp_in_key" },
-	{ "retry_first = 5h\n", "retry_longest" },
-	{ "simulator_listen =\n", "simulator_listen" },
-	{ "http_body_max = 1M\n", "message_size_max" },
-	{ "mode = live\nsmtp_in_hostname = mx\n", "smtp_in_hostname" },
+	{ "\nhttp_listen = example.com:80\n", "test.conf:2: http_listen must" },
+	{ "smtp_in_listen = 127.0.0.1:25 nonsense\n",
+	    "test.conf:1: smtp_in_listen must be addresses with ports" },
+	{ "\nmx_private = 10.0.0.0/40\n", "test.conf:2: mx_private must" },
+	{ "mx_private = 10.0.0.0\n",
+	    "mx_private must be at most 32 networks like 10.0.0.0/8" },
+	{ "mx_private = yes\n", "test.conf:1: mx_private" },
+	{ "webhook_private = everything\n", "test.conf:1: webhook_private" },
+	{ "\n\nredis = localhost\n",
+	    "test.conf:3: redis must be an address and port like "
+	    "127.0.0.1:6379, or unix:/path, not 'localhost'" },
+	{ "redis = localhost:6379\n", "test.conf:1: redis must" },
+	{ "redis = 127.0.0.1\n", "test.conf:1: redis must" },
+	{ "redis =\n", "test.conf:1: redis must" },
+	{ "dns_servers = resolver.example\n", "test.conf:1: dns_servers" },
+	{ "smtp_in_hostname = mx example\n", "test.conf:1: smtp_in_hostname" },
+	{ "run_dir = run\n", "test.conf:1: run_dir" },
+	{ "key_file =\n", "test.conf:1: key_file" },
+	{ "smtp_in_cert = cert.pem\nsmtp_in_key = /k\n",
+	    "test.conf:1: smtp_in_cert" },
+	{ "\nsmtp_in_cert = /a\n", "test.conf:2: smtp_in_cert and smtp_in_key" },
+	{ "\nsmtp_in_key = /a\n", "test.conf:2: smtp_in_cert and smtp_in_key" },
+	{ "retry_first = 5h\n", "test.conf:1: retry_first is longer" },
+	{ "\nsimulator_listen =\n", "test.conf:2: mode simulator" },
+	{ "http_body_max = 1M\n", "test.conf:1: http_body_max is smaller" },
+	{ "\nmode = live\nsmtp_in_hostname = mx\n",
+	    "test.conf:3: mode live needs a full name in smtp_in_hostname" },
+	{ "colour = blue\n",
+	    "test.conf:1: unknown key 'colour' ('verpost check --example'" },
 };
 
 static void
@@ -72,11 +90,53 @@ what_cannot_be_meant_is_refused_by_name(void **state)
 	}
 }
 
+static void
+remember(void *ctx, const char *text)
+{
+	struct strbuf *out = ctx;
+
+	strbuf_add_text(out, text);
+	strbuf_add_char(out, '\n');
+}
+
+/* Also what is wrong between values; but not with one that was refused. */
+static void
+every_mistake_is_told_at_once(void **state)
+{
+	struct strbuf told = STRBUF_INIT;
+	struct settings s = { 0 };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(
+	    settings_parse(&s,
+		SLICE("mode = production\nredis = localhost\n"
+		      "retry_first = 5h\nsmtp_in_key = /k\n"
+		      "smtp_in_cert = here\n"),
+		"t", remember, &told, &err),
+	    -1);
+	assert_string_equal(strbuf_text(&told),
+	    "t:1: mode must be one of: simulator, log, live\n"
+	    "t:2: redis must be an address and port like 127.0.0.1:6379, or "
+	    "unix:/path, not 'localhost'\n"
+	    "t:5: smtp_in_cert must be an absolute path, or empty, not 'here'\n"
+	    "t:3: retry_first is longer than retry_longest\n");
+	strbuf_fini(&told);
+	assert_int_equal(
+	    settings_parse(&s, SLICE("a\nb\n"), "t", NULL, NULL, &err), -1);
+	assert_string_equal(err.text,
+	    "t:1: expected 'key = value' (one of 2 mistakes: 'verpost check' "
+	    "lists them)");
+}
+
 static const char *const accepted[] = {
 	"mode = live\nsmtp_in_hostname = mx.example.com\n",
 	"mode = log\nsimulator_listen =\n",
 	"http_listen = 127.0.0.1:80  [::1]:80\n",
 	"mx_private = 10.0.0.0/8 fd00::/8\n",
+	"redis = unix:/run/redis.sock\n",
+	"redis = [::1]:6379\n",
+	"dns_servers = 127.0.0.1 127.0.0.1:5353 ::1 [::1]:53\n",
 	"smtp_in_cert = /a\nsmtp_in_key = /b\n",
 };
 
@@ -230,6 +290,7 @@ a_reload_warns_of_what_takes_a_restart(void **state)
 
 TEST_MAIN(cmocka_unit_test(an_empty_file_is_a_simulator_on_loopback),
     cmocka_unit_test(what_cannot_be_meant_is_refused_by_name),
+    cmocka_unit_test(every_mistake_is_told_at_once),
     cmocka_unit_test(what_can_be_meant_is_taken),
     cmocka_unit_test(the_example_file_is_made_from_the_table),
     cmocka_unit_test(the_example_file_is_the_defaults),

@@ -1,0 +1,26 @@
+/*
+ * proc/runlock.h - one master per run_dir: run_dir/verpost.pid is locked while
+ * it runs and holds its number.
+ */
+#ifndef PROC_RUNLOCK_H
+#define PROC_RUNLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/*
+ * Takes the lock and writes our number. One that is held is waited for,
+ * patience_ms in all: its master may just be ending. Ends early, with
+ * ERR_UNAVAIL, when stop_fd becomes readable. Returns the descriptor, or -1
+ * with ERR_CONFLICT naming who holds it.
+ */
+int runlock_take(const char *run_dir, int64_t patience_ms, int stop_fd,
+    struct error *err) MUST_CHECK;
+/* The number of the process that holds it, or 0. */
+long runlock_holder(const char *run_dir);
+/* Waits wait_ms; true when stop_fd (-1: none) became readable meanwhile. */
+bool runlock_stop_asked(int stop_fd, int wait_ms);
+
+#endif

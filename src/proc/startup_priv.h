@@ -1,0 +1,15 @@
+/* startup_priv.h - what the child of startup.c asks. */
+#ifndef STARTUP_PRIV_H
+#define STARTUP_PRIV_H
+
+#include "proc/startup.h"
+
+#define STARTUP_TEXT 400
+
+/* Postgres, Redis, the sources, the domains, certificates. Blocks for some
+ * seconds. */
+void startup_probe(const struct settings *s, startup_say *say, void *ctx);
+/* After a long pause the first mail would find no day to lie in. */
+void startup_make_days(const struct settings *s, startup_say *say, void *ctx);
+
+#endif
