@@ -28,5 +28,7 @@ void token_format(const struct keyring *ring, enum token_purpose purpose,
 /* local_part: with the "b-". False when it is not ours. */
 bool token_verify(const struct keyring *ring, enum token_purpose purpose,
     struct slice local_part, struct id *recipient);
+/* Whom it names, with nothing verified: for showing, never for acting. */
+bool token_peek(struct slice local_part, struct id *recipient);
 
 #endif

@@ -23,6 +23,10 @@ struct pg_tx *store_simulator_list(struct pg *pg, size_t limit,
     store_simulator_got *done, void *ctx);
 struct pg_tx *store_simulator_find(struct pg *pg, struct id id,
     store_simulator_got *done, void *ctx);
+/* Those whose return path begins with prefix, taken at or behind the time of
+ * since, oldest first, without raw. */
+struct pg_tx *store_simulator_find_from(struct pg *pg, struct id since,
+    struct slice prefix, size_t limit, store_simulator_got *done, void *ctx);
 /* Keeps the newest keep. */
 struct pg_tx *store_simulator_trim(struct pg *pg, size_t keep, store_done *done,
     void *ctx);

@@ -29,6 +29,24 @@ static const struct flag account_flags[] = {
 	{ NULL, NULL, NULL },
 };
 
+static void
+print_added(const struct session *s, const struct provision_domain *d)
+{
+	printf("Domain %s added. ", d->name);
+	if (d->verified)
+		printf("It counts as verified. In mode live it will need these "
+		       "records:\n\n");
+	else if (s->settings.mode == MODE_SIMULATOR)
+		printf("Mode simulator asks DNS nothing: let it send with "
+		       "'verpost domain verify %s\n--unchecked'. In mode live "
+		       "it will need these records:\n\n",
+		    d->name);
+	else
+		printf("Publish these records, then run 'verpost domain verify "
+		       "%s'.\n\n",
+		    d->name);
+}
+
 static int
 run_add(const struct args *a)
 {
@@ -55,9 +73,7 @@ run_add(const struct args *a)
 	}
 	domain_view_load(&view, &s, d.name);
 	if (!a->json)
-		printf("Domain %s added. Publish these records, then run "
-		       "'verpost domain verify %s'.\n\n",
-		    d.name, d.name);
+		print_added(&s, &d);
 	domain_view_print(&view, a->json);
 	domain_view_fini(&view);
 	session_close(&s);

@@ -71,7 +71,9 @@ dnscheck_make(struct arena *arena, const struct dnscheck_domain *d,
 		.type = DNS_MX,
 		.required = true,
 		.name = host,
-		.value = arena_fmt(arena, "10 %s", d->mx_host),
+		.value = d->mx_host != NULL
+		    ? arena_fmt(arena, "10 %s", d->mx_host)
+		    : NULL,
 	};
 	out[DNSCHECK_SPF] = (struct dnscheck){
 		.kind = DNSCHECK_SPF,
@@ -90,6 +92,11 @@ dnscheck_make(struct arena *arena, const struct dnscheck_domain *d,
 	};
 	for (size_t i = 0; i < DNSCHECK_COUNT; i++)
 		out[i].found = out[i].advice = "";
+	if (d->mx_host == NULL)
+		out[DNSCHECK_RETURN_PATH].advice =
+		    "set smtp_in_hostname to the full name of this machine "
+		    "(like mx.example.com), then ask again: the MX must name "
+		    "it";
 }
 
 /* ---- What is there ------------------------------------------------------- */
@@ -426,8 +433,12 @@ dnscheck_json(const struct dnscheck checks[DNSCHECK_COUNT], struct strbuf *out)
 		json_cstr(&w, "type", dnscheck_type_name(c->type));
 		json_cstr(&w, "ttl", "Auto");
 		json_cstr(&w, "status", json_status(c->state));
-		json_cstr(&w, "value",
-		    c->type == DNS_MX ? strchr(c->value, ' ') + 1 : c->value);
+		if (c->value == NULL)
+			json_null(&w, "value");
+		else
+			json_cstr(&w, "value",
+			    c->type == DNS_MX ? strchr(c->value, ' ') + 1
+					      : c->value);
 		if (c->type == DNS_MX)
 			json_int(&w, "priority", 10);
 		json_cstr(&w, "found", c->found);

@@ -35,7 +35,7 @@ struct dnscheck {
 	enum dns_type type;
 	bool required;
 	const char *name;  /* in full */
-	const char *value; /* what to publish */
+	const char *value; /* what to publish; NULL: advice says what lacks */
 	/* result */
 	enum dnscheck_state state;
 	const char *found;  /* what is there, "" for nothing */
@@ -44,7 +44,7 @@ struct dnscheck {
 
 struct dnscheck_domain {
 	struct slice name, return_path_host, selector, public_txt;
-	const char *mx_host;	     /* smtp_in_hostname */
+	const char *mx_host; /* smtp_in_hostname; NULL: not a full name yet */
 	const struct slice *sources; /* addresses as text */
 	size_t source_count;
 };

@@ -74,7 +74,8 @@ domain_view_load(struct domain_view *v, struct session *s, const char *name)
 	store_source_list(s->pg, slice_of(NULL), got_sources, v);
 	session_wait(s, "listing sources");
 	v->d.sources = v->source;
-	v->d.mx_host = s->settings.smtp_in_hostname;
+	if (settings_has_full_hostname(&s->settings))
+		v->d.mx_host = s->settings.smtp_in_hostname;
 	dnscheck_make(&v->arena, &v->d, v->check);
 }
 
@@ -110,7 +111,8 @@ domain_view_print(const struct domain_view *v, bool json)
 
 		printf("%s%s\n  %s  %s\n  %s\n\n", c->record,
 		    c->required ? "" : " (advised)", c->name,
-		    dnscheck_type_name(c->type), c->value);
+		    dnscheck_type_name(c->type),
+		    c->value != NULL ? c->value : c->advice);
 	}
 	printf("status: %.*s\n", SLICE_FMT(v->status));
 }

@@ -110,6 +110,14 @@ check_label(const char *what, const char *label, struct error *err)
 	    label);
 }
 
+void
+provision_unchecked(struct session *s, int domain)
+{
+	store_domain_set_checks(s->pg, domain, SLICE("verified"),
+	    SLICE(STARTUP_DOMAIN_UNCHECKED), clock_now_ms(), session_done, s);
+	session_wait(s, "counting the domain as verified");
+}
+
 int
 provision_domain(struct session *s, const struct provision_domain *d,
     struct error *err)
@@ -140,11 +148,8 @@ provision_domain(struct session *s, const struct provision_domain *d,
 	domain.status = SLICE("not_started");
 	store_domain_add(s->pg, &domain, &key, got_domain, &found);
 	*err = session_try(s);
-	if (err->kind == ERR_NONE && d->verified) {
-		store_domain_set_checks(s->pg, found.number, SLICE("verified"),
-		    SLICE(DOMAIN_UNCHECKED), now_ms, session_done, s);
-		*err = session_try(s);
-	}
+	if (err->kind == ERR_NONE && d->verified)
+		provision_unchecked(s, found.number);
 	rc = err->kind == ERR_NONE ? 0 : -1;
 out:
 	arena_fini(&arena);

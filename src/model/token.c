@@ -57,6 +57,25 @@ token_format(const struct keyring *ring, enum token_purpose purpose,
 	out[TOKEN_LOCAL_LEN] = '\0';
 }
 
+static bool
+decode(struct slice local_part, uint8_t raw[RAW_LEN])
+{
+	return local_part.len == TOKEN_LOCAL_LEN &&
+	    slice_starts_nocase(local_part, SLICE("b-")) &&
+	    base32_decode(slice_from(local_part, 2), raw, RAW_LEN);
+}
+
+bool
+token_peek(struct slice local_part, struct id *recipient)
+{
+	uint8_t raw[RAW_LEN];
+
+	if (!decode(local_part, raw))
+		return false;
+	memcpy(recipient->b, raw, sizeof(recipient->b));
+	return true;
+}
+
 bool
 token_verify(const struct keyring *ring, enum token_purpose purpose,
     struct slice local_part, struct id *recipient)
@@ -65,9 +84,7 @@ token_verify(const struct keyring *ring, enum token_purpose purpose,
 	uint8_t raw[RAW_LEN], mac[MAC_LEN];
 	struct id id;
 
-	if (local_part.len != TOKEN_LOCAL_LEN ||
-	    !slice_starts_nocase(local_part, SLICE("b-")) ||
-	    !base32_decode(slice_from(local_part, 2), raw, sizeof(raw)))
+	if (!decode(local_part, raw))
 		return false;
 	key = keyring_find(ring, raw[16]);
 	if (key == NULL)

@@ -13,6 +13,10 @@ static const struct pg_stmt stmt_list = { "simulator_list",
 static const struct pg_stmt stmt_find = { "simulator_find",
 	"SELECT id, mail_from, rcpt_to, outcome, raw, octet_length(raw) "
 	"FROM simulator_mails WHERE id = $1::uuid" };
+static const struct pg_stmt stmt_find_from = { "simulator_find_from",
+	"SELECT id, mail_from, rcpt_to, outcome, NULL::bytea, "
+	"octet_length(raw) FROM simulator_mails WHERE id >= $1::uuid "
+	"AND starts_with(mail_from, $2::text) ORDER BY id LIMIT $3::int8" };
 static const struct pg_stmt stmt_trim = { "simulator_trim",
 	"DELETE FROM simulator_mails WHERE id <= (SELECT id "
 	"FROM simulator_mails ORDER BY id DESC OFFSET $1::int8 LIMIT 1)" };
@@ -109,6 +113,19 @@ store_simulator_find(struct pg *pg, struct id id, store_simulator_got *done,
 	pg_tx_stmt(tx, &stmt_find);
 	pg_tx_id(tx, id);
 	return send_rows(tx, true, done, ctx);
+}
+
+struct pg_tx *
+store_simulator_find_from(struct pg *pg, struct id since, struct slice prefix,
+    size_t limit, store_simulator_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_find_from);
+	pg_tx_id(tx, since);
+	pg_tx_text(tx, prefix);
+	pg_tx_int8(tx, (int64_t)limit);
+	return send_rows(tx, false, done, ctx);
 }
 
 struct pg_tx *

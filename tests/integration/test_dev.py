@@ -183,6 +183,52 @@ class DevCommand(unittest.TestCase):
                          self.dev.info["config"]])
         self.assertIn("Subject: to be read", raw)
         self.assertIn("DKIM-Signature:", raw)
+        # Also by the email, and by the recipient: its last octet is 1 more.
+        recipient = ident[:-2] + "%02x" % (int(ident[-2:], 16) + 1)
+        for other in (ident, recipient):
+            self.assertEqual(self.show(other), (0, raw))
+        status, said = self.show(ident[:-2] + "%02x" % (
+            int(ident[-2:], 16) + 2))
+        self.assertEqual(status, 1)
+        self.assertIn("simulator list", said)
+
+    def show(self, ident):
+        status, out, errors = run([PROGRAM, "simulator", "show", ident, "-c",
+                                   self.dev.info["config"]], check=False)
+        return status, out + errors
+
+    def test_of_several_captured_mails_there_is_a_list(self):
+        ident = self.dev.mail(["one@example.net", "two@example.net"], "s")
+        self.dev.wait_event(ident, "delivered")
+
+        def both():
+            status, said = self.show(ident)
+            return status == 1 and "there are 2 mails" in said and said
+
+        said = wait_until("both are there", both)
+        self.assertIn("one@example.net", said)
+        self.assertIn("two@example.net", said)
+
+    def test_the_way_to_send_from_a_new_domain_is_told(self):
+        """Each step says the next one, and the last one works."""
+        config = ["-c", self.dev.info["config"]]
+        _, said, _ = run([PROGRAM, "domain", "add", "new.test"] + config)
+        self.assertIn("domain verify new.test\n--unchecked", said)
+        body = {"from": "a@new.test", "to": "delivered@example.net",
+                "subject": "s", "text": "t"}
+        answer = self.dev.request("POST", "/emails", body)
+        self.assertEqual(answer.status, 403)
+        self.assertIn("verpost domain verify new.test", str(answer.json))
+        status, _, errors = run([PROGRAM, "domain", "verify", "new.test"]
+                                + config, check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("domain verify new.test --unchecked", errors)
+        run([PROGRAM, "domain", "verify", "new.test", "--unchecked"] + config)
+
+        def accepted():
+            return self.dev.request("POST", "/emails", body).status == 200
+
+        wait_until("the domain may send", accepted, 20)
 
 
 class DevLife(unittest.TestCase):

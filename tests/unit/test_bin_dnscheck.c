@@ -45,6 +45,26 @@ the_records_to_publish_are_spelled_out(void **state)
 	arena_fini(&arena);
 }
 
+static void
+without_a_full_host_name_there_is_no_mx_to_publish(void **state)
+{
+	struct arena arena = ARENA_INIT;
+	struct dnscheck_domain d = example();
+	struct dnscheck c[DNSCHECK_COUNT];
+	struct strbuf json = STRBUF_INIT;
+
+	(void)state;
+	d.mx_host = NULL;
+	dnscheck_make(&arena, &d, c);
+	assert_null(c[DNSCHECK_RETURN_PATH].value);
+	assert_non_null(
+	    strstr(c[DNSCHECK_RETURN_PATH].advice, "smtp_in_hostname"));
+	dnscheck_json(c, &json);
+	assert_non_null(strstr(strbuf_text(&json), "\"value\":null"));
+	strbuf_fini(&json);
+	arena_fini(&arena);
+}
+
 #define ALL "v=spf1 ip4:192.0.2.10 ip6:2001:db8::10 -all"
 
 /* Answers: records between '|'; NULL: no such name; "?": DNS failed. */
@@ -195,6 +215,7 @@ the_status_needs_every_required_record(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(the_records_to_publish_are_spelled_out),
+    cmocka_unit_test(without_a_full_host_name_there_is_no_mx_to_publish),
     cmocka_unit_test(answers_are_judged_with_an_advice),
     cmocka_unit_test(what_is_found_cannot_move_the_cursor),
     cmocka_unit_test(the_status_needs_every_required_record))

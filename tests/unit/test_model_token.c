@@ -45,6 +45,23 @@ a_token_verifies_in_any_case(void **state)
 }
 
 static void
+a_peek_needs_no_key(void **state)
+{
+	struct id r = id_of_recipient(id_new_email(1764535199540), 7), got;
+	char local[TOKEN_LOCAL_LEN + 1];
+	struct keyring ring;
+
+	(void)state;
+	make_ring(&ring);
+	token_format(&ring, TOKEN_RETURN_PATH, r, local);
+	local[40] = local[40] == 'a' ? 'b' : 'a'; /* signed no more */
+	assert_true(token_peek(slice_of(local), &got));
+	assert_int_equal(id_cmp(got, r), 0);
+	assert_false(token_peek(SLICE("b-short"), &got));
+	assert_false(token_peek(SLICE(""), &got));
+}
+
+static void
 any_changed_character_is_refused(void **state)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567-01";
@@ -108,6 +125,7 @@ an_older_key_still_verifies_until_it_is_gone(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(a_token_verifies_in_any_case),
+    cmocka_unit_test(a_peek_needs_no_key),
     cmocka_unit_test(any_changed_character_is_refused),
     cmocka_unit_test(length_matters),
     cmocka_unit_test(an_older_key_still_verifies_until_it_is_gone))
