@@ -73,7 +73,7 @@ mistake(void *ctx, const char *text)
 static void
 begin(struct check_call *call, bool json)
 {
-	*call = (struct check_call){ .json = json };
+	*call = (struct check_call){ .json = json, .out = STRBUF_INIT };
 	json_writer_init(&call->w, &call->out);
 	if (json)
 		json_begin_array(&call->w, NULL);

@@ -73,9 +73,25 @@ master_child(void *ctx)
 	return 0;
 }
 
-/* One that ends; its exit status, or -1. */
+/* Waits until the child has ended; false: a signal asks us to stop. */
+static bool
+wait_for(struct dev *d, pid_t pid, int *status)
+{
+	struct pollfd p = { .fd = d->signal_fd, .events = POLLIN };
+	struct signalfd_siginfo info;
+
+	while (waitpid(pid, status, WNOHANG) == 0) {
+		(void)poll(&p, 1, -1);
+		while (read(d->signal_fd, &info, sizeof(info)) == sizeof(info))
+			if (info.ssi_signo != SIGCHLD)
+				return false;
+	}
+	return true;
+}
+
+/* One that ends. ERR_UNAVAIL: asked to stop. */
 static int
-run_setup(struct dev *d)
+run_setup(struct dev *d, struct error *err)
 {
 	int status = -1;
 	pid_t pid;
@@ -87,10 +103,16 @@ run_setup(struct dev *d)
 		exit(dev_setup_run(d));
 	}
 	if (pid < 0)
-		return -1;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+		return error_sys(err, "starting a process");
+	if (!wait_for(d, pid, &status)) {
+		kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		return error_set(err, ERR_UNAVAIL, "asked to stop");
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	dev_data_show_log(d, "postgres.log");
+	return error_set(err, ERR_SYS, "setting up in %s failed", d->dir);
 }
 
 /* ---- Set-up -------------------------------------------------------------- */
@@ -150,11 +172,8 @@ start_servers(struct dev *d, struct error *err)
 	    &(struct child_spec){ "redis", dev_redis_run, d, STAGE_SERVERS,
 		SIGTERM });
 	children_start_due(d->children, clock_mono_ms());
-	if (run_setup(d) != 0) {
-		dev_data_show_log(d, "postgres.log");
-		return error_set(err, ERR_SYS, "setting up in %s failed",
-		    d->dir);
-	}
+	if (run_setup(d, err) != 0)
+		return -1;
 	children_add(d->children,
 	    &(struct child_spec){ "verpost", master_child, d, STAGE_MASTER,
 		SIGTERM });
@@ -356,8 +375,9 @@ run(const struct args *a)
 	log_setup("dev", LOG_LEVEL_WARN);
 	s.deadline_ms = -1;
 	if (set_up(&s.d, dir, &err) != 0) {
-		fprintf(stderr, "verpost dev: %s\n", err.text);
-		s.failed = true;
+		s.failed = err.kind != ERR_UNAVAIL;
+		if (s.failed)
+			fprintf(stderr, "verpost dev: %s\n", err.text);
 		if (s.d.children != NULL)
 			stop(&s);
 		else

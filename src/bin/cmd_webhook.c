@@ -21,8 +21,7 @@ struct webhook_call {
 static const struct flag add_flags[] = {
 	{ "account", "NAME", "whose events; needed when there are several" },
 	{ "events", "LIST",
-	    "kinds between commas; default all: email.sent, "
-	    "email.delivered, ..." },
+	    "kinds between commas (see above); default all" },
 	{ NULL, NULL, NULL },
 };
 
@@ -40,6 +39,22 @@ all_events(void)
 		if (event_webhook_type((enum event_kind)k) != NULL)
 			bits |= 1U << k;
 	return bits;
+}
+
+NORETURN static void
+refuse_event(struct slice one)
+{
+	struct strbuf all = STRBUF_INIT;
+
+	for (int k = 1; k < EVENT_KIND_COUNT; k++) {
+		const char *type = event_webhook_type((enum event_kind)k);
+
+		if (type != NULL)
+			strbuf_add_fmt(&all, " %s", type);
+	}
+	die("--events: '%.*s' is no kind of event, or is there twice; there "
+	    "are:%s",
+	    SLICE_FMT(one), strbuf_text(&all));
 }
 
 /* "email.sent,email.bounced" */
@@ -63,9 +78,7 @@ parse_events(const char *list)
 				bits |= 1U << k;
 		}
 		if (bits == before)
-			die("--events: '%.*s' is no kind of event, or is "
-			    "there twice",
-			    SLICE_FMT(one));
+			refuse_event(one);
 	}
 	if (bits == 0)
 		die("--events names none");
@@ -139,6 +152,10 @@ const struct command command_webhook_add = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "send events of an account to an endpoint",
+	.help = "Kinds of events: email.sent, email.delivered, "
+		"email.delivery_delayed,\nemail.bounced, email.failed, "
+		"email.suppressed, email.scheduled,\nemail.complained, "
+		"email.opened, email.clicked.",
 	.flags = add_flags,
 	.run = run_add,
 };

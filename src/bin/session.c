@@ -42,6 +42,14 @@ session_close(struct session *s)
 	settings_fini(&s->settings);
 }
 
+/* An undefined table, column or function (PostgreSQL, Appendix A). */
+static bool
+lacks_tables(const struct error *err)
+{
+	return pg_sqlstate_is(err, "42P01") || pg_sqlstate_is(err, "42703") ||
+	    pg_sqlstate_is(err, "42883");
+}
+
 struct error
 session_try(struct session *s)
 {
@@ -49,6 +57,10 @@ session_try(struct session *s)
 
 	if (pg_run_until(s->loop, &s->done, WAIT_MS, &err) == 0)
 		err = s->err;
+	if (lacks_tables(&err))
+		error_set(&err, ERR_STORE,
+		    "the tables in Postgres are missing, or older than this "
+		    "program: run 'verpost migrate'");
 	s->done = false;
 	s->err = (struct error){ 0 };
 	return err;

@@ -1,6 +1,9 @@
 """The operator's commands and the checks of a configuration."""
 
+import json
 import os
+import re
+import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -46,6 +49,122 @@ class Commands(WorldTest):
                 self.assertNotEqual(status, 0)
                 self.assertIn(":%d:" % (lines + 1), out + errors)
                 self.assertIn(said, out + errors)
+
+    def test_check_lists_every_mistake_at_once(self):
+        path = write(self.verpost.base + "/wrong.conf",
+                     "mode = production\nredis = localhost\n\n"
+                     "mx_private = 10.0.0.0\ncolour = blue\n"
+                     "smtp_in_listen = mx.example:25\n")
+        status, out, _ = self.verpost.command("check", "-c", path, "--json",
+                                              check=False)
+        self.assertEqual(status, 1)
+        rows = json.loads(out)
+        self.assertEqual({row["finding"] for row in rows}, {"bad"})
+        for line, said in ((1, "simulator, log, live"),
+                           (2, "unix:/path, not 'localhost'"),
+                           (4, "networks like 10.0.0.0/8"),
+                           (5, "verpost check --example"),
+                           (6, "addresses with ports")):
+            with self.subTest(line):
+                texts = [row["text"] for row in rows
+                         if row["text"].startswith("%s:%d: " % (path, line))]
+                self.assertEqual(len(texts), 1, out)
+                self.assertIn(said, texts[0])
+
+    def checked(self, **settings):
+        """What check says of this node with other settings."""
+        with open(self.verpost.config) as stream:
+            lines = [line for line in stream
+                     if line.split("=")[0].strip() not in settings]
+        lines += ["%s = %s\n" % one for one in settings.items()]
+        path = write(self.verpost.base + "/other.conf", "".join(lines))
+        status, out, _ = self.verpost.command("check", "-c", path, "--json",
+                                              check=False)
+        return status, json.loads(out)
+
+    def test_check_refuses_what_serve_refuses(self):
+        theirs = self.verpost.base + "/theirs"
+        os.makedirs(theirs, exist_ok=True)
+        os.chown(theirs, 1, 1)
+        alone = self.verpost.base + "/alone"
+        with socket.socket() as taken:
+            taken.bind((self.world.net + ".10", 0))
+            taken.listen()
+            port = "%s:%d" % taken.getsockname()
+            for what, said, settings in (
+                    ("user", "adduser", {"user": "nobody-of-that-name"}),
+                    ("user", "root itself", {"user": "root"}),
+                    ("run_dir", "belongs to uid 1", {"run_dir": theirs}),
+                    ("state_dir", "belongs to uid 1", {"state_dir": theirs}),
+                    ("key_file", "/none", {"key_file": "/none"}),
+                    ("smtp_in_cert", "/none", {"smtp_in_cert": "/none",
+                                               "smtp_in_key": "/none"}),
+                    # A master that runs has its ports: so, another one.
+                    ("http_listen", "in use", {"run_dir": alone,
+                                               "http_listen": port})):
+                with self.subTest(what, **settings):
+                    status, rows = self.checked(**settings)
+                    self.assertEqual(status, 1)
+                    texts = [row["text"] for row in rows
+                             if row["what"] == what
+                             and row["finding"] == "bad"]
+                    self.assertEqual(len(texts), 1, rows)
+                    self.assertIn(said, texts[0])
+
+    def test_check_asks_with_the_rights_of_the_user(self):
+        """A socket that root may use and the workers may not."""
+        private = self.verpost.base + "/private"
+        os.makedirs(private, mode=0o700, exist_ok=True)
+        os.symlink(self.verpost.redis.path, private + "/redis.sock")
+        status, rows = self.checked(redis="unix:%s/redis.sock" % private)
+        self.assertEqual(status, 0, rows)
+        found = [row for row in rows if row["what"] == "redis"]
+        self.assertEqual(found[0]["finding"], "warning", rows)
+        self.assertIn("denied", found[0]["text"])
+
+    def test_commands_before_migrate_say_so(self):
+        with open(self.verpost.config) as stream:
+            lines = [line for line in stream
+                     if not line.startswith("postgres ")]
+        lines.append('postgres = "%s"\n'
+                     % self.verpost.pg.create_database("unmigrated"))
+        path = write(self.verpost.base + "/empty.conf", "".join(lines))
+        for words in (["source list"], ["domain list"], ["key list"],
+                      ["account list"], ["simulator list"],
+                      ["suppression list"],
+                      ["source add", "192.0.2.1", "--helo", "a.zz"]):
+            with self.subTest(words):
+                status, out, errors = self.verpost.command(
+                    *words, "-c", path, check=False)
+                self.assertEqual(status, 1)
+                self.assertIn("run 'verpost migrate'", errors)
+                self.assertNotIn("relation", out + errors)
+
+    def test_the_help_of_webhooks_names_every_kind_of_event(self):
+        _, text = self.run_command("webhook add", "http://127.0.0.1:9/",
+                                   "--events", "nonsense")
+        kinds = re.findall(r" (email\.\w+)", text)
+        self.assertGreater(len(kinds), 5, text)
+        _, text = self.run_command("webhook add", "--help")
+        self.assertEqual(set(re.findall(r"email\.\w+", text)), set(kinds))
+        self.assertNotIn("...", text)
+
+    def test_an_mx_that_nobody_can_publish_is_not_printed(self):
+        with open(self.verpost.config) as stream:
+            lines = [line for line in stream
+                     if line.split("=")[0].strip() not in
+                     ("mode", "smtp_in_hostname")]
+        lines += ["mode = log\n", "smtp_in_hostname = shortname\n"]
+        path = write(self.verpost.base + "/short.conf", "".join(lines))
+        _, out, _ = self.verpost.command("domain add", "short.zz", "-c", path,
+                                         "--account", "tester")
+        self.assertNotIn("shortname", out)
+        self.assertIn("set smtp_in_hostname", out)
+        status, out, errors = self.verpost.command(
+            "domain verify", "short.zz", "-c", path, check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("set smtp_in_hostname", errors)
+        self.verpost.command("domain remove", "short.zz")
 
     def test_serve_refuses_it_too(self):
         path = write(self.verpost.base + "/wrong.conf", "nonsense = 1\n")

@@ -3,8 +3,10 @@ verpost serve as a set of processes: who they are, that the dead come back,
 how all of it ends, and what it takes when idle.
 """
 
+import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -238,6 +240,48 @@ class Life(MasterTest):
         self.assertIn("process %d" % process.pid, said)
         self.assertIn("run_dir", said)
         self.assertTrue(port_open(*self.node.http))
+
+    def test_a_lock_that_is_let_go_is_waited_for(self):
+        run_dir = self.node.settings["run_dir"]
+        os.makedirs(run_dir, exist_ok=True)
+        shutil.chown(run_dir, "nobody")
+        with open(run_dir + "/verpost.pid", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.exists(self.node.log):
+                os.unlink(self.node.log)
+            self.node.spawn()
+            self.wait_log(r"lock\.wait")
+        self.wait_log(r"master\.ready")
+
+    def test_asked_to_stop_while_it_starts_it_ends_in_order(self):
+        """A PostgreSQL that takes the connection and says nothing."""
+        path = self.base + "/mute"
+        os.makedirs(path, exist_ok=True)
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(path + "/.s.PGSQL.5432")
+            os.chmod(path + "/.s.PGSQL.5432", 0o777)
+            mute.listen()
+            mute.settimeout(30)
+            self.node.settings["postgres"] = "host=%s user=x" % path
+            self.node.write_config()
+            self.node.spawn()
+            # The process that asks has come so far.
+            with mute.accept()[0]:
+                self.node.process.send(signal.SIGTERM)
+                self.assertEqual(self.node.process.wait(20), 0)
+        self.assertIn("asked to stop", self.node.process.log())
+        # Nobody is left with the lock.
+        with open(self.node.settings["run_dir"] + "/verpost.pid") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def test_a_redis_that_is_away_is_no_reason_to_wait(self):
+        self.node.settings["redis"] = "unix:%s/no-redis" % self.base
+        self.node.write_config()
+        self.start()
+        lines = re.findall(r"^.*what=redis .*$", self.node.process.log(),
+                           re.M)
+        # The reason is known, so no time-out was waited for.
+        self.assertIn("No such file", lines[0])
 
     def test_a_port_in_use_is_named(self):
         with socket.socket() as other:

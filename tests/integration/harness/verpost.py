@@ -204,9 +204,12 @@ class Verpost:
                      "mx.sender IN A " + self.smtp_in[0])
         self.command("domain verify", domain)
 
-    def start(self):
+    def spawn(self):
         self.process = Process("verpost", [
             PROGRAM, "serve", "-c", self.config], self.log, env=self.env)
+
+    def start(self):
+        self.spawn()
         wait_until("verpost answers", lambda: self.process.must_run()
                    and port_open(*self.http), 30)
         return self
