@@ -83,6 +83,7 @@ class Demo:
         os.makedirs(self.data, exist_ok=True)
         self.log = os.path.join(self.data, "dev.log")
         out = open(self.log, "ab")
+        self.log_from = out.tell()
         self.began = time.time()
         # A session of its own: Ctrl-C reaches us, and we stop it in order.
         self.process = subprocess.Popen(
@@ -92,9 +93,12 @@ class Demo:
 
     def answers(self):
         if self.process.poll() is not None:
-            with open(self.log, errors="replace") as stream:
-                raise Stopped("verpost dev ended with status %d:\n%s" % (
-                    self.process.returncode, stream.read()[-2000:]))
+            # What an earlier start wrote is not the reason.
+            with open(self.log, "rb") as stream:
+                stream.seek(self.log_from)
+                said = stream.read()[-2000:].decode(errors="replace")
+            raise Stopped(said.strip() or "verpost dev ended with status %d"
+                          % self.process.returncode)
         path = os.path.join(self.data, "dev.json")
         try:
             if os.stat(path).st_mtime < self.began - 1:

@@ -63,6 +63,24 @@ class Leftover(unittest.TestCase):
         self.assertIn(self.data, out + errors)
         self.assertEqual(self.dev.request("GET", "/emails").status, 200)
 
+    def test_a_second_quickstart_says_that_and_nothing_else(self):
+        """Not what the first one had written, nor steps before it."""
+        with open(self.data + "/dev.log", "w") as stream:
+            stream.write("Verpost is ready\n")
+        contrib = os.environ["VERPOST_SOURCE"] + "/contrib"
+        for command in (
+                [contrib + "/quickstart", "--data", self.data],
+                ["/usr/bin/python3", "-B", contrib + "/demo.py", "--once",
+                 PROGRAM, self.data]):
+            with self.subTest(command[0]):
+                status, out, errors = run(command, check=False)
+                self.assertEqual(status, 1)
+                self.assertNotIn("is ready", out + errors)
+                self.assertEqual(len(errors.strip().split("\n")), 1, errors)
+                self.assertIn("process %d" % self.dev.info["pid"], errors)
+                self.assertIn(self.data, errors)
+        self.assertEqual(self.dev.request("GET", "/emails").status, 200)
+
     def test_servers_that_outlive_it_do_not_block_the_next_start(self):
         pids = self.servers()
         key = self.dev.info["api_key"]
