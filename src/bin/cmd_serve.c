@@ -25,7 +25,7 @@ const struct command command_serve = {
 	.summary = "run: accept, deliver, take bounces back, send webhooks",
 	.help =
 	    "Stays in the foreground and logs to standard error; "
-	    "etc/verpost.service starts it\nat boot. SIGTERM lets everything "
+	    "verpost.service starts it\nat boot. SIGTERM lets everything "
 	    "under way finish first, SIGHUP reads the\nsettings again, "
 	    "SIGUSR1 switches debug lines.",
 	.run = run,
