@@ -61,7 +61,7 @@ struct config_report {
 	struct config_place {
 		unsigned int line; /* 0: not in the file */
 		bool refused;
-	} *place; /* of each row; owned by the report */
+	} * place; /* of each row; owned by the report */
 };
 
 /*

@@ -9,15 +9,19 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "proc/privileges.h"
 
 /*
- * Takes the lock and writes our number. One that is held is waited for,
- * patience_ms in all: its master may just be ending. Ends early, with
- * ERR_UNAVAIL, when stop_fd becomes readable. Returns the descriptor, or -1
- * with ERR_CONFLICT naming who holds it.
+ * Takes the lock and writes our number. The file is given to who, so that a
+ * master which that user starts later can take it, too. One that is held is
+ * waited for, patience_ms in all: its master may just be ending. Ends early,
+ * with ERR_UNAVAIL, when stop_fd becomes readable. Returns the descriptor, or
+ * -1 with ERR_CONFLICT naming who holds it.
  */
-int runlock_take(const char *run_dir, int64_t patience_ms, int stop_fd,
-    struct error *err) MUST_CHECK;
+int runlock_take(const char *run_dir, const struct identity *who,
+    int64_t patience_ms, int stop_fd, struct error *err) MUST_CHECK;
+/* Whether its file, if there is one, can be opened as runlock_take does. */
+int runlock_check(const char *run_dir, struct error *err) MUST_CHECK;
 /* The number of the process that holds it, or 0. */
 long runlock_holder(const char *run_dir);
 /* Waits wait_ms; true when stop_fd (-1: none) became readable meanwhile. */

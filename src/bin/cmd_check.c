@@ -151,11 +151,12 @@ const struct command command_check = {
 	.name = "check",
 	.operands = "",
 	.summary = "read the settings, say what they need and what is missing",
-	.help = "Looks at all that 'verpost serve' looks at when it starts: the "
-		"file, the user, the\ndirectories, the keys, Postgres, Redis, "
-		"sources, domains, certificates and ports.\nRun it as root, or "
-		"as the user that serve is started by. Exits 1 when serve\n"
-		"would refuse to start.",
+	.help =
+	    "Looks at all that 'verpost serve' looks at when it starts: the "
+	    "file, the user, the\ndirectories, the keys, Postgres, Redis, "
+	    "sources, domains, certificates and ports.\nRun it as root, or "
+	    "as the user that serve is started by. Exits 1 when serve\n"
+	    "would refuse to start.",
 	.flags = flags,
 	.run = run,
 };

@@ -23,10 +23,9 @@ const struct command command_serve = {
 	.name = "serve",
 	.operands = "",
 	.summary = "run: accept, deliver, take bounces back, send webhooks",
-	.help =
-	    "Stays in the foreground and logs to standard error; "
-	    "verpost.service starts it\nat boot. SIGTERM lets everything "
-	    "under way finish first, SIGHUP reads the\nsettings again, "
-	    "SIGUSR1 switches debug lines.",
+	.help = "Stays in the foreground and logs to standard error; "
+		"verpost.service starts it\nat boot. SIGTERM lets everything "
+		"under way finish first, SIGHUP reads the\nsettings again, "
+		"SIGUSR1 switches debug lines.",
 	.run = run,
 };

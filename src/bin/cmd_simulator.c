@@ -67,8 +67,8 @@ const struct command command_simulator_list = {
 
 struct show_call {
 	struct session s;
-	struct id id;	    /* asked for */
-	struct id mail;	    /* of the simulator, found by the return path */
+	struct id id;	/* asked for */
+	struct id mail; /* of the simulator, found by the return path */
 	size_t count;
 	struct table *table; /* all that belong to it */
 };
@@ -159,8 +159,7 @@ run_show(const struct args *a)
 	if (err.kind == ERR_NOTFOUND) {
 		find_by_return_path(&call, asked);
 		store_simulator_find(call.s.pg, call.mail, got_one, &call);
-		session_wait(&call.s, "reading mail %s",
-		    id_text(call.mail).s);
+		session_wait(&call.s, "reading mail %s", id_text(call.mail).s);
 	} else if (err.kind != ERR_NONE) {
 		die("looking for mail %s: %s", asked, err.text);
 	}

@@ -20,8 +20,7 @@ struct webhook_call {
 
 static const struct flag add_flags[] = {
 	{ "account", "NAME", "whose events; needed when there are several" },
-	{ "events", "LIST",
-	    "kinds between commas (see above); default all" },
+	{ "events", "LIST", "kinds between commas (see above); default all" },
 	{ NULL, NULL, NULL },
 };
 

@@ -59,7 +59,8 @@ wait_for(int fd, const char *run_dir, int64_t patience_ms, int stop_fd,
 			    "stop it, or give this one a run_dir of its own",
 			    holder, run_dir);
 		if (!told)
-			log_info(NULL, "lock.wait", log_text("run_dir", run_dir),
+			log_info(NULL, "lock.wait",
+			    log_text("run_dir", run_dir),
 			    log_int("process", holder));
 		told = true;
 		if (runlock_stop_asked(stop_fd, RETRY_MS))
@@ -69,8 +70,8 @@ wait_for(int fd, const char *run_dir, int64_t patience_ms, int stop_fd,
 }
 
 int
-runlock_take(const char *run_dir, int64_t patience_ms, int stop_fd,
-    struct error *err)
+runlock_take(const char *run_dir, const struct identity *who,
+    int64_t patience_ms, int stop_fd, struct error *err)
 {
 	char *path = lock_path(run_dir);
 	char text[32];
@@ -82,6 +83,8 @@ runlock_take(const char *run_dir, int64_t patience_ms, int stop_fd,
 		rc = error_sys(err, "opening %s", path);
 	else
 		rc = wait_for(fd, run_dir, patience_ms, stop_fd, err);
+	if (rc == 0 && who->change && fchown(fd, who->uid, who->gid) != 0)
+		rc = error_sys(err, "giving %s to %s", path, who->name);
 	if (rc == 0 &&
 	    (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len))
 		rc = error_sys(err, "writing %s", path);
@@ -89,6 +92,21 @@ runlock_take(const char *run_dir, int64_t patience_ms, int stop_fd,
 		close(fd);
 	free(path);
 	return rc == 0 ? fd : -1;
+}
+
+int
+runlock_check(const char *run_dir, struct error *err)
+{
+	char *path = lock_path(run_dir);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int rc = 0;
+
+	if (fd >= 0)
+		close(fd);
+	else if (errno != ENOENT)
+		rc = error_sys(err, "opening %s", path);
+	free(path);
+	return rc;
 }
 
 long

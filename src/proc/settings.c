@@ -205,8 +205,7 @@ check_together(const struct settings *s, struct config_report *report)
 		{ s->http_body_max < s->message_size_max, "http_body_max",
 		    "message_size_max",
 		    "http_body_max is smaller than message_size_max" },
-		{ s->mode == MODE_LIVE &&
-			!settings_has_full_hostname(s),
+		{ s->mode == MODE_LIVE && !settings_has_full_hostname(s),
 		    "smtp_in_hostname", "mode",
 		    "mode live needs a full name in smtp_in_hostname, like "
 		    "mx.example.com: it is what the MX records of return-path "

@@ -102,9 +102,8 @@ is_host(const char *value)
 }
 
 const struct config_form settings_form_path = { "an absolute path", is_path };
-const struct config_form settings_form_file = {
-	"an absolute path, or empty", is_file
-};
+const struct config_form settings_form_file = { "an absolute path, or empty",
+	is_file };
 const struct config_form settings_form_listen = {
 	"addresses with ports like 127.0.0.1:25 or [::1]:25, blanks between",
 	is_listen

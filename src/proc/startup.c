@@ -254,12 +254,14 @@ startup_check(const struct settings *s, startup_say *fn, void *ctx)
 		say(&c, FINDING_BAD, "user", "%s", err.text);
 	}
 	check_keys(&c);
-	if (known &&
-	    probe(s, &c.who, false, -1, fn, ctx, &err) != 0)
+	if (known && probe(s, &c.who, false, -1, fn, ctx, &err) != 0)
 		say(&c, FINDING_BAD, "servers", "%s", err.text);
 	/* Of a master that runs the ports are its own. */
-	if (holder != 0)
+	if (holder != 0) {
 		say(&c, FINDING_OK, "running", "process %ld", holder);
-	else
-		listeners_try(s, tried, &c);
+		return;
+	}
+	if (runlock_check(s->run_dir, &err) != 0)
+		say(&c, FINDING_BAD, "run_dir", "%s", err.text);
+	listeners_try(s, tried, &c);
 }

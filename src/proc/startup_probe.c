@@ -31,7 +31,7 @@ struct probe {
 	void *ctx;
 	struct loop *loop;
 	bool done;
-	size_t usable;	/* sources of this node that are on this machine */
+	size_t usable; /* sources of this node that are on this machine */
 };
 
 static void PRINTF_LIKE(4, 5) say(struct probe *p, enum finding finding,
@@ -200,8 +200,7 @@ check_sources(struct probe *p)
 	pg_free(&pg);
 	if (!p->done || p->s->mta_processes == 0 || p->usable > 0)
 		return;
-	say(p, p->s->mode == MODE_LIVE ? FINDING_BAD : FINDING_WARN,
-	    "sources",
+	say(p, p->s->mode == MODE_LIVE ? FINDING_BAD : FINDING_WARN, "sources",
 	    "node %s has no address to send from: add one with 'verpost "
 	    "source add ADDRESS --helo NAME'",
 	    p->s->node);

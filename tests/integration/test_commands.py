@@ -3,14 +3,15 @@
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
-from harness.procs import wait_until, write  # noqa: E402
-from harness.verpost import records_of  # noqa: E402
+from harness.procs import run, wait_until, write  # noqa: E402
+from harness.verpost import PROGRAM, records_of  # noqa: E402
 from harness.world import WorldTest  # noqa: E402
 
 
@@ -121,6 +122,22 @@ class Commands(WorldTest):
         found = [row for row in rows if row["what"] == "redis"]
         self.assertEqual(found[0]["finding"], "warning", rows)
         self.assertIn("denied", found[0]["text"])
+
+    def test_check_sees_a_lock_file_that_this_user_cannot_open(self):
+        run_dir = self.verpost.base + "/of-root-once"
+        os.makedirs(run_dir, exist_ok=True)
+        shutil.chown(run_dir, "nobody")
+        write(run_dir + "/verpost.pid", "", 0o600)
+        path = write(self.verpost.base + "/once.conf",
+                     "run_dir = %s\n" % run_dir)
+        status, out, _ = run(["setpriv", "--reuid", "nobody",
+                              "--clear-groups", PROGRAM, "check", "--json",
+                              "-c", path], check=False)
+        self.assertEqual(status, 1)
+        texts = [row["text"] for row in json.loads(out)
+                 if row["what"] == "run_dir" and row["finding"] == "bad"]
+        self.assertEqual(len(texts), 1, out)
+        self.assertIn("verpost.pid: Permission denied", texts[0])
 
     def test_commands_before_migrate_say_so(self):
         with open(self.verpost.config) as stream:

@@ -276,6 +276,22 @@ class DevLife(unittest.TestCase):
                    lambda: not left_over(data), 30)
         self.one_life(data, lambda dev: dev.wait_event(ident, "delivered"))
 
+    def test_asked_to_stop_while_it_sets_up_it_goes_no_further(self):
+        data = scratch() + "/data"
+        dev = Dev(data, scratch() + "/log")
+        try:
+            # Signals are held back by now; the cluster is being made.
+            wait_until("it has begun",
+                       lambda: os.path.exists(data + "/runtime"), 30, 0.002)
+            dev.process.send(signal.SIGTERM)
+            self.assertEqual(dev.process.wait(60), 0, dev.process.log())
+        finally:
+            dev.process.kill()
+        # The last thing that the set-up writes.
+        self.assertFalse(os.path.exists(data + "/dev.json"))
+        wait_until("all it started has ended",
+                   lambda: not left_over(data), 10)
+
     def test_a_very_long_path(self):
         self.one_life(directory(os.path.join(
             scratch(), *["a-rather-long-name"] * 12)) + "/data")

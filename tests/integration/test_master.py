@@ -5,6 +5,7 @@ how all of it ends, and what it takes when idle.
 
 import fcntl
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -240,6 +241,12 @@ class Life(MasterTest):
         self.assertIn("process %d" % process.pid, said)
         self.assertIn("run_dir", said)
         self.assertTrue(port_open(*self.node.http))
+
+    def test_the_lock_of_a_root_is_no_obstacle_to_its_user(self):
+        """Tried as root first, then under a service manager."""
+        self.start().stop(signal.SIGTERM, 20)
+        path = self.node.settings["run_dir"] + "/verpost.pid"
+        self.assertEqual(os.stat(path).st_uid, pwd.getpwnam("nobody").pw_uid)
 
     def test_a_lock_that_is_let_go_is_waited_for(self):
         run_dir = self.node.settings["run_dir"]

@@ -28,10 +28,12 @@ static const struct config_row rows[] = {
 	{ "http_listen", CONFIG_TEXT, AT(listen), "127.0.0.1:8025", 0, 0, NULL,
 	    "Where the API listens.", NULL },
 	{ "note", CONFIG_TEXT, AT(note), NULL, 0, 0, NULL, "Free text.", NULL },
-	{ "tls", CONFIG_BOOL, AT(tls), "yes", 0, 0, NULL, "Whether TLS.", NULL },
+	{ "tls", CONFIG_BOOL, AT(tls), "yes", 0, 0, NULL, "Whether TLS.",
+	    NULL },
 	{ "workers", CONFIG_UINT, AT(workers), "2", 1, 64, NULL,
 	    "How many processes deliver mail. One for each processor is a good "
-	    "start; more only help when names are slow.", NULL },
+	    "start; more only help when names are slow.",
+	    NULL },
 	{ "body_max", CONFIG_SIZE, AT(body_max), "60M", 1024, (uint64_t)1 << 30,
 	    NULL, "The largest body.", NULL },
 	{ "timeout", CONFIG_DURATION, AT(timeout_ms), "90s", 0, 0, NULL,
@@ -46,8 +48,7 @@ static int
 parse(struct slice text, struct settings *s, struct error *err)
 {
 	struct config_report report = { .name = "f" };
-	int rc =
-	    config_parse(rows, ARRAY_LEN(rows), text, s, &report);
+	int rc = config_parse(rows, ARRAY_LEN(rows), text, s, &report);
 
 	config_report_fini(&report);
 	*err = report.first;
@@ -61,8 +62,7 @@ starts_from_the_defaults(void **state)
 	struct error err = { 0 };
 
 	(void)state;
-	assert_int_equal(parse(SLICE(""), &s, &err),
-	    0);
+	assert_int_equal(parse(SLICE(""), &s, &err), 0);
 	assert_string_equal(s.listen, "127.0.0.1:8025");
 	assert_null(s.note);
 	assert_true(s.tls);
@@ -82,10 +82,12 @@ takes_what_the_file_says(void **state)
 	struct strbuf out = STRBUF_INIT;
 
 	(void)state;
-	assert_int_equal(parse(SLICE("# comment\r\n\r\n\thttp_listen=:80 # tail\n"
+	assert_int_equal(parse(SLICE(
+				   "# comment\r\n\r\n\thttp_listen=:80 # tail\n"
 				   "note = \" a \\\"#\\\\ b \" # why\n"
 				   "tls = Off\nworkers = 64\nbody_max = 64K\n"
-				   "timeout = 72h\nmode = live"), &s, &err),
+				   "timeout = 72h\nmode = live"),
+			     &s, &err),
 	    0);
 	assert_string_equal(s.listen, ":80");
 	assert_string_equal(s.note, " a \"#\\ b ");
@@ -99,8 +101,7 @@ takes_what_the_file_says(void **state)
 	    "cache_dir = /\n");
 	/* What it prints, it reads. */
 	config_fini(rows, ARRAY_LEN(rows), &s);
-	assert_int_equal(parse(strbuf_slice(&out), &s, &err),
-	    0);
+	assert_int_equal(parse(strbuf_slice(&out), &s, &err), 0);
 	assert_string_equal(s.note, " a \"#\\ b ");
 	assert_int_equal(s.mode, 2);
 	config_fini(rows, ARRAY_LEN(rows), &s);
@@ -114,7 +115,8 @@ static const struct {
 	    "f:3: unknown key 'htpp_listen' (did you mean http_listen?)" },
 	{ "Mode = log", "f:1: unknown key 'Mode' (did you mean mode?)" },
 	{ "zebra_crossing = 1", "f:1: unknown key 'zebra_crossing'" },
-	{ "cache_dir = var", "f:1: cache_dir must be an absolute path, not 'var'" },
+	{ "cache_dir = var",
+	    "f:1: cache_dir must be an absolute path, not 'var'" },
 	{ "= 1", "f:1: unknown key ''" },
 	{ "mode", "f:1: expected 'key = value'" },
 	{ "[section]", "f:1: expected 'key = value'" },
@@ -149,8 +151,7 @@ refuses_with_file_and_line(void **state)
 		struct error err = { 0 };
 
 		print_message("case %zu: %s\n", i, bad[i].text);
-		assert_int_equal(parse(slice_of(bad[i].text), &s, &err),
-		    -1);
+		assert_int_equal(parse(slice_of(bad[i].text), &s, &err), -1);
 		assert_int_equal(err.kind, ERR_CONFIG);
 		assert_string_equal(err.text, bad[i].error);
 		config_fini(rows, ARRAY_LEN(rows), &s);
@@ -173,8 +174,7 @@ documents_every_row(void **state)
 	assert_non_null(strstr(out.ptr, "# One of: simulator log live\n"));
 	assert_non_null(strstr(out.ptr, "# yes or no\n#tls = yes\n"));
 	assert_non_null(strstr(out.ptr, "#note =\n"));
-	assert_int_equal(parse(strbuf_slice(&out), &s, &err),
-	    0);
+	assert_int_equal(parse(strbuf_slice(&out), &s, &err), 0);
 	config_fini(rows, ARRAY_LEN(rows), &s);
 	strbuf_fini(&out);
 }
@@ -201,10 +201,10 @@ tells_every_mistake(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(
-	    config_parse(rows, ARRAY_LEN(rows),
-		SLICE("zebra_crossing = 1\nworkers = 0\n\nnote = kept\ntls"),
-		&s, &report),
+	assert_int_equal(config_parse(rows, ARRAY_LEN(rows),
+			     SLICE("zebra_crossing = 1\nworkers = 0\n\nnote = "
+				   "kept\ntls"),
+			     &s, &report),
 	    -1);
 	config_refuse(rows, ARRAY_LEN(rows), &report, "mode", "note",
 	    "not with that note");

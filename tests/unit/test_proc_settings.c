@@ -63,7 +63,8 @@ static const struct {
 	{ "key_file =\n", "test.conf:1: key_file" },
 	{ "smtp_in_cert = cert.pem\nsmtp_in_key = /k\n",
 	    "test.conf:1: smtp_in_cert" },
-	{ "\nsmtp_in_cert = /a\n", "test.conf:2: smtp_in_cert and smtp_in_key" },
+	{ "\nsmtp_in_cert = /a\n",
+	    "test.conf:2: smtp_in_cert and smtp_in_key" },
 	{ "\nsmtp_in_key = /a\n", "test.conf:2: smtp_in_cert and smtp_in_key" },
 	{ "retry_first = 5h\n", "test.conf:1: retry_first is longer" },
 	{ "\nsimulator_listen =\n", "test.conf:2: mode simulator" },
@@ -108,12 +109,11 @@ every_mistake_is_told_at_once(void **state)
 	struct error err = { 0 };
 
 	(void)state;
-	assert_int_equal(
-	    settings_parse(&s,
-		SLICE("mode = production\nredis = localhost\n"
-		      "retry_first = 5h\nsmtp_in_key = /k\n"
-		      "smtp_in_cert = here\n"),
-		"t", remember, &told, &err),
+	assert_int_equal(settings_parse(&s,
+			     SLICE("mode = production\nredis = localhost\n"
+				   "retry_first = 5h\nsmtp_in_key = /k\n"
+				   "smtp_in_cert = here\n"),
+			     "t", remember, &told, &err),
 	    -1);
 	assert_string_equal(strbuf_text(&told),
 	    "t:1: mode must be one of: simulator, log, live\n"
@@ -122,8 +122,9 @@ every_mistake_is_told_at_once(void **state)
 	    "t:5: smtp_in_cert must be an absolute path, or empty, not 'here'\n"
 	    "t:3: retry_first is longer than retry_longest\n");
 	strbuf_fini(&told);
-	assert_int_equal(
-	    settings_parse(&s, SLICE("a\nb\n"), "t", NULL, NULL, &err), -1);
+	assert_int_equal(settings_parse(&s, SLICE("a\nb\n"), "t", NULL, NULL,
+			     &err),
+	    -1);
 	assert_string_equal(err.text,
 	    "t:1: expected 'key = value' (one of 2 mistakes: 'verpost check' "
 	    "lists them)");
