@@ -9,6 +9,7 @@ src_api_libapi_a_SOURCES = \
 	%reldir%/health.c \
 	%reldir%/httpd.c include/api/httpd.h \
 	%reldir%/large.c %reldir%/large.h \
+	%reldir%/members.c %reldir%/members.h \
 	%reldir%/octets.c include/api/octets.h \
 	%reldir%/suppressions.c \
 	%reldir%/webhooks.c
