@@ -30,6 +30,7 @@ struct httpd {
 	struct intake *intake;
 	struct http_server *server;
 	struct large_pool *large;
+	const struct api_absent **absent; /* what the routes of them point to */
 	struct log_ctx log;
 	struct list calls; /* opened and not yet answered */
 };

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += src/api/libapi.a
 src_api_libapi_a_SOURCES = \
+	%reldir%/absent.c %reldir%/absent.h \
 	%reldir%/api_priv.h \
 	%reldir%/call.c \
 	%reldir%/domains.c \
