@@ -363,6 +363,30 @@ class Api(unittest.TestCase):
                 200, "DELETE", "/webhooks/" + ident)["deleted"])
             self.refused(404, "not_found", "GET", "/webhooks/" + ident)
 
+    def test_an_endpoint_that_cannot_work_is_refused_at_once(self):
+        made = self.ask(201, "POST", "/webhooks", {
+            "endpoint": "https://hooks.example.com:8443/in?x=a@b",
+            "events": ["email.sent"]})
+        rows = self.pg.value("SELECT count(*) FROM webhooks")
+        for url, said in (("https://me:pw@hooks.example.com/", "password"),
+                          ("https://hooks.example.com:65536/", "port"),
+                          ("https://hooks.example.com:0/", "port"),
+                          ("https://hooks.example.com/#a", "fragment"),
+                          ("https:///in", "no host"),
+                          ("gopher://hooks.example.com", "http")):
+            self.assertIn(said, self.refused(
+                400, "validation_error", "POST", "/webhooks",
+                {"endpoint": url, "events": ["email.sent"]}))
+            self.assertIn(said, self.refused(
+                400, "validation_error", "PATCH", "/webhooks/" + made["id"],
+                {"endpoint": url}))
+            status, _, errors = self.node.command(
+                "webhook add", url, "--account", "tester", check=False)
+            self.assertNotEqual(status, 0)
+            self.assertIn(said, errors)
+        self.assertEqual(self.pg.value("SELECT count(*) FROM webhooks"), rows)
+        self.ask(200, "DELETE", "/webhooks/" + made["id"])
+
     def test_domains_are_listed(self):
         rows = self.ask(200, "GET", "/domains")["data"]
         self.assertEqual({row["name"]: row["status"] for row in rows},
