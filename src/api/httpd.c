@@ -65,6 +65,7 @@ httpd_new(const struct httpd_options *opt)
 	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
 	h->keyring = opt->keyring;
 	list_init(&h->calls);
+	list_init(&h->health_asks);
 	h->intake = intake_new(&intake);
 	h->large = large_pool_new(opt->loop, LARGE_RUNNING_MAX);
 	fill_routes(h, table);
@@ -109,6 +110,7 @@ httpd_free(struct httpd **h)
 	http_server_free(&(*h)->server);
 	while ((node = list_first(&(*h)->calls)) != NULL)
 		drop_call(list_entry(node, struct api_call, node));
+	pg_tx_cancel(&(*h)->health_tx);
 	large_pool_free(&(*h)->large);
 	(*h)->magic = 0;
 	free((*h)->absent);
