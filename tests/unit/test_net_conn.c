@@ -21,7 +21,7 @@ struct end {
 	struct conn *conn;
 	struct strbuf got;
 	struct error why;
-	int readies, drains, closes, ends;
+	int readies, drains, closes;
 	bool keeps;			      /* leaves the input where it is */
 	bool goes_on_ready, goes_on_readable; /* closes itself there */
 	struct strbuf greeting;		      /* written when ready */
@@ -346,104 +346,6 @@ close_flushed_says_everything_first(void **state)
 	assert_int_equal(b.why.kind, ERR_NONE);
 	assert_int_equal(a.closes, 0);
 	free(text);
-	end_fini(&a);
-	end_fini(&b);
-}
-
-static void
-on_ended(void *ctx)
-{
-	struct end *e = ctx;
-
-	e->ends++;
-}
-
-static const struct conn_ops answering_ops = {
-	.ready = on_ready,
-	.readable = on_readable,
-	.drained = on_drained,
-	.closed = on_closed,
-	.ended = on_ended,
-};
-
-/* The far end, by hand: it asks and says that this was all. */
-static int
-ask_and_shut(struct end *a)
-{
-	int fds[2];
-
-	make_pair(SOCK_STREAM, fds);
-	end_init(a);
-	a->conn = conn_accept(loop, fds[0], &answering_ops, a);
-	assert_int_equal(send(fds[1], "ask", 3, 0), 3);
-	assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
-	TURN_UNTIL(a->ends == 1);
-	assert_true(end_has(a, "ask"));
-	return fds[1];
-}
-
-/* Reads until the end; what comes must be the pattern. */
-static void
-read_pattern(int fd, size_t len)
-{
-	int64_t until = clock_mono_ms() + 10000;
-	size_t got = 0;
-	ssize_t n = 1;
-	char buf[50000];
-
-	while (n != 0 && clock_mono_ms() < until) {
-		loop_turn(loop, 10);
-		n = recv(fd, buf, sizeof(buf), 0);
-		for (ssize_t i = 0; i < n; i++)
-			assert_int_equal(buf[i], pattern(got++));
-	}
-	assert_int_equal(n, 0);
-	assert_int_equal(got, len);
-}
-
-static void
-who_sends_no_more_can_still_read(void **state)
-{
-	struct end a;
-	int fd;
-	char *text = xmalloc(MUCH);
-
-	(void)state;
-	for (size_t i = 0; i < MUCH; i++)
-		text[i] = pattern(i);
-	fd = ask_and_shut(&a);
-	conn_write(a.conn, slice_mem(text, MUCH / 2));
-	for (int i = 0; i < 5; i++)
-		loop_turn(loop, 0);
-	assert_int_equal(a.closes, 0);
-	conn_write(a.conn, slice_mem(text + MUCH / 2, MUCH - MUCH / 2));
-	conn_close_flushed(&a.conn, 10000);
-	read_pattern(fd, MUCH);
-	assert_int_equal(a.ends, 1);
-	assert_int_equal(a.closes, 0);
-	free(text);
-	close(fd);
-	end_fini(&a);
-}
-
-static void
-who_sends_no_more_and_has_left_is_noticed(void **state)
-{
-	struct end a, b;
-	int fd;
-
-	(void)state;
-	fd = ask_and_shut(&a);
-	close(fd);
-	conn_write(a.conn, SLICE("answer"));
-	TURN_UNTIL(a.closes == 1);
-	assert_int_equal(a.why.kind, ERR_NET);
-	/* Or when it takes too long. */
-	fd = ask_and_shut(&b);
-	conn_set_deadline(b.conn, 10, "answer");
-	TURN_UNTIL(b.closes == 1);
-	assert_int_equal(b.why.kind, ERR_TIMEOUT);
-	close(fd);
 	end_fini(&a);
 	end_fini(&b);
 }
@@ -874,8 +776,6 @@ TEST_MAIN(TEST(writes_of_one_turn_leave_together),
     TEST(input_stops_at_its_bound), TEST(much_goes_both_ways),
     TEST(the_deadline_ends_it_unless_it_moves),
     TEST(close_flushed_says_everything_first),
-    TEST(who_sends_no_more_can_still_read),
-    TEST(who_sends_no_more_and_has_left_is_noticed),
     TEST(close_flushed_gives_up_in_time_and_with_the_loop),
     TEST(connects_from_the_source_it_was_given),
     TEST(failed_connects_are_told_later_and_once),
