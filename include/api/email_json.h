@@ -15,8 +15,8 @@
 /*
  * body: borrowed and CHANGED; texts of *out point into it, arrays live in the
  * arena. recipients_max: bound on each of to, cc and bcc.
- * Unknown members are ignored; what we know and do not do yet (scheduled_at,
- * template, topic_id, attachments by path) is refused.
+ * Unknown members are refused, and so is what we know and do not do yet
+ * (scheduled_at, template, topic_id, attachments by path).
  * Returns 0, or -1 with the refusal in *no and *out unspecified.
  */
 int email_json_read(struct arena *arena, char *body, size_t len,

@@ -60,6 +60,10 @@ bool slice_eq_nocase(struct slice a, struct slice b);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends_nocase(struct slice s, struct slice suffix);
+/* How many octets must be added, removed or changed to make b of a, without
+ * regard to case (Levenshtein); of each the first SLICE_DISTANCE_MAX count. */
+#define SLICE_DISTANCE_MAX 64
+size_t slice_distance(struct slice a, struct slice b);
 /* memcmp order, the shorter first. */
 int slice_cmp(struct slice a, struct slice b);
 

@@ -33,7 +33,8 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE };
 struct http_route {
 	enum http_method method;
 	/* "/emails/{}": "{}" matches one segment; the route with fewer of them
-	 * wins. At most HTTP_PARAMS_MAX. */
+	 * wins. At most HTTP_PARAMS_MAX. "/contacts/{*}" takes /contacts and
+	 * all below it, with any method, where no other route has the path. */
 	const char *path;
 	void (*handle)(struct http_request *r, void *ctx);
 	void *ctx;

@@ -32,6 +32,14 @@ struct conn_ops {
 	 * failed connect or handshake, or the deadline (ERR_TIMEOUT). What
 	 * was read before can still be peeked at. Called once. */
 	void (*closed)(void *ctx, const struct error *why);
+	/*
+	 * The far end sends nothing more and may still read: what is written
+	 * goes out, closed comes when that fails or the deadline is over. What
+	 * was read before can be peeked at. NULL: such an end is told by
+	 * closed. A far end that is gone altogether looks the same until it is
+	 * written to, so the owner comes to an end soon, and keeps a deadline.
+	 */
+	void (*ended)(void *ctx);
 };
 
 #define CONN_LOW_WATER ((size_t)16 * 1024)

@@ -30,8 +30,11 @@ struct httpd {
 	struct intake *intake;
 	struct http_server *server;
 	struct large_pool *large;
+	const struct api_absent **absent; /* what the routes of them point to */
 	struct log_ctx log;
-	struct list calls; /* opened and not yet answered */
+	struct list calls;	 /* opened and not yet answered */
+	struct list health_asks; /* calls of GET /health */
+	struct pg_tx *health_tx; /* what they wait for */
 };
 
 struct api_call {

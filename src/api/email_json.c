@@ -7,6 +7,7 @@
 #include "api/octets.h"
 #include "base/json.h"
 #include "intake/check.h"
+#include "members.h"
 #include "model/id.h"
 
 struct reader {
@@ -15,6 +16,39 @@ struct reader {
 	size_t recipients_max;
 	struct intake_answer *no;
 };
+
+static const char *const email_names[] = { "from", "to", "cc", "bcc",
+	"reply_to", "subject", "html", "text", "headers", "tags", "attachments",
+	"scheduled_at", "template", "topic_id" };
+static const struct member_word email_words[] = {
+	{ "body", "html or text" },
+	{ "message", "html or text" },
+	{ "content", "html or text" },
+	{ "plain", "text" },
+	{ "sender", "from" },
+	{ "recipient", "to" },
+	{ "recipients", "to" },
+};
+static const char *const tag_names[] = { "name", "value" };
+static const char *const attachment_names[] = { "filename", "content", "path",
+	"content_type", "content_id" };
+static const struct member_word attachment_words[] = {
+	{ "name", "filename" },
+	{ "data", "content" },
+	{ "type", "content_type" },
+	{ "mime_type", "content_type" },
+	{ "cid", "content_id" },
+	{ "inline_content_id", "content_id" },
+};
+
+#define NAMES(array) .known = (array), .known_count = ARRAY_LEN(array)
+#define WORDS(array) .word = (array), .word_count = ARRAY_LEN(array)
+static const struct members email_members = { "an email", NAMES(email_names),
+	WORDS(email_words) },
+			    tag_members = { "a tag", NAMES(tag_names) },
+			    attachment_members = { "an attachment",
+				    NAMES(attachment_names),
+				    WORDS(attachment_words) };
 
 /* The member, or NULL when it is absent or null. */
 static const struct json *
@@ -168,7 +202,8 @@ read_tags(struct reader *r, const struct json *obj, struct mail_content *out)
 		if (item->type != JSON_OBJECT)
 			return shape_no(r, f.s,
 			    "an object {\"name\",\"value\"}", item);
-		if (read_text(r, item, f.s, "name", &tag->name) < 0 ||
+		if (members_check(&tag_members, f.s, item, r->no) < 0 ||
+		    read_text(r, item, f.s, "name", &tag->name) < 0 ||
 		    read_text(r, item, f.s, "value", &tag->value) < 0)
 			return -1;
 	}
@@ -256,7 +291,8 @@ read_attachment(struct reader *r, const struct json *item, int index,
 
 	if (item->type != JSON_OBJECT)
 		return shape_no(r, f.s, "an object", item);
-	if (read_text(r, item, f.s, "filename", &out->filename) < 0 ||
+	if (members_check(&attachment_members, f.s, item, r->no) < 0 ||
+	    read_text(r, item, f.s, "filename", &out->filename) < 0 ||
 	    read_text(r, item, f.s, "content_type", &out->content_type) < 0 ||
 	    read_text(r, item, f.s, "content_id", &out->content_id) < 0)
 		return -1;
@@ -346,7 +382,8 @@ read_bodies(struct reader *r, const struct json *obj, struct mail_content *out)
 static int
 read_email(struct reader *r, const struct json *obj, struct mail_content *out)
 {
-	if (refuse_unsupported(r, obj) < 0 || read_from(r, obj, out) < 0 ||
+	if (members_check(&email_members, NULL, obj, r->no) < 0 ||
+	    refuse_unsupported(r, obj) < 0 || read_from(r, obj, out) < 0 ||
 	    read_addresses(r, obj, "to", &out->to, &out->to_count) < 0 ||
 	    read_addresses(r, obj, "cc", &out->cc, &out->cc_count) < 0 ||
 	    read_addresses(r, obj, "bcc", &out->bcc, &out->bcc_count) < 0 ||

@@ -1,6 +1,7 @@
 /* api/httpd.c - the role: routes, start, drain. */
 #include "api_priv.h"
 
+#include "absent.h"
 #include "base/mem.h"
 #include "large.h"
 
@@ -29,11 +30,27 @@ static const struct {
 	{ HTTP_GET, "/health", api_health },
 };
 
+/* What is here, then what is not; out has room for both. */
+static void
+fill_routes(struct httpd *h, struct http_route *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		*out++ = (struct http_route){ routes[i].method, routes[i].path,
+			routes[i].handle, h };
+	h->absent = xcalloc(api_absent_count, sizeof(h->absent[0]));
+	for (size_t i = 0; i < api_absent_count; i++) {
+		h->absent[i] = &api_absent[i];
+		*out++ = (struct http_route){ api_absent[i].method,
+			api_absent[i].path, api_absent_answer, &h->absent[i] };
+	}
+}
+
 struct httpd *
 httpd_new(const struct httpd_options *opt)
 {
 	struct httpd *h = xmalloc(sizeof(*h));
-	struct http_route table[ARRAY_LEN(routes)];
+	size_t count = ARRAY_LEN(routes) + api_absent_count;
+	struct http_route *table = xcalloc(count, sizeof(*table));
 	struct intake_options intake = {
 		.loop = opt->loop,
 		.pg = opt->pg,
@@ -48,13 +65,13 @@ httpd_new(const struct httpd_options *opt)
 	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
 	h->keyring = opt->keyring;
 	list_init(&h->calls);
+	list_init(&h->health_asks);
 	h->intake = intake_new(&intake);
 	h->large = large_pool_new(opt->loop, LARGE_RUNNING_MAX);
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
-		table[i] = (struct http_route){ routes[i].method,
-			routes[i].path, routes[i].handle, h };
+	fill_routes(h, table);
 	h->server = http_server_new(opt->loop, opt->listen_fd, &opt->http,
-	    table, ARRAY_LEN(table));
+	    table, count);
+	free(table);
 	return h;
 }
 
@@ -93,8 +110,10 @@ httpd_free(struct httpd **h)
 	http_server_free(&(*h)->server);
 	while ((node = list_first(&(*h)->calls)) != NULL)
 		drop_call(list_entry(node, struct api_call, node));
+	pg_tx_cancel(&(*h)->health_tx);
 	large_pool_free(&(*h)->large);
 	(*h)->magic = 0;
+	free((*h)->absent);
 	free(*h);
 	*h = NULL;
 }

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += src/api/libapi.a
 src_api_libapi_a_SOURCES = \
+	%reldir%/absent.c %reldir%/absent.h \
 	%reldir%/api_priv.h \
 	%reldir%/call.c \
 	%reldir%/domains.c \
@@ -9,6 +10,7 @@ src_api_libapi_a_SOURCES = \
 	%reldir%/health.c \
 	%reldir%/httpd.c include/api/httpd.h \
 	%reldir%/large.c %reldir%/large.h \
+	%reldir%/members.c %reldir%/members.h \
 	%reldir%/octets.c include/api/octets.h \
 	%reldir%/suppressions.c \
 	%reldir%/webhooks.c

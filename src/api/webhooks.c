@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "model/status.h"
+#include "net/fetch.h"
 #include "store/webhooks.h"
 
-#define URL_MAX 2048
 #define SECRET_BYTES 24
 #define SECRET_TEXT_MAX 48
 #define WEBHOOKS_MAX 100 /* per account: each event makes a row for each */
@@ -31,23 +31,11 @@ static bool
 url_read(struct api_call *c, const struct json *body, struct slice *out)
 {
 	struct slice url = json_get_text(body, "endpoint");
-	struct slice rest = url;
-	bool good;
+	struct error err = { 0 };
 
-	if (slice_starts_nocase(url, SLICE("https://")))
-		rest = slice_from(url, 8);
-	else if (slice_starts_nocase(url, SLICE("http://")))
-		rest = slice_from(url, 7);
-	good = rest.len < url.len && rest.len > 0 && rest.ptr[0] != '/' &&
-	    url.len <= URL_MAX;
-	for (size_t i = 0; i < url.len; i++)
-		if (url.ptr[i] <= ' ' || url.ptr[i] > '~')
-			good = false;
-	if (!good) {
-		api_refuse(c, ANSWER_VALIDATION,
-		    "endpoint: '%s' is not an http or https URL of at most %d "
-		    "ASCII characters",
-		    answer_quote(url).s, URL_MAX);
+	if (fetch_url_check(url, &err) < 0) {
+		api_refuse(c, ANSWER_VALIDATION, "endpoint: '%s' %s",
+		    answer_quote(url).s, err.text);
 		return false;
 	}
 	*out = arena_slice(c->arena, url);

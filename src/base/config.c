@@ -12,7 +12,7 @@
 #include "config_priv.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
-#define KEY_MAX_BYTES 64
+#define KEY_MAX_BYTES SLICE_DISTANCE_MAX
 
 static const struct config_row *
 find_row(const struct config_row *rows, size_t n, struct slice key)
@@ -21,29 +21,6 @@ find_row(const struct config_row *rows, size_t n, struct slice key)
 		if (slice_eq_text(key, rows[i].key))
 			return &rows[i];
 	return NULL;
-}
-
-/* Levenshtein distance; both at most KEY_MAX_BYTES long. */
-static size_t
-distance(struct slice a, struct slice b)
-{
-	size_t row[KEY_MAX_BYTES + 1];
-
-	for (size_t j = 0; j <= b.len; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a.len; i++) {
-		size_t corner = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b.len; j++) {
-			size_t same = corner +
-			    (ascii_lower(a.ptr[i - 1]) != b.ptr[j - 1]);
-
-			corner = row[j];
-			row[j] = MIN(MIN(row[j], row[j - 1]) + 1, same);
-		}
-	}
-	return row[b.len];
 }
 
 static int
@@ -56,10 +33,8 @@ refuse_key(const struct config_row *rows, size_t n, struct slice key,
 
 	for (size_t i = 0; i < n; i++) {
 		struct slice known = slice_of(rows[i].key);
-		size_t d;
+		size_t d = slice_distance(shown, known);
 
-		invariant(known.len <= KEY_MAX_BYTES);
-		d = distance(shown, known);
 		if (d < best) {
 			best = d;
 			near = rows[i].key;

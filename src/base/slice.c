@@ -45,6 +45,31 @@ slice_ends_nocase(struct slice s, struct slice suffix)
 	    slice_eq_nocase(slice_from(s, s.len - suffix.len), suffix);
 }
 
+size_t
+slice_distance(struct slice a, struct slice b)
+{
+	size_t row[SLICE_DISTANCE_MAX + 1];
+
+	a = slice_first(a, SLICE_DISTANCE_MAX);
+	b = slice_first(b, SLICE_DISTANCE_MAX);
+	for (size_t j = 0; j <= b.len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a.len; i++) {
+		size_t corner = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= b.len; j++) {
+			size_t same = corner +
+			    (ascii_lower(a.ptr[i - 1]) !=
+				ascii_lower(b.ptr[j - 1]));
+
+			corner = row[j];
+			row[j] = MIN(MIN(row[j], row[j - 1]) + 1, same);
+		}
+	}
+	return row[b.len];
+}
+
 int
 slice_cmp(struct slice a, struct slice b)
 {

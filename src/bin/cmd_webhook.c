@@ -11,6 +11,7 @@
 #include "bin/table.h"
 #include "model/id.h"
 #include "model/status.h"
+#include "net/fetch.h"
 #include "store/webhooks.h"
 
 struct webhook_call {
@@ -120,10 +121,10 @@ run_add(const struct args *a)
 		.enabled = true,
 		.created_at_ms = now_ms,
 	};
+	struct error err = { 0 };
 
-	if (!slice_starts_nocase(hook.url, SLICE("https://")) &&
-	    !slice_starts_nocase(hook.url, SLICE("http://")))
-		die("'%s' is no http or https URL", a->operand[0]);
+	if (fetch_url_check(hook.url, &err) < 0)
+		die("'%s' %s", a->operand[0], err.text);
 	session_open(&s, a, SESSION_KEYS);
 	hook.account = session_account(&s, a);
 	make_secret(&secret);

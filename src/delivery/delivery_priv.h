@@ -52,6 +52,8 @@ struct content {
 	unsigned int refs;
 	char *ptr;
 	size_t len;
+	bool has_text;	    /* a text was made of its html: */
+	struct strbuf text; /* made once, as it costs more than the rest */
 };
 
 struct job {

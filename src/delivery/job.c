@@ -34,6 +34,7 @@ content_unref(struct content *c)
 	if (c == NULL || --c->refs > 0)
 		return;
 	free(c->ptr);
+	strbuf_fini(&c->text);
 	free(c);
 }
 
@@ -45,6 +46,7 @@ content_new(char *ptr, size_t len)
 	c->refs = 1;
 	c->ptr = ptr;
 	c->len = len;
+	strbuf_init(&c->text, 0);
 	return c;
 }
 

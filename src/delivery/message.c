@@ -28,6 +28,21 @@ sign(struct job *j, struct identity *i, struct error *err)
 	return rc;
 }
 
+/* What mime_build would make for each recipient anew. */
+static void
+share_text(struct content *shared, struct mail_content *content)
+{
+	if (content->html.ptr == NULL || content->text.ptr != NULL ||
+	    content->text_opted_out)
+		return;
+	if (!shared->has_text && shared->refs == 1)
+		return; /* one recipient, or the last: it need not stay */
+	if (!shared->has_text)
+		mime_text_of_html(content->html, &shared->text);
+	shared->has_text = true;
+	content->text = slice_mem(strbuf_text(&shared->text), shared->text.len);
+}
+
 int
 message_build(struct job *j, struct identity *i, struct error *err)
 {
@@ -52,6 +67,7 @@ message_build(struct job *j, struct identity *i, struct error *err)
 	rc = mail_content_decode(&arena,
 	    slice_mem(j->content->ptr, j->content->len), &content, err);
 	if (rc == 0) {
+		share_text(j->content, &content);
 		strbuf_reset(&j->message);
 		mime_build(&content, &opt, &j->message);
 		j->smtputf8 = j->address.smtputf8 ||

@@ -42,6 +42,8 @@ const struct http_refusal
 	    "The path or query has a malformed percent-escape." },
     http_refused_time = { 408, "request_timeout",
 	    "The request did not arrive in time." },
+    http_refused_end = { BAD_REQUEST,
+	    "The request ends before it is complete." },
     http_refused_memory = { 503, "service_unavailable",
 	    "Too many large requests at the moment, try again later." },
     http_refused_path = { 404, "not_found",

@@ -28,6 +28,7 @@ extern const struct http_refusal http_refused_length; /* body too large */
 extern const struct http_refusal http_refused_chunk;
 extern const struct http_refusal http_refused_escape;
 extern const struct http_refusal http_refused_time;
+extern const struct http_refusal http_refused_end;
 extern const struct http_refusal http_refused_memory;
 extern const struct http_refusal http_refused_path;
 extern const struct http_refusal http_refused_method;

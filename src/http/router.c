@@ -9,6 +9,8 @@
 #include "base/encode.h"
 #include "base/mem.h"
 
+#define HTTP_METHODS_ALL ((1U << (HTTP_DELETE + 1)) - 1)
+
 struct http_router {
 	size_t count;
 	struct http_route *routes;
@@ -49,6 +51,19 @@ strip_prefix(struct slice path)
 		if (slice_starts(path, prefixes[i]))
 			return slice_from(path, prefixes[i].len - 1);
 	return path;
+}
+
+/* Whether the pattern ends in "/{*}" and the path is at or below the rest. */
+static bool
+match_below(const char *pattern, struct slice path)
+{
+	struct slice top = slice_of(pattern);
+
+	if (!slice_ends_nocase(top, SLICE("/{*}")))
+		return false;
+	top.len -= sizeof("/{*}") - 1;
+	return slice_starts(path, top) &&
+	    (path.len == top.len || path.ptr[top.len] == '/');
 }
 
 /* Fills param with raw segments; returns how many, or -1 on no match. */
@@ -134,6 +149,11 @@ http_router_find(const struct http_router *r, enum http_method method,
 		out->param_count = (unsigned int)n;
 		memcpy(out->param, param, sizeof(param[0]) * (size_t)n);
 	}
+	for (size_t i = 0; out->allowed == 0 && i < r->count; i++)
+		if (match_below(r->routes[i].path, path)) {
+			out->route = &r->routes[i];
+			out->allowed = HTTP_METHODS_ALL;
+		}
 	for (unsigned int i = 0; i < out->param_count; i++)
 		if (!http_percent_decode(out->param[i], false, arena,
 			&out->param[i]))

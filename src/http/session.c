@@ -7,6 +7,11 @@
  * One timer: between requests the idle time, from the first octet of a request
  * to its last the request time, which is not set anew by more octets. While
  * the handler has the request there is none.
+ *
+ * A client may send its last request and close its side (RFC 9112 section
+ * 9.6): it gets its answers. It cannot be told from one that has left until
+ * something is written, so a session whose input has ended lives only as long
+ * as a handler has its request or an answer is being sent.
  */
 #include "session.h"
 
@@ -262,13 +267,18 @@ step_head(struct http_session *s)
 
 	switch (http_head_scan(&s->scan, in, &why)) {
 	case HTTP_SCAN_MORE:
-		return false;
+		if (!s->input_ended)
+			return false;
+		why = &http_refused_end;
+		break;
 	case HTTP_SCAN_BAD:
+	case HTTP_SCAN_DONE:
+		break;
+	}
+	if (why != NULL) {
 		respond_refusal(s, why);
 		s->state = HTTP_ENDING;
 		return true;
-	case HTTP_SCAN_DONE:
-		break;
 	}
 	r = s->request = http_request_new(s->server->budget);
 	r->session = s;
@@ -351,6 +361,8 @@ step_body(struct http_session *s)
 			why = &http_refused_chunk;
 	} while (got == HTTP_CHUNK_PIECE && why == NULL);
 	conn_consume(s->conn, before - in.len);
+	if (got == HTTP_CHUNK_MORE && s->input_ended)
+		why = &http_refused_end;
 	if (why != NULL)
 		refuse_body(s, why);
 	else if (got == HTTP_CHUNK_END)
@@ -371,7 +383,8 @@ step_discard(struct http_session *s)
 	while (got == HTTP_CHUNK_PIECE);
 	s->discarded += before - in.len;
 	conn_consume(s->conn, before - in.len);
-	if (got == HTTP_CHUNK_MORE && s->discarded < DISCARD_MAX)
+	if (got == HTTP_CHUNK_MORE && s->discarded < DISCARD_MAX &&
+	    !s->input_ended)
 		return false;
 	s->state = HTTP_ENDING;
 	return true;
@@ -382,7 +395,7 @@ step_discard(struct http_session *s)
 static bool
 step_idle(struct http_session *s)
 {
-	bool is_behind = conn_pending(s->conn) > OUTPUT_HIGH;
+	bool is_behind = conn_pending(s->conn) > OUTPUT_HIGH, is_empty;
 	struct slice in = conn_peek(s->conn);
 
 	if (s->server->is_draining) {
@@ -394,7 +407,12 @@ step_idle(struct http_session *s)
 		conn_consume(s->conn, 2);
 		in = conn_peek(s->conn);
 	}
-	if (is_behind || in.len == 0 || slice_eq(in, SLICE("\r"))) {
+	is_empty = in.len == 0 || slice_eq(in, SLICE("\r"));
+	if (s->input_ended && !is_behind && is_empty) {
+		end(s);
+		return false;
+	}
+	if (is_behind || is_empty) {
 		http_server_mark(s, true);
 		set_deadline(s, s->server->opt.idle_timeout_ms);
 		return false;
@@ -461,6 +479,15 @@ on_drained(void *ctx)
 }
 
 static void
+on_ended(void *ctx)
+{
+	struct http_session *s = ctx;
+
+	s->input_ended = true;
+	advance(s);
+}
+
+static void
 on_closed(void *ctx, const struct error *why)
 {
 	(void)why;
@@ -471,6 +498,7 @@ static const struct conn_ops ops = {
 	.readable = on_readable,
 	.drained = on_drained,
 	.closed = on_closed,
+	.ended = on_ended,
 };
 
 void

@@ -40,7 +40,8 @@ struct http_session {
 	int64_t deadline_ms, armed_ms; /* -1: none */
 	struct loop_call resume, bury;
 	bool is_advancing;
-	bool closes; /* after this answer */
+	bool closes;	  /* after this answer */
+	bool input_ended; /* what is here is all that will come */
 	struct http_scan scan;
 	struct http_chunked chunked;
 	bool is_chunked;

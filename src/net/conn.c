@@ -1,11 +1,11 @@
 /*
  * A connection is driven by three raw events (readable, writable, deadline)
  * and three deferred calls: flush (end of the turn in which something was
- * queued), resume (octets wait inside TLS) and notify (an end that could not
- * be told on the spot). Every path into the owner is the last act of its
- * function. Output lies in an evbuffer, which does writev and references;
- * input in one contiguous run, because parsers want that and most of the time
- * it is a line: it costs nothing while a connection is idle.
+ * queued), resume (octets wait inside TLS) and notify (an end, of the input or
+ * of all, that could not be told on the spot). Every path into the owner is the
+ * last act of its function. Output lies in an evbuffer, which does writev and
+ * references; input in one contiguous run, because parsers want that and most
+ * of the time it is a line: it costs nothing while a connection is idle.
  */
 #include <errno.h>
 #include <string.h>
@@ -130,7 +130,7 @@ turn(struct event *ev, bool *is_on, bool want)
 static bool
 has_room(const struct conn *c)
 {
-	return !c->paused && c->in.len < c->in_max;
+	return !c->paused && !c->read_ended && c->in.len < c->in_max;
 }
 
 void
@@ -154,7 +154,7 @@ conn_update_events(struct conn *c)
 		want_write = c->read_wants_write;
 		break;
 	case CONN_LINGERING:
-		want_read = true;
+		want_read = !c->read_ended;
 		want_write = c->write_blocked;
 		break;
 	case CONN_ENDED:
@@ -271,20 +271,40 @@ take_in(struct conn *c, bool *ended, struct error *why)
 }
 
 static void
+tell_ended(void *ctx)
+{
+	struct conn *c = ctx;
+	struct error why = { 0 };
+
+	OBJ_CHECK(c, CONN_MAGIC);
+	if (c->ops->ended != NULL) {
+		c->ops->ended(c->ctx);
+		return;
+	}
+	/* The owner has changed meanwhile. */
+	error_set(&why, ERR_NONE, "closed by the far end");
+	conn_finish(c, &why);
+}
+
+static void
 read_some(struct conn *c)
 {
 	struct error why = { 0 };
 	bool ended;
 	size_t got = take_in(c, &ended, &why);
 
-	if (ended && got == 0) {
-		conn_finish(c, &why);
-		return;
-	}
-	if (ended)
+	c->read_ended = ended && why.kind == ERR_NONE && c->ops->ended != NULL;
+	if (ended && !c->read_ended) {
+		if (got == 0) {
+			conn_finish(c, &why);
+			return;
+		}
 		conn_finish_later(c, &why);
-	else
+	} else {
 		conn_update_events(c);
+	}
+	if (c->read_ended)
+		loop_call_schedule(c->loop, &c->notify, tell_ended, c);
 	if (got > 0)
 		c->ops->readable(c->ctx);
 }
@@ -319,9 +339,14 @@ discard_some(struct conn *c)
 
 	if (n > 0)
 		c->discarded += (size_t)n;
-	if (n == 0 || (n < 0 && !would_block()) ||
-	    c->discarded > LINGER_MAX_BYTES)
+	if (n == 0 && !c->end_sent) {
+		/* It may still read what is on its way. */
+		c->read_ended = true;
+		conn_update_events(c);
+	} else if (n == 0 || (n < 0 && !would_block()) ||
+	    c->discarded > LINGER_MAX_BYTES) {
 		destroy(c);
+	}
 }
 
 /* Writing. */
@@ -377,6 +402,10 @@ after_flush(struct conn *c)
 	if (c->state == CONN_LINGERING && left == 0 && !c->end_sent) {
 		c->end_sent = true;
 		c->io->end(c);
+		if (c->read_ended) {
+			destroy(c);
+			return;
+		}
 	}
 	conn_update_events(c);
 	if (!tell)
@@ -669,6 +698,7 @@ conn_close_flushed(struct conn **cp, int64_t timeout_ms)
 	*cp = NULL;
 	OBJ_CHECK(c, CONN_MAGIC);
 	loop_call_cancel(&c->resume);
+	loop_call_cancel(&c->notify);
 	c->state = CONN_LINGERING;
 	conn_set_deadline(c, timeout_ms, "closing");
 	loop_at_free(c->loop, &c->at_free, at_loop_free, c);

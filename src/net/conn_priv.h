@@ -16,6 +16,8 @@
  *   conn_connect -> CONNECTING -> OPEN <- conn_accept
  *   OPEN -> CLEARING (what is queued leaves in the clear) -> HANDSHAKE -> OPEN
  *   OPEN -> LINGERING (conn_close_flushed; no owner)
+ *   OPEN stays OPEN at the end of the input when the owner wants to hear of
+ *   it (conn_ops.ended): read_ended
  *   any but LINGERING -> ENDED (closed was or will be told)
  */
 enum conn_state {
@@ -66,6 +68,7 @@ struct conn {
 	bool was_high;	    /* drained is owed */
 	bool write_blocked; /* until the socket is writable */
 	size_t discarded;   /* while lingering */
+	bool read_ended;    /* the far end sends nothing more */
 	bool end_sent;
 
 	int64_t deadline_ms; /* -1: none */

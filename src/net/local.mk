@@ -7,6 +7,7 @@ src_net_libnet_a_SOURCES = \
 	%reldir%/dns_cache.c %reldir%/dns_priv.h \
 	%reldir%/dns_parse.c \
 	%reldir%/fetch.c include/net/fetch.h \
+	%reldir%/fetch_url.c \
 	%reldir%/guard.c \
 	%reldir%/listener.c \
 	%reldir%/loop.c include/net/loop.h \

@@ -257,8 +257,11 @@ on_conn_closed(void *ctx, const struct error *why)
 	smtp_client_lost_unsent(r->client, &err, conn_pending(r->conn));
 }
 
-static const struct conn_ops conn_ops = { on_connected, on_readable, NULL,
-	on_conn_closed };
+static const struct conn_ops conn_ops = {
+	.ready = on_connected,
+	.readable = on_readable,
+	.closed = on_conn_closed,
+};
 
 static void
 carrier_start(struct simulator_bouncer *b)

@@ -32,6 +32,7 @@ struct simulator_session {
 	struct loop_call ending;
 	struct timer *slow; /* while the slow reply waits */
 	bool over, flush, draining;
+	bool input_ended; /* the client sends nothing more */
 	/* The transaction. */
 	struct arena mem;
 	struct slice from;
@@ -95,10 +96,14 @@ pump(struct simulator_session *s)
 
 		write_output(s);
 		if (used == 0)
-			return;
+			break;
 		conn_consume(s->conn, used);
 		conn_set_deadline(s->conn, IDLE_MS, "command");
 	}
+	/* The client has said all it will, and has its answers. */
+	if (s->input_ended && (s->slow == NULL || !timer_is_set(s->slow)) &&
+	    conn_pending(s->conn) < OUTPUT_MAX)
+		end_later(s, true);
 }
 
 static struct slice
@@ -242,6 +247,16 @@ on_readable(void *ctx)
 }
 
 static void
+on_ended(void *ctx)
+{
+	struct simulator_session *s = ctx;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	s->input_ended = true;
+	on_readable(s);
+}
+
+static void
 on_conn_closed(void *ctx, const struct error *why)
 {
 	struct simulator_session *s = ctx;
@@ -251,8 +266,13 @@ on_conn_closed(void *ctx, const struct error *why)
 	end_later(s, false);
 }
 
-static const struct conn_ops conn_ops = { on_readable, on_readable, on_readable,
-	on_conn_closed };
+static const struct conn_ops conn_ops = {
+	.ready = on_readable,
+	.readable = on_readable,
+	.drained = on_readable,
+	.closed = on_conn_closed,
+	.ended = on_ended,
+};
 
 void
 simulator_session_start(struct simulator *sim, int fd)

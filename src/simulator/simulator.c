@@ -27,8 +27,11 @@ ignore_closed(void *ctx, const struct error *why)
 	(void)why;
 }
 
-static const struct conn_ops refused_ops = { ignore_event, ignore_event, NULL,
-	ignore_closed };
+static const struct conn_ops refused_ops = {
+	.ready = ignore_event,
+	.readable = ignore_event,
+	.closed = ignore_closed,
+};
 
 static void
 on_accept(void *ctx, int fd, const struct net_addr *peer)

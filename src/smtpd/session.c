@@ -41,6 +41,7 @@ struct smtpd_session {
 	int64_t started_ms;
 	bool over, flush; /* flush: our last words are to be sent */
 	bool wants_tls, draining;
+	bool input_ended; /* the peer sends nothing more */
 	bool receiving;
 	/* The transaction. */
 	char *from;
@@ -125,6 +126,15 @@ set_deadline(struct smtpd_session *s)
 	    left < s->d->opt.idle_ms ? "end of session" : "command");
 }
 
+/* The peer has said all it will, and has its answers. */
+static void
+end_if_idle(struct smtpd_session *s)
+{
+	if (s->input_ended && s->commit == NULL &&
+	    conn_pending(s->conn) < OUTPUT_MAX)
+		end_later(s, true);
+}
+
 static void
 pump(struct smtpd_session *s)
 {
@@ -135,10 +145,11 @@ pump(struct smtpd_session *s)
 
 		write_output(s);
 		if (used == 0)
-			return;
+			break;
 		conn_consume(s->conn, used);
 		set_deadline(s);
 	}
+	end_if_idle(s);
 	if (s->wants_tls && !s->over) {
 		s->wants_tls = false;
 		conn_start_tls(s->conn, s->d->opt.tls, true, NULL, TLS_MS);
@@ -391,6 +402,16 @@ on_readable(void *ctx)
 }
 
 static void
+on_ended(void *ctx)
+{
+	struct smtpd_session *s = ctx;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	s->input_ended = true;
+	on_readable(s);
+}
+
+static void
 on_conn_closed(void *ctx, const struct error *why)
 {
 	struct smtpd_session *s = ctx;
@@ -400,8 +421,13 @@ on_conn_closed(void *ctx, const struct error *why)
 	end_later(s, false);
 }
 
-static const struct conn_ops conn_ops = { on_ready, on_readable, on_readable,
-	on_conn_closed };
+static const struct conn_ops conn_ops = {
+	.ready = on_ready,
+	.readable = on_readable,
+	.drained = on_readable,
+	.closed = on_conn_closed,
+	.ended = on_ended,
+};
 
 void
 smtpd_session_start(struct smtpd *d, int fd, const struct net_addr *addr,

@@ -84,8 +84,11 @@ ignore_closed(void *ctx, const struct error *why)
 	(void)why;
 }
 
-static const struct conn_ops refused_ops = { ignore_ready, ignore_ready, NULL,
-	ignore_closed };
+static const struct conn_ops refused_ops = {
+	.ready = ignore_ready,
+	.readable = ignore_ready,
+	.closed = ignore_closed,
+};
 
 static void
 turn_away(struct smtpd *d, int fd)

@@ -3,9 +3,9 @@
  * back: what is accepted must be checked, encoded and decoded without loss.
  *
  * fuzz-rooms: mail base
- * fuzz-files: src/api/email_json.c src/api/octets.c src/intake/check.c
- * fuzz-files: src/intake/answer.c
- * fuzz-packages: libidn2 libcrypto opendkim
+ * fuzz-files: src/api/email_json.c src/api/members.c src/api/octets.c
+ * src/intake/check.c fuzz-files: src/intake/answer.c fuzz-packages: libidn2
+ * libcrypto opendkim
  */
 #include "fuzz.h"
 

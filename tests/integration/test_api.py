@@ -7,6 +7,7 @@ hold nobody up.
 import base64
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -185,6 +186,59 @@ class Api(unittest.TestCase):
         self.refused(400, "validation_error", "POST", "/emails", b"")
         self.ask(200, "GET", "/emails", b"", Content_Type="application/json")
 
+    def test_an_unknown_member_is_refused_by_its_name(self):
+        before = self.emails()
+        for name, meant in (("reply-to", "reply_to"), ("replyTo", "reply_to"),
+                            ("body", "html or text")):
+            text = self.refused(422, "invalid_parameter", "POST", "/emails",
+                                {**GOOD, name: "x@sender.zz"})
+            self.assertEqual(text, "%s: is not a member of an email: did you "
+                             "mean %s?" % (name, meant))
+        text = self.refused(422, "invalid_parameter", "POST", "/emails",
+                            self.large(2000000, replyTo="x@sender.zz"))
+        self.assertIn("did you mean reply_to?", text)
+        self.assertEqual(self.emails(), before)
+
+    def test_what_is_not_here_yet_says_so(self):
+        """Calls of the official clients that have no route here."""
+        one = "/" + UUID
+        for method, path in (
+                ("POST", "/emails/batch"), ("GET", "/emails/metrics"),
+                ("PATCH", "/emails" + one),
+                ("POST", "/emails%s/cancel" % one),
+                ("GET", "/emails/receiving"),
+                ("GET", "/emails/receiving" + one),
+                ("POST", "/domains"), ("PATCH", "/domains" + one),
+                ("DELETE", "/domains" + one),
+                ("POST", "/domains%s/verify" % one),
+                ("GET", "/api-keys"), ("POST", "/v1/api-keys"),
+                ("DELETE", "/api-keys" + one), ("POST", "/audiences"),
+                ("GET", "/audiences%s/contacts/a@b.zz" % one),
+                ("PATCH", "/contacts" + one), ("POST", "/broadcasts"),
+                ("POST", "/broadcasts%s/send" % one),
+                ("POST", "/templates%s/publish" % one),
+                ("GET", "/topics"), ("GET", "/segments"),
+                ("POST", "/contact-properties"), ("GET", "/logs"),
+                ("POST", "/suppressions/batch/add")):
+            text = self.refused(501, "not_implemented", method, path,
+                                {} if method in ("POST", "PATCH") else None)
+            self.assertRegex(text, "^Verpost does not have .+ yet: .{10,}")
+        self.refused(404, "not_found", "GET", "/contactsx")
+        self.refused(405, "method_not_allowed", "DELETE", "/emails")
+
+    def test_who_closes_its_sending_side_is_answered(self):
+        body = json.dumps(GOOD).encode()
+        with socket.create_connection(self.node.http, 20) as link:
+            link.sendall(b"POST /emails HTTP/1.1\r\nHost: x\r\n"
+                         b"Authorization: Bearer %s\r\n"
+                         b"Content-Length: %d\r\n\r\n%s" % (
+                             self.api.key.encode(), len(body), body))
+            link.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: link.recv(65536), b""))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+        ident = json.loads(answer.split(b"\r\n\r\n", 1)[1])["id"]
+        self.ask(200, "GET", "/emails/" + ident)
+
     # ---- idempotency
 
     def test_a_key_means_one_email(self):
@@ -308,6 +362,30 @@ class Api(unittest.TestCase):
             self.assertTrue(self.ask(
                 200, "DELETE", "/webhooks/" + ident)["deleted"])
             self.refused(404, "not_found", "GET", "/webhooks/" + ident)
+
+    def test_an_endpoint_that_cannot_work_is_refused_at_once(self):
+        made = self.ask(201, "POST", "/webhooks", {
+            "endpoint": "https://hooks.example.com:8443/in?x=a@b",
+            "events": ["email.sent"]})
+        rows = self.pg.value("SELECT count(*) FROM webhooks")
+        for url, said in (("https://me:pw@hooks.example.com/", "password"),
+                          ("https://hooks.example.com:65536/", "port"),
+                          ("https://hooks.example.com:0/", "port"),
+                          ("https://hooks.example.com/#a", "fragment"),
+                          ("https:///in", "no host"),
+                          ("gopher://hooks.example.com", "http")):
+            self.assertIn(said, self.refused(
+                400, "validation_error", "POST", "/webhooks",
+                {"endpoint": url, "events": ["email.sent"]}))
+            self.assertIn(said, self.refused(
+                400, "validation_error", "PATCH", "/webhooks/" + made["id"],
+                {"endpoint": url}))
+            status, _, errors = self.node.command(
+                "webhook add", url, "--account", "tester", check=False)
+            self.assertNotEqual(status, 0)
+            self.assertIn(said, errors)
+        self.assertEqual(self.pg.value("SELECT count(*) FROM webhooks"), rows)
+        self.ask(200, "DELETE", "/webhooks/" + made["id"])
 
     def test_domains_are_listed(self):
         rows = self.ask(200, "GET", "/domains")["data"]

@@ -102,6 +102,51 @@ class Faults(WorldTest):
         self.sink.wait_for("pg2@sink.zz", seconds=30)
         self.assertEqual(self.sink.for_rcpt("pg@sink.zz"), [])
 
+    def test_postgres_that_hangs_is_503_in_time_and_once(self):
+        """
+        Every kind of request; POST with a key is repeated afterwards. What was
+        on its way to Postgres may be done when that wakes up, but wholly and
+        once.
+        """
+        calls = (("GET", "/health", None), ("GET", "/emails", None),
+                 ("GET", "/domains", None), ("GET", "/webhooks", None),
+                 ("GET", "/suppressions", None),
+                 ("POST", "/suppressions", {"email": "frozen@sink.zz"}),
+                 ("POST", "/emails", {
+                     "from": "hello@sender.zz", "to": "frost@sink.zz",
+                     "subject": "frost", "text": "x"}))
+
+        def ask(call):
+            began = time.monotonic()
+            answer = self.api.request(
+                *call, headers={"Idempotency-Key": "frost"}, seconds=60)
+            return answer, time.monotonic() - began
+
+        # Known already: so the commit of the email is what hangs.
+        self.assertEqual(self.post("before@sink.zz").status, 200)
+        self.world.pg.pause()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+                answers = list(pool.map(ask, reversed(calls)))[::-1]
+        finally:
+            self.world.pg.resume()
+        for call, (answer, seconds) in zip(calls, answers):
+            with self.subTest(call[:2]):
+                self.assertEqual(answer.status, 503, answer)
+                self.assertLess(seconds, 40)
+        health, seconds = answers[0]
+        self.assertEqual(health.json, {"status": "unavailable",
+                                       "postgres": "does not answer"})
+        self.assertLess(seconds, 10)
+        again = wait_until("it accepts again", lambda: (
+            lambda a: a if a.status == 200 else None)(ask(calls[-1])[0]), 30)
+        self.api.wait_event(again.json["id"], "delivered", 40)
+        self.api.wait_event(self.mail("thawed@sink.zz", "s"), "delivered", 40)
+        self.assertEqual(len(self.sink.for_rcpt("frost@sink.zz")), 1)
+        self.assertEqual(self.verpost.pg.value(
+            "SELECT count(*) FROM recipients WHERE address ="
+            " 'frost@sink.zz'"), "1")
+
     def test_a_refused_one_among_two_hundred_hurts_nobody_else(self):
         """Also the two that share a key but not a body: one is taken."""
         def one(n):

@@ -103,6 +103,17 @@ class TheOfficialClient(WorldTest):
         self.assertEqual(answer["error"]["statusCode"], 403)
         self.assertIn("not-ours.zz", answer["error"]["message"])
 
+    def test_it_is_told_what_is_not_here_yet(self):
+        for what, said in (("batch", "POST /emails for each"),
+                           ("addDomain", "verpost domain add"),
+                           ("listKeys", "verpost key add"),
+                           ("cancel", "when it is due")):
+            answer = self.call(what)
+            self.assertIsNone(answer["data"])
+            self.assertEqual(answer["error"]["name"], "not_implemented")
+            self.assertEqual(answer["error"]["statusCode"], 501)
+            self.assertIn(said, answer["error"]["message"])
+
     def test_an_idempotency_key_sends_once(self):
         payload = {"from": "hello@sender.zz", "to": "known@remote.zz",
                    "subject": "only once", "text": "x"}

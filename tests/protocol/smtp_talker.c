@@ -155,8 +155,12 @@ on_conn_closed(void *ctx, const struct error *why)
 	smtp_client_lost_unsent(t->client, &err, conn_pending(t->conn));
 }
 
-static const struct conn_ops conn_ops = { on_conn_ready, on_readable,
-	on_drained, on_conn_closed };
+static const struct conn_ops conn_ops = {
+	.ready = on_conn_ready,
+	.readable = on_readable,
+	.drained = on_drained,
+	.closed = on_conn_closed,
+};
 
 static int
 set_option(struct talker *t, int *tls, struct slice text, struct error *err)

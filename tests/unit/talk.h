@@ -1,13 +1,15 @@
 /*
  * talk.h - a scripted SMTP client in the loop of a test: "> " lines are sent,
  * "< " lines must come (what stands there is how they begin), "< EOF" waits
- * for the end. Fails the test when nothing comes for TALK_MS.
+ * for the end, "!" says that nothing more will be sent. Fails the test when
+ * nothing comes for TALK_MS.
  */
 #ifndef TALK_H
 #define TALK_H
 
 #include "test.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -37,8 +39,11 @@ talk_on_closed(void *ctx, const struct error *why)
 	t->ended = true;
 }
 
-static const struct conn_ops talk_ops_ = { talk_on_event, talk_on_event, NULL,
-	talk_on_closed };
+static const struct conn_ops talk_ops_ = {
+	.ready = talk_on_event,
+	.readable = talk_on_event,
+	.closed = talk_on_closed,
+};
 
 /* A port on loopback that the kernel chose. */
 static inline int
@@ -117,6 +122,12 @@ talk_expect(struct talk *t, struct slice want)
 	conn_consume(t->conn, line.len + 1);
 }
 
+static inline bool
+talk_has_sent(void *ctx)
+{
+	return conn_pending(((struct talk *)ctx)->conn) == 0;
+}
+
 static inline void
 talk_run(struct talk *t, const char *script)
 {
@@ -126,6 +137,11 @@ talk_run(struct talk *t, const char *script)
 		char *text;
 
 		print_message("%.*s\n", SLICE_FMT(line));
+		if (*line.ptr == '!') {
+			talk_until(t->loop, talk_has_sent, t);
+			shutdown(conn_fd(t->conn), SHUT_WR);
+			continue;
+		}
 		if (*line.ptr == '<') {
 			talk_expect(t, slice_from(line, 2));
 			continue;

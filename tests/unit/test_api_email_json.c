@@ -80,6 +80,33 @@ static const struct {
 	    "template: is not supported" },
 	{ WITH("\"topic_id\":\"x\""), ANSWER_VALIDATION,
 	    "topic_id: is not supported" },
+	{ WITH("\"reply-to\":\"x@example.org\""), ANSWER_PARAMETER,
+	    "reply-to: is not a member of an email: did you mean reply_to?" },
+	{ WITH("\"replyTo\":\"x@example.org\""), ANSWER_PARAMETER,
+	    "replyTo: is not a member of an email: did you mean reply_to?" },
+	{ WITH("\"body\":\"x\""), ANSWER_PARAMETER,
+	    "body: is not a member of an email: did you mean html or text?" },
+	{ WITH("\"HTML\":\"x\""), ANSWER_PARAMETER,
+	    "HTML: is not a member of an email: did you mean html?" },
+	{ WITH("\"attachment\":[]"), ANSWER_PARAMETER,
+	    "attachment: is not a member of an email: did you mean attachm" },
+	{ WITH("\"id\":1"), ANSWER_PARAMETER,
+	    "id: is not a member of an email: leave it out" },
+	{ WITH("\"a\\nb\":1"), ANSWER_PARAMETER,
+	    "a?b: is not a member of an email: leave it out" },
+	{ "{\"sender\":\"a@example.org\"}", ANSWER_PARAMETER,
+	    "sender: is not a member of an email: did you mean from?" },
+	{ WITH("\"tags\":[{\"name\":\"n\",\"values\":\"v\"}]"),
+	    ANSWER_PARAMETER,
+	    "tags[0].values: is not a member of a tag: did you mean value?" },
+	{ WITH("\"attachments\":[{\"content\":\"\",\"contentId\":\"a\"}]"),
+	    ANSWER_PARAMETER,
+	    "attachments[0].contentId: is not a member of an attachment: did "
+	    "you mean content_id?" },
+	{ WITH("\"attachments\":[{\"content\":\"\",\"name\":\"a\"}]"),
+	    ANSWER_PARAMETER,
+	    "attachments[0].name: is not a member of an attachment: did you "
+	    "mean filename?" },
 };
 
 static int
@@ -121,7 +148,7 @@ all_fields_arrive(void **state)
 	    "\"subject\":\"Gr\\u00fc\\u00dfe\",\"html\":\"<p>\\n</p>\","
 	    "\"text\":\"a\\nb\",\"headers\":{\"X-A\":\"1\",\"X-B\":\"\"},"
 	    "\"tags\":[{\"name\":\"n\",\"value\":\"v\"}],"
-	    "\"scheduled_at\":null,\"unknown\":{\"deep\":[1,2]},"
+	    "\"scheduled_at\":null,\"unknown\":null,"
 	    "\"attachments\":[{\"content\":\"TWFu\",\"filename\":\"m.txt\","
 	    "\"content_type\":\"text/plain\",\"content_id\":\"logo\"},"
 	    "{\"content\":[77,97,110]},"

@@ -26,6 +26,24 @@ compares_by_length_and_octets(void **state)
 }
 
 static void
+counts_the_changes_between_two_words(void **state)
+{
+	struct slice longest = slice_of("0123456789012345678901234567890123456"
+					"789012345678901234567890123456789");
+
+	(void)state;
+	assert_int_equal(slice_distance(SLICE(""), SLICE("")), 0);
+	assert_int_equal(slice_distance(SLICE("abc"), SLICE("")), 3);
+	assert_int_equal(slice_distance(SLICE(""), SLICE("abc")), 3);
+	assert_int_equal(slice_distance(SLICE("Reply-To"), SLICE("reply_to")),
+	    1);
+	assert_int_equal(slice_distance(SLICE("kitten"), SLICE("sitting")), 3);
+	assert_true(longest.len > SLICE_DISTANCE_MAX);
+	assert_int_equal(slice_distance(longest, SLICE("")),
+	    SLICE_DISTANCE_MAX);
+}
+
+static void
 finds_or_gives_the_length(void **state)
 {
 	(void)state;
@@ -168,6 +186,7 @@ copies_with_a_nul_behind(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(compares_by_length_and_octets),
+    cmocka_unit_test(counts_the_changes_between_two_words),
     cmocka_unit_test(finds_or_gives_the_length),
     cmocka_unit_test(cuts_without_leaving_its_octets),
     cmocka_unit_test(takes_lines_of_both_kinds),

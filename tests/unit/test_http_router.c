@@ -9,7 +9,7 @@ handle(struct http_request *r, void *ctx)
 	(void)ctx;
 }
 
-static char names[8][2];
+static char names[9][2];
 #define ROUTE(method, path, n)                                                 \
 	{                                                                      \
 		method, path, handle, names[n]                                 \
@@ -22,6 +22,8 @@ static const struct http_route routes[] = {
 	ROUTE(HTTP_GET, "/emails/metrics", 4),
 	ROUTE(HTTP_POST, "/emails/{}/cancel", 5),
 	ROUTE(HTTP_DELETE, "/a/{}/b/{}", 6),
+	ROUTE(HTTP_GET, "/c/{*}", 7),
+	ROUTE(HTTP_POST, "/c/{}/d", 8),
 };
 
 static const struct {
@@ -43,6 +45,12 @@ static const struct {
 	{ HTTP_POST, "/emails/x/cancel", 5, 0, "x", NULL },
 	{ HTTP_DELETE, "/a/b%40c.example/b/%C3%A9+%2F", 6, 0, "b@c.example",
 	    "\xc3\xa9+/" },
+	{ HTTP_GET, "/c", 7, 0, NULL, NULL },
+	{ HTTP_PATCH, "/v1/c/", 7, 0, NULL, NULL },
+	{ HTTP_DELETE, "/c/d/e/f/g/h/%41", 7, 0, NULL, NULL },
+	{ HTTP_POST, "/c/1/d", 8, 0, "1", NULL },
+	{ HTTP_GET, "/c/1/d", -1, 1U << HTTP_POST, NULL, NULL },
+	{ HTTP_GET, "/cd", -1, 0, NULL, NULL },
 	{ HTTP_GET, "/emails", -1, 1U << HTTP_POST, NULL, NULL },
 	{ HTTP_PUT, "/emails/metrics", -1, 1U << HTTP_GET, NULL, NULL },
 	{ HTTP_PUT, "/emails/batch", -1, 1U << HTTP_GET | 1U << HTTP_POST, NULL,

@@ -128,6 +128,74 @@ survives_clients_that_leave(void **state)
 	close_world(&w);
 }
 
+/* Sends all of it and then says that nothing more will come. */
+static void
+send_last(struct world *w, struct client *c, struct slice data)
+{
+	send_all(w, c, data);
+	assert_int_equal(shutdown(c->fd, SHUT_WR), 0);
+}
+
+static void
+answers_who_sends_no_more(void **state)
+{
+	struct world w;
+	struct client late, big, empty;
+
+	(void)state;
+	open_world(&w, &ordinary);
+	late = dial(&w);
+	send_last(&w, &late,
+	    SLICE("GET /emails/1 HTTP/1.1\r\n" H "\r\n"
+		  "GET /late HTTP/1.1\r\n" H "\r\n"
+		  "GET /emails/3 HTTP/1.1\r\n" H "\r\n"));
+	TURN_UNTIL(&w, w.late != NULL);
+	for (int i = 0; i < 5; i++)
+		loop_turn(w.loop, 2);
+	http_answer(w.late, 200, SLICE("{\"late\":true}"));
+	await(&w, &late, 0);
+	assert_true(has_answers(&late, 3, false));
+	assert_got(&late, "{\"id\":\"3\"");
+	/* More than the socket takes at once. */
+	big = dial(&w);
+	send_last(&w, &big, SLICE("GET /big HTTP/1.1\r\n" H "\r\n"));
+	await(&w, &big, 0);
+	assert_true(has_answers(&big, 1, false));
+	empty = dial(&w);
+	send_last(&w, &empty, SLICE("\r\n"));
+	await(&w, &empty, 0);
+	assert_int_equal(empty.got.len, 0);
+	hang_up(&late);
+	hang_up(&big);
+	hang_up(&empty);
+	close_world(&w);
+}
+
+static void
+half_a_request_is_refused_at_its_end(void **state)
+{
+	static const char *const halves[] = { "GET /emails/1 HT",
+		"POST /emails HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nab",
+		"POST /emails HTTP/1.1\r\n" H
+		"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n" };
+	struct world w;
+
+	(void)state;
+	open_world(&w, &ordinary);
+	for (size_t i = 0; i < ARRAY_LEN(halves); i++) {
+		struct client c = dial(&w);
+
+		send_last(&w, &c, slice_of(halves[i]));
+		await(&w, &c, 0);
+		assert_memory_equal(c.got.ptr, "HTTP/1.1 400 ", 13);
+		assert_got(&c, "ends before it is complete");
+		assert_true(has_answers(&c, 1, false));
+		hang_up(&c);
+	}
+	assert_int_equal(w.handled, 0);
+	close_world(&w);
+}
+
 static void
 stops_reading_from_those_who_do_not_read(void **state)
 {
@@ -299,6 +367,8 @@ TEST_MAIN(cmocka_unit_test(ends_a_request_that_drips),
     cmocka_unit_test(closes_idle_connections_silently),
     cmocka_unit_test(waits_for_a_handler_as_long_as_it_takes),
     cmocka_unit_test(survives_clients_that_leave),
+    cmocka_unit_test(answers_who_sends_no_more),
+    cmocka_unit_test(half_a_request_is_refused_at_its_end),
     cmocka_unit_test(stops_reading_from_those_who_do_not_read),
     cmocka_unit_test(gives_the_place_of_idle_connections_away),
     cmocka_unit_test(who_had_to_go_holds_no_descriptor),

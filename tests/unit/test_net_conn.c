@@ -99,8 +99,12 @@ on_closed(void *ctx, const struct error *why)
 	conn_close(&e->conn);
 }
 
-static const struct conn_ops ops = { on_ready, on_readable, on_drained,
-	on_closed };
+static const struct conn_ops ops = {
+	.ready = on_ready,
+	.readable = on_readable,
+	.drained = on_drained,
+	.closed = on_closed,
+};
 
 static void
 end_init(struct end *e)

@@ -168,6 +168,8 @@ static const struct {
 	    "deferred at first" },
 	{ "disconnect", TO("disconnect") "< 250\n" REST "< EOF\n",
 	    "disconnected" },
+	{ "talks no more", TO("ann") "< 250\n" REST "!\n< 250\n< EOF\n",
+	    "delivered" },
 	{ "one of two is refused",
 	    TO("ann") "< 250\n" TO("bounced") "< 550\n" REST "< 250\n",
 	    "delivered" },

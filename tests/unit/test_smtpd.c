@@ -599,10 +599,44 @@ who_leaves_before_the_answer_does_no_harm(void **state)
 	while (store.done == NULL)
 		loop_turn(store.loop, 10);
 	talk_close(&w.talk);
-	while (store.done != NULL)
-		loop_turn(store.loop, 10);
+	/* It cannot be told from one that only stops talking. */
+	for (int i = 0; i < 5; i++)
+		loop_turn(store.loop, 1);
+	say_added(NULL);
+	for (int i = 0; i < 5; i++)
+		loop_turn(store.loop, 1);
 	talk_open(&w.talk, store.loop, &w.at);
 	talk(&w, "< 220\n");
+	end(&w);
+}
+
+/* Its last words are answered, also those that wait for the store. */
+static void
+who_only_stops_talking_is_answered(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, (struct smtpd_options){ 0 });
+	store.held = true;
+	talk(&w, HELLO TAKE "> x\n> .\n> NOOP\n!\n");
+	while (store.done == NULL)
+		loop_turn(store.loop, 10);
+	say_added(NULL);
+	talk(&w, "< 250 2.0.0\n< 250\n< EOF\n");
+	assert_int_equal(store.count, 1);
+	end(&w);
+}
+
+static void
+half_a_mail_is_not_kept(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, (struct smtpd_options){ 0 });
+	talk(&w, HELLO TAKE "> x\n!\n< EOF\n");
+	assert_int_equal(store.count, 0);
 	end(&w);
 }
 
@@ -623,4 +657,6 @@ TEST_MAIN(cmocka_unit_test(a_bounce_is_committed_before_its_250),
     cmocka_unit_test(who_talks_for_ever_is_dropped),
     cmocka_unit_test(a_drain_lets_mails_in_and_talkers_go),
     cmocka_unit_test(a_drain_ends_in_time),
-    cmocka_unit_test(who_leaves_before_the_answer_does_no_harm))
+    cmocka_unit_test(who_leaves_before_the_answer_does_no_harm),
+    cmocka_unit_test(who_only_stops_talking_is_answered),
+    cmocka_unit_test(half_a_mail_is_not_kept))

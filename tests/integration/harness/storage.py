@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 
-from .procs import Failed, Process, directory, run, wait_until
+from .procs import (Failed, Process, children_of, directory, run,
+                    wait_until)
 
 PG_BIN = "/usr/lib/postgresql/15/bin"
 
@@ -53,6 +54,18 @@ class Postgres:
     def kill(self):
         """As a crash would: no shutdown, recovery at the next start."""
         self.process.stop(signal.SIGQUIT)
+
+    def _signal(self, number):
+        # The server first, so that it makes no process that is missed.
+        self.process.send(number)
+        for pid in children_of(self.process.pid):
+            os.kill(pid, number)
+
+    def pause(self):
+        self._signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._signal(signal.SIGCONT)
 
     def create_database(self, name):
         self.sql('CREATE DATABASE "%s"' % name, "postgres")
