@@ -36,6 +36,9 @@ struct httpd *httpd_new(const struct httpd_options *opt);
  * the latest after timeout_ms. */
 void httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *ctx),
     void *ctx);
+/* See intake_queue_counted. */
+void httpd_queue_asked(struct httpd *h);
+void httpd_queue_counted(struct httpd *h, size_t jobs);
 void httpd_free(struct httpd **h);
 
 #endif

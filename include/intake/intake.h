@@ -45,6 +45,7 @@ struct intake_limits {
 	int64_t commit_gap_ms;	  /* 6; negative: none */
 	int64_t max_age_ms;	  /* life of an undelivered recipient: 72 h */
 	int64_t cache_ttl_ms;	  /* keys, domains, streams: 2,000 */
+	size_t queue_max;	  /* recipients in the queue; 0: no bound */
 };
 
 struct intake_options {
@@ -64,6 +65,15 @@ void intake_drain(struct intake *in, int64_t timeout_ms,
     void (*done)(void *ctx), void *ctx);
 /* Callbacks that are still owed are never called. */
 void intake_free(struct intake **in);
+/*
+ * The queue is being counted, and was (queue/depth.h). Above queue_max
+ * submissions are refused with 429 and the time to wait; the last tenth is for
+ * transactional mail. Between counts what this process adds is added; so the
+ * bound holds while Redis is away, too, though not to the last message where
+ * several processes accept.
+ */
+void intake_queue_asked(struct intake *in);
+void intake_queue_counted(struct intake *in, size_t jobs);
 const struct intake_limits *intake_limits(const struct intake *in);
 
 /* ---- Who asks ------------------------------------------------------------ */

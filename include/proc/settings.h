@@ -58,6 +58,7 @@ struct settings {
 
 	uint64_t message_size_max;
 	uint64_t recipients_max;
+	uint64_t queue_max;
 
 	uint64_t smtp_port;
 	char *mx_private;

@@ -88,6 +88,20 @@ httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *ctx),
 	http_server_drain(h->server, timeout_ms, done, ctx);
 }
 
+void
+httpd_queue_asked(struct httpd *h)
+{
+	OBJ_CHECK(h, HTTPD_MAGIC);
+	intake_queue_asked(h->intake);
+}
+
+void
+httpd_queue_counted(struct httpd *h, size_t jobs)
+{
+	OBJ_CHECK(h, HTTPD_MAGIC);
+	intake_queue_counted(h->intake, jobs);
+}
+
 /* What is still open hears nothing more: the server has closed its link. */
 static void
 drop_call(struct api_call *c)

@@ -65,6 +65,7 @@ intake_new(const struct intake_options *opt)
 	in->queue = opt->queue;
 	in->limits = opt->limits;
 	fill_limits(&in->limits);
+	in->pressure.max = in->limits.queue_max;
 	in->busy = hash_new();
 	list_init(&in->items);
 	intake_keys_init(in);
@@ -107,6 +108,18 @@ intake_free(struct intake **in)
 	(*in)->magic = 0;
 	free(*in);
 	*in = NULL;
+}
+
+void
+intake_queue_asked(struct intake *in)
+{
+	pressure_asked(&in->pressure);
+}
+
+void
+intake_queue_counted(struct intake *in, size_t jobs)
+{
+	pressure_counted(&in->pressure, jobs, loop_mono_ms(in->loop));
 }
 
 const struct intake_limits *
@@ -270,6 +283,7 @@ intake_item_committed(struct intake_item *item)
 	case STORE_ACCEPT_OK:
 		for (size_t i = 0; i < s->count; i++)
 			suppressed += s->recipient[i].suppressed;
+		pressure_added(&item->in->pressure, s->count - suppressed);
 		if (suppressed == s->count)
 			answer_suppressed(item);
 		break;
@@ -450,6 +464,23 @@ check_room(struct intake_item *item, size_t bytes)
 	return -1;
 }
 
+static int
+check_queue(struct intake_item *item)
+{
+	const struct intake_request *q = item->request;
+	const struct pressure *p = &item->in->pressure;
+	bool transactional = q->stream == STORE_TRANSACTIONAL;
+
+	if (pressure_has_room(p, item->rcpt_count, transactional))
+		return 0;
+	(void)answer_set(&item->answer, ANSWER_RATE,
+	    "The queue is full (%zu recipients wait, setting queue_max): send "
+	    "the message again after the time in Retry-After",
+	    p->depth + p->added);
+	item->answer.retry_after_s = pressure_retry_after_s(p, transactional);
+	return -1;
+}
+
 /* The same key twice at the same time: the second does not wait for the
  * first, as Resend's does not. (In another process it waits in Postgres.) */
 static int
@@ -487,8 +518,10 @@ item_check(struct intake_item *item)
 	item->in->item_bytes += bytes;
 	if (take_key(item) < 0)
 		return -1;
-	return check_content(&item->arena, item->request->content, &limits,
-	    &item->rcpt, &item->rcpt_count, &item->answer);
+	if (check_content(&item->arena, item->request->content, &limits,
+		&item->rcpt, &item->rcpt_count, &item->answer) < 0)
+		return -1;
+	return check_queue(item);
 }
 
 void

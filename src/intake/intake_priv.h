@@ -10,6 +10,7 @@
 #include "intake/check.h"
 #include "intake/intake.h"
 #include "net/loop.h"
+#include "pressure.h"
 #include "queue/lane.h"
 #include "store/accept.h"
 
@@ -42,6 +43,7 @@ struct intake {
 	struct list items; /* all that owe an answer */
 	size_t item_count;
 	size_t item_bytes; /* of their contents */
+	struct pressure pressure;
 	struct committer commit;
 	struct list asks;    /* keys to be checked, under way */
 	struct list touches; /* of keys, under way */

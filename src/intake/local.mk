@@ -9,4 +9,5 @@ src_intake_libintake_a_SOURCES = \
 	%reldir%/intake.c include/intake/intake.h \
 	%reldir%/intake_priv.h \
 	%reldir%/large.c \
+	%reldir%/pressure.c %reldir%/pressure.h \
 	%reldir%/push.c

@@ -2,13 +2,17 @@
 #include "api/httpd.h"
 #include "base/mem.h"
 #include "proc/role_priv.h"
+#include "queue/depth.h"
 #include "queue/queue.h"
 #include "store/pg.h"
+
+#define DEPTH_PERIOD_MS 500
 
 struct role_http {
 	struct loop *loop;
 	struct pg *pg, *pg_side;
 	struct queue *queue;
+	struct depth *depth;
 	size_t count;
 	struct httpd *httpd[LISTENERS_MAX];
 	size_t draining;
@@ -43,9 +47,30 @@ options(const struct role_http *r, const struct worker *w, int fd)
 			.recipients_max = s->recipients_max,
 			.message_bytes_max = s->message_size_max,
 			.max_age_ms = (int64_t)s->max_age,
+			.queue_max = s->queue_max,
 		},
 	};
 }
+
+static void
+asked(void *ctx)
+{
+	struct role_http *r = ctx;
+
+	for (size_t i = 0; i < r->count; i++)
+		httpd_queue_asked(r->httpd[i]);
+}
+
+static void
+counted(void *ctx, size_t jobs)
+{
+	struct role_http *r = ctx;
+
+	for (size_t i = 0; i < r->count; i++)
+		httpd_queue_counted(r->httpd[i], jobs);
+}
+
+static const struct depth_ops depth_ops = { asked, counted };
 
 static void *
 start(struct worker *w, struct error *err)
@@ -64,6 +89,8 @@ start(struct worker *w, struct error *err)
 
 		r->httpd[r->count] = httpd_new(&o);
 	}
+	r->depth = depth_new(w->loop, r->pg_side, r->queue, DEPTH_PERIOD_MS,
+	    &depth_ops, r);
 	return r;
 }
 
@@ -97,6 +124,7 @@ stop(void *self)
 
 	for (size_t i = 0; i < r->count; i++)
 		httpd_free(&r->httpd[i]);
+	depth_free(&r->depth);
 	queue_free(&r->queue);
 	pg_free(&r->pg_side);
 	pg_free(&r->pg);

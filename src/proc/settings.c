@@ -122,6 +122,11 @@ const struct config_row settings_rows[] = {
 	UINT(recipients_max, "50", 1, 100,
 	    "Most recipients of one email."),
 
+	UINT(queue_max, "2000000", 1000, 1000000000,
+	    "Most recipients in the queue. Above it new mail is refused with "
+	    "429 and a Retry-After, the last tenth being kept for transactional "
+	    "mail. A million take about 130 MB of Redis."),
+
 	UINT(smtp_port, "25", 1, 65535,
 	    "Port that mail exchangers are connected to. Anything but 25 is "
 	    "for tests."),

@@ -8,6 +8,7 @@ EXTRA_DIST += src/queue/functions.lua
 noinst_LIBRARIES += src/queue/libqueue.a
 nodist_src_queue_libqueue_a_SOURCES = src/queue/functions.c
 src_queue_libqueue_a_SOURCES = \
+	%reldir%/depth.c include/queue/depth.h \
 	%reldir%/lane.c include/queue/lane.h \
 	%reldir%/member.c include/queue/member.h \
 	%reldir%/queue.c include/queue/queue.h \

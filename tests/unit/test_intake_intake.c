@@ -88,6 +88,36 @@ a_key_for_another_body_or_in_use_is_a_conflict(void **state)
 	world_free(w);
 }
 
+static void
+a_full_queue_says_when_to_come_again(void **state)
+{
+	struct intake_limits limits = { .queue_max = 100, .commit_gap_ms = -1 };
+	struct world *w = world_ready(&limits);
+	struct answer a = { 0 }, b = { 0 }, c = { 0 };
+
+	(void)state;
+	intake_queue_asked(w->in);
+	intake_queue_counted(w->in, 100);
+	intake_submit(w->in, &w->request, on_done, &a);
+	turn(w);
+	assert_int_equal(a.told, 1);
+	assert_int_equal(a.kind, ANSWER_RATE);
+	assert_int_equal(a.retry_after_s, 5);
+	assert_non_null(strstr(a.message, "100 recipients wait"));
+
+	intake_queue_asked(w->in);
+	intake_queue_counted(w->in, 99);
+	intake_submit(w->in, &w->request, on_done, &b);
+	turn(w);
+	commit_ends(NULL);
+	assert_int_equal(b.kind, ANSWER_OK);
+	/* It counts although nobody has counted again. */
+	intake_submit(w->in, &w->request, on_done, &c);
+	turn(w);
+	assert_int_equal(c.kind, ANSWER_RATE);
+	world_free(w);
+}
+
 /* ---- Refusals before the commit ------------------------------------------ */
 
 static void
@@ -299,6 +329,7 @@ TEST_MAIN(cmocka_unit_test(all_suppressed_is_422_or_200_as_the_account_wants),
     cmocka_unit_test(a_key_used_before_answers_as_before),
     cmocka_unit_test(a_key_for_another_body_or_in_use_is_a_conflict),
     cmocka_unit_test(only_a_verified_domain_of_the_account_sends),
+    cmocka_unit_test(a_full_queue_says_when_to_come_again),
     cmocka_unit_test(what_waits_is_bounded),
     cmocka_unit_test(octets_that_wait_are_bounded_but_one_always_may),
     cmocka_unit_test(draining_finishes_what_is_under_way_and_takes_no_more),

@@ -1,0 +1,30 @@
+/*
+ * queue/depth.h - how many jobs the schedule holds, asked for regularly: ready,
+ * later, held and parked, over all lanes of all pools.
+ */
+#ifndef QUEUE_DEPTH_H
+#define QUEUE_DEPTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct depth;
+struct loop;
+struct pg;
+struct queue;
+
+struct depth_ops {
+	/* The question leaves: what is enqueued over the same queue from now
+	 * on is not in the answer. */
+	void (*asked)(void *ctx);
+	/* While Redis or Postgres is away nothing is told. */
+	void (*counted)(void *ctx, size_t jobs);
+};
+
+/* pg (for the list of pools), queue and ops are borrowed. Costs Redis about 10
+ * us per lane and count. */
+struct depth *depth_new(struct loop *l, struct pg *pg, struct queue *q,
+    int64_t period_ms, const struct depth_ops *ops, void *ctx);
+void depth_free(struct depth **d);
+
+#endif
