@@ -49,8 +49,7 @@ message_build(struct job *j, struct identity *i, struct error *err)
 	opt.boundary_seed = gm + 3;
 	opt.reference = token + 2;
 
-	rc = mail_content_decode(&arena,
-	    slice_mem(j->content->ptr, j->content->len), &content, err);
+	rc = mail_content_decode(&arena, job_content(j), &content, err);
 	if (rc == 0) {
 		strbuf_reset(&j->message);
 		mime_build(&content, &opt, &j->message);
