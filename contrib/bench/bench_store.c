@@ -169,13 +169,28 @@ on_jobs(void *ctx, const struct store_job *job, size_t count,
 }
 
 static void
-step_read(struct work *w)
+on_contents(void *ctx, struct store_content *got, size_t n,
+    const struct error *err)
 {
-	struct id list[256];
+	struct work *w = ctx;
+
+	if (err != NULL)
+		die("contents: %s", err->text);
+	for (size_t i = 0; i < n; i++)
+		if (got[i].content == NULL)
+			die("contents: missing");
+	go_on(w);
+}
+
+static void
+step_contents(struct work *w)
+{
+	struct store_content list[256];
 
 	for (size_t i = 0; i < w->n; i++)
-		list[i] = id_of_recipient(ids[w->from + i], 1);
-	store_jobs_read(pg, list, w->n, 1 << 20, on_jobs, w);
+		list[i] = (struct store_content){ .email = ids[w->from + i],
+			.bytes = CONTENT };
+	store_contents_read(pg, list, w->n, on_contents, w);
 }
 
 static void
@@ -185,7 +200,7 @@ step_rows(struct work *w)
 
 	for (size_t i = 0; i < w->n; i++)
 		list[i] = id_of_recipient(ids[w->from + i], 1);
-	store_jobs_read(pg, list, w->n, 0, on_jobs, w);
+	store_jobs_read(pg, list, w->n, on_jobs, w);
 }
 
 static void
@@ -333,7 +348,7 @@ main(int argc, char **argv)
 	if (getenv("BENCH_ANALYZE") != NULL)
 		analyze();
 	run("rows", step_rows, postmaster);
-	run("read", step_read, postmaster);
+	run("contents", step_contents, postmaster);
 	run("claim", step_claim, postmaster);
 	run("outcome", step_outcome, postmaster);
 	pg_free(&pg);

@@ -11,12 +11,6 @@ struct store_job_email {
 	int64_t created_at_ms;
 	struct slice message_id; /* ptr NULL: derived */
 	size_t content_bytes;
-	/*
-	 * The whole record on the heap. A callback that keeps it sets it to
-	 * NULL here and frees it later. NULL: larger than the limit given, to
-	 * be read by store_content_read when its turn comes.
-	 */
-	char *content;
 };
 
 struct store_job {
@@ -38,14 +32,24 @@ struct store_job {
 /* Jobs whose id is not in the database are missing from the answer. */
 typedef void store_jobs_got(void *ctx, const struct store_job *job,
     size_t count, const struct error *err);
-/* content_max: records up to this many octets come along. */
 struct pg_tx *store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
-    size_t content_max, store_jobs_got *done, void *ctx);
+    store_jobs_got *done, void *ctx);
 
-/* content: heap, taken by the callback; ERR_NOTFOUND: gone. */
-typedef void store_content_got(void *ctx, char *content, size_t len,
-    const struct error *err);
-struct pg_tx *store_content_read(struct pg *pg, struct id email,
-    store_content_got *done, void *ctx);
+/* The record of an email (mail/content.h). */
+struct store_content {
+	struct id email;
+	size_t bytes; /* as store_job_email.content_bytes has it */
+	/* Heap; a callback that keeps it sets it to NULL here and frees it
+	 * later. NULL: it is gone, or not whole. */
+	char *content;
+};
+/* content and n as asked, in the same order; err: not read. */
+typedef void store_contents_got(void *ctx, struct store_content *content,
+    size_t n, const struct error *err);
+/* Of each email once; content is borrowed for the call and its member of that
+ * name not read. */
+struct pg_tx *store_contents_read(struct pg *pg,
+    const struct store_content *content, size_t n, store_contents_got *done,
+    void *ctx);
 
 #endif

@@ -395,7 +395,7 @@ on_claimed(void *ctx, const struct store_return *row, size_t count,
 	if (err == NULL && count == BATCH_MAX)
 		b->again = true;
 	if (n > 0)
-		b->tx = store_jobs_read(b->pg, ids, n, 0, on_jobs, b);
+		b->tx = store_jobs_read(b->pg, ids, n, on_jobs, b);
 	step_done(b);
 }
 

@@ -240,6 +240,7 @@ line_send(struct line *line)
 	line->now_ms = clock_now_ms();
 	line->op = store_claim_start(m->opt.pg, m->worker, line->now_ms,
 	    line->anyway, line->claim, line->count, on_claimed, line);
+	contents_read(m, &line->batch);
 }
 
 void
@@ -300,7 +301,6 @@ claim_release(struct job *j)
 {
 	dest_forget(j);
 	list_remove(&j->node);
-	pg_tx_cancel(&j->content_read);
 	j->state = JOB_RELEASING;
 	list_append(&j->mta->claims->releasing, &j->node);
 	claims_flush(j->mta);

@@ -6,6 +6,7 @@
  *   route.c   domain -> mail hosts       struct route, cached, single flight
  *   dest.c    route x source             waiting jobs, sessions, back-off
  *   claim.c   attempts row, committed    only what is claimed is sent
+ *   content.c its email's record         beside the claim, within a budget
  *   message.c MIME and DKIM              identity.c: the domain's key
  *   session.c one connection             smtp/client over net/conn
  *   finish.c  verdict -> outcome -> ack or defer
@@ -36,24 +37,28 @@
 #define SESSION_MAGIC 0x73657331u
 
 enum job_state {
-	JOB_READING,   /* its row is asked for */
-	JOB_ROUTING,   /* waits for its domain's key or DNS */
-	JOB_WAITING,   /* dest->waiting, by fair tag */
-	JOB_CLAIMING,  /* its attempts row is being committed */
-	JOB_LOADING,   /* claimed; its large content is being read */
-	JOB_CLAIMED,   /* dest->claimed: next on a session */
-	JOB_SENDING,   /* session->mails */
-	JOB_WRITING,   /* its outcome is being committed */
+	JOB_READING,  /* its row is asked for */
+	JOB_ROUTING,  /* waits for its domain's key or DNS */
+	JOB_WAITING,  /* dest->waiting, by fair tag */
+	JOB_CLAIMING, /* its attempts row is being committed */
+	JOB_LOADING, /* claimed; its content is being read, or waits for room */
+	JOB_CLAIMED, /* dest->claimed: next on a session */
+	JOB_SENDING, /* session->mails */
+	JOB_WRITING, /* its outcome is being committed */
 	JOB_RELEASING, /* its claim is being taken back, unused */
 };
 
-/* The record of an email, shared by its recipients in hand. */
+/* The record of an email, shared by its recipients in hand; content.c. */
 struct content {
-	unsigned int refs;
-	char *ptr;
-	size_t len;
-	bool has_text;	    /* a text was made of its html: */
-	struct strbuf text; /* made once, as it costs more than the rest */
+	struct mta *mta;
+	struct id email;
+	unsigned int refs; /* jobs, and the read under way */
+	size_t bytes;	   /* charged to the budget */
+	char *ptr;	   /* NULL: not read */
+	bool is_reading;
+	struct list waiting; /* claimed jobs, JOB_LOADING */
+	bool has_text;	     /* a text was made of its html: */
+	struct strbuf text;  /* made once, as it costs more than the rest */
 };
 
 struct job {
@@ -71,10 +76,9 @@ struct job {
 	unsigned int n; /* the attempt about to be made */
 	struct mail_address address;
 	struct slice address_key;
-	struct content *content; /* counted; NULL: not read yet, or done with */
+	struct content
+	    *content; /* counted; NULL: not asked for, or done with */
 	size_t content_bytes;
-	bool is_large;		    /* counted in mta->large_bytes */
-	struct pg_tx *content_read; /* while it is being read */
 	struct id email;
 	struct slice message_id; /* set by the sender, or len 0 */
 	int64_t created_at_ms, expires_at_ms;
@@ -141,12 +145,8 @@ void lanes_give_back(struct mta *m);
 struct job *job_new(struct lane_state *lane, const struct queue_job *q);
 void job_free(struct job *j); /* takes it off all lists */
 struct job *job_find(struct mta *m, struct id recipient); /* in hand, or NULL */
-/* Its record is not needed any more (the message may be). */
-void job_drop_content(struct job *j);
 /* Reads the rows of freshly leased jobs, all JOB_READING on the list. */
 void jobs_read(struct mta *m, struct list *fresh);
-/* Memory became free: loads large contents that wait. */
-void jobs_load_large(struct mta *m);
 void jobs_fini(struct mta *m);
 /* The domain's identity is known: on to the route. */
 void job_identified(struct job *j);
@@ -293,6 +293,17 @@ void claim_release(struct job *j);
 /* Jobs that wait for a claim: back to the schedule. */
 void claims_give_back(struct mta *m);
 
+/* -- content.c ---------------------------------------------------------- */
+
+void contents_init(struct mta *m);
+void contents_fini(struct mta *m);
+/* Reads what these jobs, about to be claimed, need and is not here. */
+void contents_read(struct mta *m, struct list *jobs);
+/* The job is claimed: to its destination, now or when its content is here. */
+void content_await(struct job *j);
+/* It is not needed any more. */
+void job_drop_content(struct job *j);
+
 /* -- identity.c --------------------------------------------------------- */
 
 struct identity { /* what a sending domain signs with */
@@ -394,12 +405,15 @@ struct mta {
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;
 	struct owner *owner;
-	size_t in_hand, in_hand_bytes;
-	struct list reads;  /* struct read under way */
-	struct list large;  /* claimed jobs that wait to load their content */
-	size_t large_bytes; /* of large contents in memory */
-	size_t next_lane;   /* asked first next time */
-	size_t next_sync;   /* lane to sync next */
+	size_t in_hand;
+	struct list reads;	   /* struct read under way */
+	struct hash *contents;	   /* email -> struct content */
+	size_t content_bytes;	   /* of them all */
+	struct list content_reads; /* under way */
+	struct list unread;	   /* claimed jobs that wait for room */
+	struct loop_call content_call;
+	size_t next_lane;		    /* asked first next time */
+	size_t next_sync;		    /* lane to sync next */
 	size_t session_count, sessions_max; /* descriptors are finite */
 	struct timer *tick;
 	struct timer *yield;	     /* a lane said: ask again in 2 ms */

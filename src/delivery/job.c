@@ -11,9 +11,6 @@
 #include "base/mem.h"
 #include "store/jobs.h"
 
-/* Records up to this size come with the row; larger ones are read when the
- * job's turn has come, so that a lease of big mails does not fill memory. */
-#define CONTENT_WITH_ROW ((size_t)256 * 1024)
 /* More attempts than this mean that something is very wrong; the number has
  * 15 bits in the database, and events count on from it. */
 #define ATTEMPTS_MAX 9999
@@ -24,41 +21,6 @@ struct read {
 	struct list jobs; /* asked for; given-back ones have left it */
 	struct pg_tx *tx;
 };
-
-/* -- content ------------------------------------------------------------------
- */
-
-static void
-content_unref(struct content *c)
-{
-	if (c == NULL || --c->refs > 0)
-		return;
-	free(c->ptr);
-	strbuf_fini(&c->text);
-	free(c);
-}
-
-static struct content *
-content_new(char *ptr, size_t len)
-{
-	struct content *c = xmalloc(sizeof(*c));
-
-	c->refs = 1;
-	c->ptr = ptr;
-	c->len = len;
-	strbuf_init(&c->text, 0);
-	return c;
-}
-
-void
-job_drop_content(struct job *j)
-{
-	if (j->content == NULL)
-		return;
-	j->mta->in_hand_bytes -= j->content_bytes;
-	content_unref(j->content);
-	j->content = NULL;
-}
 
 /* -- life
  * ---------------------------------------------------------------------- */
@@ -107,11 +69,6 @@ job_free(struct job *j)
 	m->in_hand--;
 	hash_remove(m->held, held_key(&j->q));
 	job_drop_content(j);
-	if (j->is_large) {
-		m->large_bytes -= j->content_bytes;
-		jobs_load_large(m);
-	}
-	pg_tx_cancel(&j->content_read);
 	route_unref(j->route);
 	strbuf_fini(&j->message);
 	arena_fini(&j->arena);
@@ -159,24 +116,6 @@ take_address(struct job *j, const struct store_job *row)
 	return true;
 }
 
-/* The first job of an email takes its record; the others share it. */
-static void
-take_content(struct job *j, const struct store_job *row,
-    struct content **shared)
-{
-	if (*shared == NULL && row->email->content != NULL) {
-		*shared =
-		    content_new(row->email->content, row->email->content_bytes);
-		row->email->content = NULL;
-		j->content = *shared;
-	} else if (*shared != NULL) {
-		(*shared)->refs++;
-		j->content = *shared;
-	}
-	if (j->content != NULL)
-		j->mta->in_hand_bytes += j->content_bytes;
-}
-
 static void
 end_when_claimed(struct job *j, int end)
 {
@@ -218,16 +157,11 @@ static void
 take_rows(struct read *read, const struct store_job *row, size_t count)
 {
 	int64_t now_ms = clock_now_ms();
-	struct content *shared = NULL;
-	const struct store_job_email *last = NULL;
 
 	for (size_t i = 0; i < count; i++) {
 		struct job *j = find_asked(read, row[i].id);
 
-		if (row[i].email != last)
-			shared = NULL;
-		last = row[i].email;
-		if (j == NULL || last == NULL)
+		if (j == NULL || row[i].email == NULL)
 			continue;
 		list_remove(&j->node);
 		if (row[i].finished_at_ms != 0) {
@@ -235,7 +169,6 @@ take_rows(struct read *read, const struct store_job *row, size_t count)
 			continue;
 		}
 		take_row(j, &row[i]);
-		take_content(j, &row[i], &shared);
 		job_decide(j, &row[i], now_ms);
 	}
 }
@@ -287,8 +220,7 @@ jobs_read(struct mta *m, struct list *fresh)
 		list_append(&read->jobs, node);
 		ids[n++] = list_entry(node, struct job, node)->q.member.id;
 	}
-	read->tx =
-	    store_jobs_read(m->opt.pg, ids, n, CONTENT_WITH_ROW, on_rows, read);
+	read->tx = store_jobs_read(m->opt.pg, ids, n, on_rows, read);
 	if (!list_is_empty(fresh))
 		jobs_read(m, fresh);
 }
@@ -318,42 +250,6 @@ job_routed(struct job *j)
 		dest_add(j);
 }
 
-static void
-on_content(void *ctx, char *content, size_t len, const struct error *err)
-{
-	struct job *j = ctx;
-	struct mta *m = j->mta;
-
-	j->content_read = NULL;
-	if (err != NULL) {
-		finish_local(j, VERDICT_DEFERRED, NULL, "4.3.0", err->text);
-		return;
-	}
-	j->content = content_new(content, len);
-	m->in_hand_bytes += j->content_bytes;
-	dest_claimed(j);
-}
-
-/* At least one at a time, and as many as the budget of octets allows. */
-void
-jobs_load_large(struct mta *m)
-{
-	while (!m->draining && !list_is_empty(&m->large)) {
-		struct job *j =
-		    list_entry(list_first(&m->large), struct job, node);
-
-		if (m->large_bytes > 0 &&
-		    m->large_bytes + j->content_bytes >
-			m->opt.in_hand_bytes_max)
-			return;
-		list_remove(&j->node);
-		m->large_bytes += j->content_bytes;
-		j->is_large = true;
-		j->content_read =
-		    store_content_read(m->opt.pg, j->email, on_content, j);
-	}
-}
-
 void
 job_claimed(struct job *j)
 {
@@ -379,11 +275,5 @@ job_claimed(struct job *j)
 		    "mode = log: accepted and not sent");
 		return;
 	}
-	if (j->content != NULL) {
-		dest_claimed(j);
-		return;
-	}
-	j->state = JOB_LOADING;
-	list_append(&j->mta->large, &j->node);
-	jobs_load_large(j->mta);
+	content_await(j);
 }

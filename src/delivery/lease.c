@@ -24,7 +24,6 @@ room(const struct mta *m)
 	if (m->draining || m->worker == 0 || m->source_count == 0 ||
 	    !pg_is_up(m->opt.pg) || !owner_is_alive(m) ||
 	    m->in_hand >= m->opt.in_hand_max ||
-	    m->in_hand_bytes >= m->opt.in_hand_bytes_max ||
 	    outcome_writer_pending(m->outcomes) > m->opt.in_hand_max)
 		return 0;
 	return m->opt.in_hand_max - m->in_hand;

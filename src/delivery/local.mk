@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/delivery/libdelivery.a
 src_delivery_libdelivery_a_SOURCES = \
 	include/delivery/mta.h \
 	%reldir%/claim.c \
+	%reldir%/content.c \
 	%reldir%/delivery_priv.h \
 	%reldir%/dest.c \
 	%reldir%/finish.c \

@@ -65,7 +65,7 @@ message_build(struct job *j, struct identity *i, struct error *err)
 	opt.reference = token + 2;
 
 	rc = mail_content_decode(&arena,
-	    slice_mem(j->content->ptr, j->content->len), &content, err);
+	    slice_mem(j->content->ptr, j->content->bytes), &content, err);
 	if (rc == 0) {
 		share_text(j->content, &content);
 		strbuf_reset(&j->message);

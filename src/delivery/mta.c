@@ -92,13 +92,13 @@ mta_new(const struct mta_options *opt)
 	m->open_guard.allow_all = true;
 	m->sessions_max = sessions_max();
 	list_init(&m->reads);
-	list_init(&m->large);
 	list_init(&m->work);
 	make_tools(m);
 	m->outcomes = outcome_writer_new(opt->loop, opt->pg);
 	routes_init(m);
 	dests_init(m);
 	identities_init(m);
+	contents_init(m);
 	claims_init(m);
 	lanes_init(m);
 	m->tick = timer_new(opt->loop, on_tick, m);
@@ -176,6 +176,7 @@ mta_free(struct mta **mp)
 	outcome_writer_free(&m->outcomes);
 	lanes_fini(m);
 	dests_fini(m);
+	contents_fini(m);
 	identities_fini(m);
 	routes_fini(m);
 	resolver_free(&m->resolver);

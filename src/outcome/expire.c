@@ -150,5 +150,5 @@ expire_take(struct expire *e, int worker, const struct store_unfinished *rows,
 		ids[i] = rows[i].id;
 	e->worker = worker;
 	e->now_ms = clock_now_ms();
-	e->reading = store_jobs_read(e->pg, ids, n, 0, got_jobs, e);
+	e->reading = store_jobs_read(e->pg, ids, n, got_jobs, e);
 }

@@ -146,7 +146,7 @@ const struct config_row settings_rows[] = {
 	UINT(in_hand_max, "2000", 10, 100000,
 	    "Recipients that one process takes from the queue at a time."),
 	SIZE(in_hand_bytes_max, "128M", MEGA, 4096 * MEGA,
-	    "Memory for the content of those."),
+	    "Memory for the content of the emails that are about to be sent."),
 	UINT(connections_max, "20", 1, 1000,
 	    "Open connections from one source address to one site."),
 	UINT(connection_mails_max, "1000", 1, 100000,

@@ -8,9 +8,9 @@
 #include "store_priv.h"
 
 /*
- * One unit of work: the rows of the recipients with their emails, and the
- * contents of those emails, as chunks in any order. Chunk n stands at
- * n * STORE_CHUNK_BYTES in a buffer of content_bytes.
+ * Rows come with the lease, contents only with the claim: a job that goes back
+ * to the schedule has cost no content. Content is chunks in any order; chunk n
+ * stands at n * STORE_CHUNK_BYTES in a buffer of the size that the row tells.
  */
 
 /* LATERAL with OFFSET 0: see attempts.c. */
@@ -28,19 +28,13 @@ static const struct pg_stmt stmt_rows = { "jobs_rows",
 static const struct pg_stmt stmt_contents = { "jobs_contents",
 	"SELECT c.id, c.n, c.chunk "
 	"FROM unnest($1::uuid[]) AS i(id) "
-	"CROSS JOIN LATERAL (SELECT e.id FROM emails e WHERE e.id = i.id "
-	"AND e.id BETWEEN $2::uuid AND $3::uuid "
-	"AND e.content_bytes <= $4::int4 OFFSET 0) e "
 	"CROSS JOIN LATERAL (SELECT * FROM email_contents c "
-	"WHERE c.id = e.id AND c.id BETWEEN $2 AND $3 OFFSET 0) c" };
-
-static const struct pg_stmt stmt_content = { "content_read",
-	"SELECT n, chunk FROM email_contents WHERE id = $1::uuid ORDER BY n" };
+	"WHERE c.id = i.id AND c.id BETWEEN $2::uuid AND $3::uuid "
+	"OFFSET 0) c" };
 
 struct call {
 	store_jobs_got *done;
 	void *ctx;
-	bool with_content;
 };
 
 static int
@@ -110,37 +104,6 @@ read_job(struct pg_row row, struct store_job *job)
 	};
 }
 
-/* Puts a chunk in its place; false when it does not fit the email's size. */
-static bool
-place_chunk(char *content, size_t len, int n, struct slice chunk)
-{
-	size_t at = (size_t)n * STORE_CHUNK_BYTES;
-
-	if (n < 0 || at > len || chunk.len > len - at)
-		return false;
-	if (chunk.len > 0)
-		memcpy(content + at, chunk.ptr, chunk.len);
-	return true;
-}
-
-static void
-read_contents(const struct pg_reply *reply, struct store_job_email *emails,
-    size_t email_count)
-{
-	for (size_t i = 0; i < pg_rows(reply, 1); i++) {
-		struct pg_row row = pg_row(reply, 1, i);
-		struct store_job_email *e =
-		    find_email(emails, email_count, pg_get_id(row, 0));
-
-		if (e == NULL)
-			continue;
-		if (e->content == NULL)
-			e->content = xmalloc(e->content_bytes + 1);
-		place_chunk(e->content, e->content_bytes, pg_get_int2(row, 1),
-		    pg_get_text(row, 2));
-	}
-}
-
 static void
 on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 {
@@ -157,8 +120,6 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 	jobs = store_reply_mem(reply, n, sizeof(*jobs));
 	emails = store_reply_mem(reply, n, sizeof(*emails));
 	email_count = read_emails(reply, emails);
-	if (call->with_content)
-		read_contents(reply, emails, email_count);
 	for (size_t i = 0; i < n; i++) {
 		struct pg_row row = pg_row(reply, 0, i);
 
@@ -167,23 +128,19 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 		    find_email(emails, email_count, pg_get_id(row, 12));
 	}
 	call->done(call->ctx, jobs, n, NULL);
-	for (size_t i = 0; i < email_count; i++)
-		free(emails[i].content);
 }
 
 struct pg_tx *
 store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
-    size_t content_max, store_jobs_got *done, void *ctx)
+    store_jobs_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct call *call = pg_tx_mem(tx, sizeof(*call));
 	struct id *emails = xcalloc(n, sizeof(*emails));
 	struct store_bounds rcpt = { 0 }, mail = { 0 };
-	struct id last = { { 0 } };
-	size_t distinct = 0;
 
 	invariant(n > 0);
-	*call = (struct call){ done, ctx, content_max > 0 };
+	*call = (struct call){ done, ctx };
 	for (size_t i = 0; i < n; i++) {
 		emails[i] = id_email_of(ids[i]);
 		store_bounds_add(&rcpt, ids[i]);
@@ -194,64 +151,113 @@ store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
 	store_put_ids(tx, emails, n);
 	store_bounds_put(tx, &rcpt);
 	store_bounds_put(tx, &mail);
-	if (content_max > 0) {
-		/* Neighbours of one email are read once; others may come twice,
-		 * which costs time but changes nothing. */
-		for (size_t i = 0; i < n; i++)
-			if (id_cmp(emails[i], last) != 0)
-				emails[distinct++] = last = emails[i];
-		pg_tx_stmt(tx, &stmt_contents);
-		store_put_ids(tx, emails, distinct);
-		store_bounds_put(tx, &mail);
-		pg_tx_int4(tx, (int32_t)MIN(content_max, (size_t)INT32_MAX));
-	}
 	free(emails);
 	pg_tx_send(tx, on_rows, call);
 	return tx;
 }
 
-struct content_call {
-	store_content_got *done;
+/* -- contents -------------------------------------------------------------- */
+
+struct contents_call {
+	store_contents_got *done;
 	void *ctx;
+	size_t n;
+	struct store_content *content;
+	size_t *have; /* octets of each that came */
 };
 
+/* Puts a chunk in its place, if it fits the size. */
 static void
-on_content(void *ctx, const struct pg_reply *reply, const struct error *err)
+place_chunk(struct store_content *c, size_t *have, int n, struct slice chunk)
 {
-	const struct content_call *call = ctx;
-	struct error missing = { 0 };
-	size_t len = 0, n;
-	char *content;
+	size_t at = (size_t)n * STORE_CHUNK_BYTES;
+
+	if (n < 0 || at > c->bytes || chunk.len > c->bytes - at)
+		return;
+	if (c->content == NULL)
+		c->content = xmalloc(c->bytes + 1);
+	if (chunk.len > 0)
+		memcpy(c->content + at, chunk.ptr, chunk.len);
+	*have += chunk.len;
+}
+
+static size_t
+find_content(const struct contents_call *call, struct id id)
+{
+	for (size_t i = 0; i < call->n; i++)
+		if (id_cmp(call->content[i].email, id) == 0)
+			return i;
+	return call->n;
+}
+
+static void
+place_chunks(const struct contents_call *call, const struct pg_reply *reply)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < pg_rows(reply, 0); i++) {
+		struct pg_row row = pg_row(reply, 0, i);
+		struct id id = pg_get_id(row, 0);
+
+		/* Mostly the same as the one before. */
+		if (at == call->n || id_cmp(call->content[at].email, id) != 0)
+			at = find_content(call, id);
+		if (at < call->n)
+			place_chunk(&call->content[at], &call->have[at],
+			    pg_get_int2(row, 1), pg_get_text(row, 2));
+	}
+}
+
+static void
+drop_content(struct store_content *c)
+{
+	free(c->content);
+	c->content = NULL;
+}
+
+static void
+on_contents(void *ctx, const struct pg_reply *reply, const struct error *err)
+{
+	const struct contents_call *call = ctx;
 
 	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
+		call->done(call->ctx, call->content, call->n, err);
 		return;
 	}
-	n = pg_rows(reply, 0);
-	if (n == 0) {
-		error_set(&missing, ERR_NOTFOUND, "the content is gone");
-		call->done(call->ctx, NULL, 0, &missing);
-		return;
+	place_chunks(call, reply);
+	for (size_t i = 0; i < call->n; i++) {
+		struct store_content *c = &call->content[i];
+
+		if (call->have[i] != c->bytes)
+			drop_content(c);
 	}
-	for (size_t i = 0; i < n; i++)
-		len += pg_get_text(pg_row(reply, 0, i), 1).len;
-	content = xmalloc(len + 1);
-	for (size_t i = 0; i < n; i++)
-		place_chunk(content, len, (int)i,
-		    pg_get_text(pg_row(reply, 0, i), 1));
-	call->done(call->ctx, content, len, NULL);
+	call->done(call->ctx, call->content, call->n, NULL);
+	for (size_t i = 0; i < call->n; i++)
+		drop_content(&call->content[i]);
 }
 
 struct pg_tx *
-store_content_read(struct pg *pg, struct id email, store_content_got *done,
-    void *ctx)
+store_contents_read(struct pg *pg, const struct store_content *content,
+    size_t n, store_contents_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct content_call *call = pg_tx_mem(tx, sizeof(*call));
+	struct contents_call *call = pg_tx_mem(tx, sizeof(*call));
+	struct store_bounds bounds = { 0 };
 
-	pg_tx_stmt(tx, &stmt_content);
-	pg_tx_id(tx, email);
-	*call = (struct content_call){ done, ctx };
-	pg_tx_send(tx, on_content, call);
+	invariant(n > 0);
+	*call = (struct contents_call){ done, ctx, n,
+		pg_tx_mem(tx, n * sizeof(*content)),
+		pg_tx_mem(tx, n * sizeof(size_t)) };
+	pg_tx_stmt(tx, &stmt_contents);
+	pg_tx_array(tx, PG_UUID);
+	for (size_t i = 0; i < n; i++) {
+		call->content[i].email = content[i].email;
+		call->content[i].bytes = content[i].bytes;
+		pg_tx_id(tx, content[i].email);
+		store_bounds_add(&bounds, content[i].email);
+	}
+	pg_tx_array_end(tx);
+	store_bounds_put(tx, &bounds);
+	pg_tx_send(tx, on_contents, call);
 	return tx;
 }

@@ -6,6 +6,7 @@ integration_tests = \
 	tests/integration/test_attack.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_commands.py \
+	tests/integration/test_content.py \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery.py \
 	tests/integration/test_dev.py \

@@ -374,14 +374,14 @@ a_batch_reads_only_its_own_rows_also_on_a_young_day(void **state)
 			.raise_to = STATUS_DELIVERED,
 			.finish = true };
 	}
-	store_jobs_read(pg, ids, BATCH, 1000, on_jobs, &jobs);
+	store_jobs_read(pg, ids, BATCH, on_jobs, &jobs);
 	servers_until(&jobs.done);
 	assert_int_equal(jobs.count, BATCH);
 	store_claim_start(pg, 5, clock_now_ms(), false, c, BATCH, servers_done,
 	    &seen);
 	servers_ok(&seen);
 	write_outcome(o, BATCH);
-	/* Four to read, one to claim, two to write; not all for each. */
+	/* Two to read, one to claim, two to write; not all for each. */
 	assert_in_range(rows_read() - before, BATCH, 10 * BATCH);
 }
 

@@ -165,12 +165,11 @@ answer_jobs(void *ctx)
 
 struct pg_tx *
 store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
-    size_t content_max, store_jobs_got *done, void *ctx)
+    store_jobs_got *done, void *ctx)
 {
 	struct pg_tx *tx = later(answer_jobs, ctx);
 
 	(void)pg;
-	assert_int_equal(content_max, 0);
 	memcpy(tx->ids, ids, n * sizeof(*ids));
 	tx->jobs = done;
 	tx->n = n;

@@ -78,7 +78,7 @@ the_text_of_an_email_is_made_once(void **state)
 			c.text = slice_of(cases[i].text);
 		mail_content_encode(&c, &record);
 		shared.ptr = record.ptr;
-		shared.len = record.len;
+		shared.bytes = record.len;
 		strbuf_init(&shared.text, 0);
 		made = 0;
 		build(&shared, 1, &first);
