@@ -44,8 +44,11 @@ struct outcome_attempt {
 	int64_t at_ms;
 	int64_t claimed_at_ms;
 	int64_t expires_at_ms;
+	/* Of the recipient: at most one transmission, so that an unknown
+	 * outcome ends it as failed (FAIL_OUTCOME_UNKNOWN). */
+	bool exactly_once;
 	struct verdict_result verdict; /* NEXT_HOST counts as DEFERRED */
-	int64_t retry_at_ms;	       /* DEFERRED, UNKNOWN */
+	int64_t retry_at_ms;	       /* when verdict_is_retried */
 	enum smtp_stage stage;
 	unsigned int code; /* 0: local */
 	struct mail_status status;
@@ -64,7 +67,13 @@ struct outcome_dsn {
 	int account;
 	struct slice address_key; /* of the recipient's row */
 	int64_t at_ms;
-	bool failed; /* else delayed */
+	/* DELIVERED settles an unknown outcome; of a mail known to have been
+	 * delivered it says nothing new. */
+	enum outcome_dsn_says {
+		OUTCOME_DSN_DELAYED,
+		OUTCOME_DSN_FAILED,
+		OUTCOME_DSN_DELIVERED,
+	} says;
 	struct mail_status status;
 	unsigned int code;
 	struct slice diagnostic; /* bounded, printable */

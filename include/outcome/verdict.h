@@ -22,6 +22,8 @@ enum verdict {
 };
 
 const char *verdict_name(enum verdict v);
+/* Whether there will be another attempt; exactly_once: of the recipient. */
+bool verdict_is_retried(enum verdict v, bool exactly_once);
 
 struct verdict_result {
 	enum verdict verdict;

@@ -66,7 +66,8 @@ struct job {
 
 	/* from its row */
 	int account, domain;
-	unsigned int n; /* the attempt about to be made */
+	unsigned int n;	   /* the attempt about to be made */
+	bool exactly_once; /* rather not delivered than sent twice */
 	struct mail_address address;
 	struct slice address_key;
 	struct content *content; /* counted; NULL: not read yet, or done with */

@@ -63,11 +63,11 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	a->address_key = j->address_key;
 	a->at_ms = clock_now_ms();
 	a->expires_at_ms = j->expires_at_ms;
+	a->exactly_once = j->exactly_once;
 	if (a->verdict.verdict == VERDICT_NEXT_HOST)
 		a->verdict.verdict = VERDICT_DEFERRED;
 	j->q.delay_ms = -1;
-	if (a->verdict.verdict == VERDICT_DEFERRED ||
-	    a->verdict.verdict == VERDICT_UNKNOWN) {
+	if (verdict_is_retried(a->verdict.verdict, a->exactly_once)) {
 		a->retry_at_ms = verdict_retry_at(&m->opt.retry,
 		    a->verdict.verdict, a->n, a->at_ms, a->claimed_at_ms,
 		    a->expires_at_ms, crypto_random_u64());

@@ -132,6 +132,7 @@ take_row(struct job *j, const struct store_job *row)
 	j->n = (unsigned int)MIN(row->attempts, INT16_MAX - 1) + 1;
 	j->created_at_ms = email->created_at_ms;
 	j->expires_at_ms = row->expires_at_ms;
+	j->exactly_once = (row->flags & QUEUE_EXACTLY_ONCE) != 0;
 	j->message_id = arena_slice(&j->arena, email->message_id);
 	j->content_bytes = email->content_bytes;
 }

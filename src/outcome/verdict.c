@@ -66,6 +66,23 @@ verdict_name(enum verdict v)
 	return "?";
 }
 
+bool
+verdict_is_retried(enum verdict v, bool exactly_once)
+{
+	switch (v) {
+	case VERDICT_DEFERRED:
+	case VERDICT_NEXT_HOST:
+		return true;
+	case VERDICT_UNKNOWN:
+		return !exactly_once;
+	case VERDICT_DELIVERED:
+	case VERDICT_BOUNCED:
+	case VERDICT_FAILED:
+		return false;
+	}
+	return false;
+}
+
 static enum column
 column_of(const struct smtp_outcome *outcome)
 {

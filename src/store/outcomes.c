@@ -62,13 +62,14 @@ static const struct pg_stmt stmt_attempts_open = { "outcome_attempts_open",
 
 /*
  * An outcome of an older attempt than the last raises the status, but does not
- * say when to try again.
+ * say when to try again; nor does any once the recipient is finished.
  */
 #define RAISE                                                                  \
 	"greatest(r.status, i.raise_to), "                                     \
 	"CASE WHEN i.raise_to > r.status THEN i.reason ELSE r.reason END, "    \
 	"greatest(r.attempts, i.n), "                                          \
-	"CASE WHEN i.n > 0 AND i.n >= r.attempts THEN i.retry_at "             \
+	"CASE WHEN i.finish OR r.finished_at IS NOT NULL THEN NULL "           \
+	"WHEN i.n > 0 AND i.n >= r.attempts THEN i.retry_at "                  \
 	"ELSE r.retry_at END, "                                                \
 	"CASE WHEN i.finish THEN coalesce(r.finished_at, $11::timestamptz) "   \
 	"ELSE r.finished_at END "

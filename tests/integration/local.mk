@@ -17,6 +17,7 @@ integration_tests = \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
 	tests/integration/test_resend_node.py \
+	tests/integration/test_retry.py \
 	tests/integration/test_time.py \
 	tests/integration/test_webhooks.py
 TESTS += $(integration_tests)

@@ -268,6 +268,64 @@ unknown_is_only_written_where_nothing_else_is(void **state)
 	assert_int_equal(seen.recipient[1].attempts, 2);
 }
 
+/* What came last of an attempt that was recorded as unknown, which has ended
+ * its recipient (delivery exactly once). */
+static void
+a_late_word_settles_what_ended_unknown(void **state)
+{
+	static const struct {
+		enum status raise_to, status;
+		int n; /* 0: of a report, not of the attempt */
+		bool finish;
+		bool keeps_reason;
+	} rows[] = {
+		{ STATUS_DELIVERED, STATUS_DELIVERED, 1, true, false },
+		{ STATUS_BOUNCED, STATUS_BOUNCED, 1, true, false },
+		{ STATUS_DEFERRED, STATUS_FAILED, 1, false, true },
+		{ STATUS_DELIVERED, STATUS_DELIVERED, 0, true, false },
+		{ STATUS_BOUNCED, STATUS_BOUNCED, 0, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_outcome o;
+		struct store_claim c;
+		struct email_seen seen;
+		struct mail m;
+
+		mail_init(&m, "settled", 1);
+		accept_all(&m, 1);
+		c = claim_of(&m, 1, 1);
+		assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+		o = (struct store_outcome){ .id = c.id,
+			.account = ACCOUNT,
+			.n = 1,
+			.worker = 5,
+			.only_open = true,
+			.outcome = 5,
+			.raise_to = STATUS_FAILED,
+			.reason = SLICE(FAIL_OUTCOME_UNKNOWN),
+			.finish = true };
+		write_outcome(&o, 1);
+		seen = find(m.item.email);
+		assert_int_equal(seen.recipient[0].status, STATUS_FAILED);
+		o = (struct store_outcome){ .id = c.id,
+			.account = ACCOUNT,
+			.n = rows[i].n,
+			.worker = 5,
+			.outcome = 2,
+			.raise_to = rows[i].raise_to,
+			.retry_at_ms = rows[i].finish ? 0 : in_ms(600000),
+			.finish = rows[i].finish };
+		write_outcome(&o, 1);
+		seen = find(m.item.email);
+		assert_int_equal(seen.recipient[0].status, rows[i].status);
+		assert_int_equal(seen.reason == 'o', rows[i].keeps_reason);
+		assert_true(seen.recipient[0].finished_at_ms != 0);
+		assert_true(seen.recipient[0].retry_at_ms == 0);
+	}
+}
+
 static void
 an_outcome_can_suppress(void **state)
 {
@@ -391,5 +449,5 @@ SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(a_claim_that_is_refused_says_why), CASE(an_outcome_can_be_repeated),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
-    CASE(an_outcome_can_suppress),
+    CASE(a_late_word_settles_what_ended_unknown), CASE(an_outcome_can_suppress),
     CASE(a_batch_reads_only_its_own_rows_also_on_a_young_day))

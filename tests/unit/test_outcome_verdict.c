@@ -182,8 +182,33 @@ an_unknown_outcome_waits_15_minutes_from_the_claim(void **state)
 	    9001000);
 }
 
+static void
+only_what_was_certainly_not_taken_is_retried_exactly_once(void **state)
+{
+	static const struct {
+		enum verdict verdict;
+		bool at_least_once, exactly_once;
+	} rows[] = {
+		{ VERDICT_DELIVERED, false, false },
+		{ VERDICT_DEFERRED, true, true },
+		{ VERDICT_BOUNCED, false, false },
+		{ VERDICT_FAILED, false, false },
+		{ VERDICT_UNKNOWN, true, false },
+		{ VERDICT_NEXT_HOST, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(verdict_is_retried(rows[i].verdict, false),
+		    rows[i].at_least_once);
+		assert_int_equal(verdict_is_retried(rows[i].verdict, true),
+		    rows[i].exactly_once);
+	}
+}
+
 TEST_MAIN(cmocka_unit_test(every_stage_and_class_has_its_verdict),
     cmocka_unit_test(dns_says_for_good_or_for_now),
     cmocka_unit_test(back_off_doubles_with_jitter_up_to_its_bounds),
     cmocka_unit_test(the_last_look_is_at_max_age_and_never_in_the_past),
-    cmocka_unit_test(an_unknown_outcome_waits_15_minutes_from_the_claim))
+    cmocka_unit_test(an_unknown_outcome_waits_15_minutes_from_the_claim),
+    cmocka_unit_test(only_what_was_certainly_not_taken_is_retried_exactly_once))

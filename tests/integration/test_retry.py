@@ -1,0 +1,158 @@
+"""
+What becomes of a recipient whose attempt did not end with a plain yes or no:
+delivery at least once and exactly once.
+"""
+
+import os
+import smtplib
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import runner  # noqa: E402
+from harness.procs import wait_until  # noqa: E402
+from harness.world import WorldTest  # noqa: E402
+
+# A claim that is older than this is over, whoever made it.
+CLAIM_S = 15 * 60
+
+REPORT = (
+    "From: MAILER-DAEMON@sink.zz\r\nSubject: report\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: multipart/report; report-type=delivery-status;"
+    " boundary=b\r\n\r\n--b\r\n\r\nThis is a report.\r\n--b\r\n"
+    "Content-Type: message/delivery-status\r\n\r\n"
+    "Reporting-MTA: dns; mx.sink.zz\r\n\r\n"
+    "Final-Recipient: rfc822; %s\r\nAction: %s\r\nStatus: %s\r\n"
+    "Diagnostic-Code: smtp; 550 %s said later\r\n\r\n--b--\r\n")
+
+
+class ExactlyOnce(WorldTest):
+    options = {"sink": True}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.world.add_webhook("email.failed", "email.delivered",
+                              "email.bounced", "email.delivery_delayed")
+
+    def setUp(self):
+        self.sink, self.verpost = self.world.sink, self.world.verpost
+
+    def tearDown(self):
+        self.verpost.crash.disarm()
+
+    def lost(self, name, delivery="exactly_once"):
+        """A mail whose final reply never comes; (its id, its address)."""
+        address = name + "@sink.zz"
+        self.sink.on_dot[address] = None
+        return self.mail(address, name, delivery=delivery), address
+
+    def check_unknown(self, ident):
+        email = self.api.wait_event(ident, "failed", 40)
+        recipient = email["recipients"][0]
+        self.assertEqual(email["delivery"], "exactly_once")
+        self.assertEqual(recipient["status"], "failed")
+        self.assertEqual(recipient["reason"], "outcome_unknown")
+        self.assertIs(recipient["outcome_unknown"], True)
+        self.assertIsNone(recipient["retry_at"])
+        hook = self.world.receiver.wait_for(ident, "email.failed")
+        failed = hook.event["data"]["failed"]
+        self.assertEqual(failed["reason"], "outcome_unknown")
+        self.assertIs(failed["outcome_unknown"], True)
+
+    def report(self, address, action, status):
+        taken = self.sink.wait_for(address)[0]
+        with smtplib.SMTP(*self.verpost.smtp_in) as link:
+            link.sendmail("", [taken.mail_from],
+                          REPORT % (address, action, status, status))
+
+    def check_settled(self, ident, status):
+        self.api.wait_event(ident, status)
+        recipient = self.api.email(ident)["recipients"][0]
+        self.assertEqual(recipient["status"], status)
+        self.assertIs(recipient["outcome_unknown"], False)
+        self.assertIsNone(recipient["reason"])
+        self.world.receiver.wait_for(ident, "email." + status)
+
+    def test_a_lost_reply_ends_it_after_one_transmission(self):
+        ident, address = self.lost("lost")
+        self.check_unknown(ident)
+        self.verpost.clock.advance(CLAIM_S + 60)
+        self.api.wait_event(self.mail("after@sink.zz", "s"), "delivered")
+        self.assertEqual(len(self.sink.for_rcpt(address)), 1)
+
+    def test_at_least_once_says_so_and_goes_again(self):
+        ident, address = self.lost("again", "at_least_once")
+        email = self.api.wait_event(ident, "delivery_delayed")
+        self.assertEqual(email["delivery"], "at_least_once")
+        self.assertIs(email["recipients"][0]["outcome_unknown"], True)
+        hook = self.world.receiver.wait_for(ident, "email.delivery_delayed")
+        self.assertIs(hook.event["data"]["delay"]["outcome_unknown"], True)
+        del self.sink.on_dot[address]
+        self.verpost.clock.advance(CLAIM_S + 60)
+        email = self.api.wait_event(ident, "delivered", 40)
+        self.assertIs(email["recipients"][0]["outcome_unknown"], False)
+        self.assertEqual(len(self.sink.for_rcpt(address)), 2)
+
+    def test_what_was_certainly_not_taken_goes_again(self):
+        self.sink.on_dot["soon@sink.zz"] = "451 4.3.0 not now"
+        ident = self.mail("soon@sink.zz", "s", delivery="exactly_once")
+        self.api.wait_event(ident, "delivery_delayed")
+        del self.sink.on_dot["soon@sink.zz"]
+        self.verpost.clock.advance(2 * 3600)
+        self.api.wait_event(ident, "delivered", 40)
+
+    def test_a_later_report_settles_it(self):
+        for action, code, status in (("failed", "5.1.1", "bounced"),
+                                     ("delivered", "2.0.0", "delivered"),
+                                     ("relayed", "2.0.0", "delivered")):
+            with self.subTest(action):
+                ident, address = self.lost("r" + action)
+                self.check_unknown(ident)
+                self.report(address, action, code)
+                self.check_settled(ident, status)
+
+    def test_a_report_that_it_takes_longer_settles_nothing(self):
+        ident, address = self.lost("slow")
+        self.check_unknown(ident)
+        self.report(address, "delayed", "4.4.1")
+        wait_until("the report was read", lambda: self.verpost.pg.value(
+            "SELECT count(*) FROM returns WHERE kind = 'delayed' "
+            "AND processed_at IS NOT NULL") != "0")
+        self.check_unknown(ident)
+
+    def test_a_report_settles_what_would_go_again(self):
+        ident, address = self.lost("once", "at_least_once")
+        self.api.wait_event(ident, "delivery_delayed")
+        self.report(address, "delivered", "2.0.0")
+        self.check_settled(ident, "delivered")
+        self.verpost.clock.advance(CLAIM_S + 60)
+        self.api.wait_event(self.mail("later@sink.zz", "s"), "delivered")
+        self.assertEqual(len(self.sink.for_rcpt(address)), 1)
+
+    def test_a_process_killed_after_the_dot_ends_it_too(self):
+        self.verpost.crash.arm("dot-before-reply")
+        ident = self.mail("killed@sink.zz", "s", delivery="exactly_once")
+        self.verpost.crash.kill()
+        self.sink.wait_for("killed@sink.zz")
+        self.verpost.clock.advance(CLAIM_S + 60)
+        self.check_unknown(ident)
+        self.assertEqual(len(self.sink.for_rcpt("killed@sink.zz")), 1)
+
+    def test_a_large_body_keeps_it(self):
+        """It is read by a child: the member must come through."""
+        self.sink.on_dot["large@sink.zz"] = None
+        ident = self.mail("large@sink.zz", "s", delivery="exactly_once",
+                          text="line of text\n" * 200000)
+        self.check_unknown(ident)
+
+    def test_an_unknown_word_is_refused(self):
+        answer = self.api.request("POST", "/emails", {
+            "from": "hello@sender.zz", "to": "x@sink.zz", "subject": "s",
+            "text": "x", "delivery": "twice"})
+        self.assertEqual(answer.status, 400, answer)
+        self.assertIn("delivery: 'twice'", answer.json["message"])
+
+
+if __name__ == "__main__":
+    runner.main()
