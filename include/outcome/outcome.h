@@ -49,12 +49,14 @@ struct outcome_attempt {
 	bool exactly_once;
 	struct verdict_result verdict; /* NEXT_HOST counts as DEFERRED */
 	int64_t retry_at_ms;	       /* when verdict_is_retried */
+	struct delay why;	       /* DEFERRED: why it has to wait */
 	enum smtp_stage stage;
 	unsigned int code; /* 0: local */
 	struct mail_status status;
 	struct slice text; /* what was said, or our own error */
 	struct slice mx;   /* "mx1.example.com[192.0.2.1]:25", or "" */
 	struct slice tls;
+	struct slice transcript; /* what was said on the wire, or len 0 */
 	bool only_open; /* of another worker: nothing is written if that
 			   attempt has an outcome by now */
 };

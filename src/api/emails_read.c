@@ -84,6 +84,8 @@ summary_add(struct json_writer *w, const struct store_email *e,
 static void
 last_attempt_add(struct json_writer *w, const struct store_recipient *r)
 {
+	const char *class;
+
 	if (r->last.n == 0) {
 		json_null(w, "last_attempt");
 		return;
@@ -93,6 +95,9 @@ last_attempt_add(struct json_writer *w, const struct store_recipient *r)
 	json_int(w, "code", r->last.code);
 	json_text_or_null(w, "status", r->last.status);
 	json_text_or_null(w, "reply", r->last.reply);
+	class = delay_class_name_of(r->last.class);
+	json_text_or_null(w, "class",
+	    class != NULL ? slice_of(class) : (struct slice){ NULL, 0 });
 	json_text_or_null(w, "mx", r->last.mx);
 	json_text_or_null(w, "tls", r->last.tls);
 	api_time(w, "finished_at", r->last.finished_at_ms);

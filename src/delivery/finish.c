@@ -48,6 +48,7 @@ log_attempt(const struct job *j, const struct outcome_attempt *a)
 	    log_slice("mx", a->mx), log_slice("tls", a->tls),
 	    log_text("stage", smtp_stage_name(a->stage)),
 	    log_uint("code", a->code), log_text("status", status),
+	    log_text("class", delay_class_name(a->why.class)),
 	    log_slice("text", a->text),
 	    log_int("age_ms", a->at_ms - j->created_at_ms),
 	    log_int("took_ms", a->at_ms - a->claimed_at_ms));
@@ -69,8 +70,8 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	j->q.delay_ms = -1;
 	if (verdict_is_retried(a->verdict.verdict, a->exactly_once)) {
 		a->retry_at_ms = verdict_retry_at(&m->opt.retry,
-		    a->verdict.verdict, a->n, a->at_ms, a->claimed_at_ms,
-		    a->expires_at_ms, crypto_random_u64());
+		    a->verdict.verdict, &a->why, a->n, a->at_ms,
+		    a->claimed_at_ms, a->expires_at_ms, crypto_random_u64());
 		j->q.delay_ms = a->retry_at_ms - a->at_ms;
 	}
 	log_attempt(j, a);
@@ -99,6 +100,9 @@ finish_attempt(struct job *j, const struct smtp_outcome *outcome,
 	struct outcome_attempt a = own_attempt(j);
 
 	a.verdict = verdict_of_smtp(outcome);
+	if (a.verdict.verdict == VERDICT_DEFERRED ||
+	    a.verdict.verdict == VERDICT_NEXT_HOST)
+		a.why = delay_of_smtp(outcome);
 	a.stage = outcome->stage;
 	if (outcome->source == SMTP_REMOTE) {
 		a.code = outcome->reply.code;
@@ -143,6 +147,8 @@ finish_local(struct job *j, enum verdict v, const char *reason,
 
 	a.verdict.verdict = v;
 	a.verdict.reason = reason;
+	if (v == VERDICT_DEFERRED)
+		a.why.class = DELAY_OTHER;
 	a.stage = SMTP_STAGE_CONNECT;
 	a.text = slice_of(text);
 	set_status(&a, status);
@@ -155,6 +161,8 @@ finish_dns(struct job *j, enum verdict_dns what)
 	struct outcome_attempt a = own_attempt(j);
 
 	a.verdict = verdict_of_dns(what);
+	if (a.verdict.verdict == VERDICT_DEFERRED)
+		a.why.class = DELAY_DNS;
 	a.stage = SMTP_STAGE_CONNECT;
 	a.text = slice_of(verdict_dns_text(what));
 	set_status(&a, verdict_dns_status(what));

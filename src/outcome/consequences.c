@@ -88,11 +88,13 @@ fill_attempt(struct record *r, const struct outcome_attempt *a)
 	row->outcome = (int)a->verdict.verdict;
 	row->stage = (int)a->stage;
 	row->code = (int)a->code;
+	row->class = (int)a->why.class;
 	mail_status_format(a->status, status);
 	row->status = keep(r, slice_of(status));
 	row->reply = keep(r, a->text);
 	row->mx = keep(r, a->mx);
 	row->tls = keep(r, a->tls);
+	row->transcript = keep(r, a->transcript);
 }
 
 static void
@@ -162,6 +164,7 @@ record_of_attempt(const struct outcome_attempt *a)
 		break;
 	case VERDICT_NEXT_HOST:
 	case VERDICT_DEFERRED:
+		data.class = delay_class_name_of((int)a->why.class);
 		defer(r, a, &data);
 		break;
 	case VERDICT_BOUNCED:

@@ -1,8 +1,9 @@
 """
 What becomes of a recipient whose attempt did not end with a plain yes or no:
-delivery at least once and exactly once.
+why it waits and how long, delivery at least once and exactly once.
 """
 
+import datetime
 import os
 import smtplib
 import sys
@@ -152,6 +153,49 @@ class ExactlyOnce(WorldTest):
             "text": "x", "delivery": "twice"})
         self.assertEqual(answer.status, 400, answer)
         self.assertIn("delivery: 'twice'", answer.json["message"])
+
+
+# What the host says to RCPT, the class of it, and the least and most seconds
+# until the next attempt.
+CLASSES = [
+    ("grey", "451 4.7.1 Greylisted, try again in 7 minutes", "greylisted",
+     420, 504),
+    ("full", "452 4.2.2 Mailbox is full", "mailbox_full", 2880, 4320),
+    ("rate", "450 4.2.1 You send too fast", "rate_limited", 480, 720),
+    ("policy", "451 4.7.26 Unauthenticated", "policy", 1440, 2160),
+    ("other", "451 4.3.0 Queue file write error", "other", 48, 72),
+    ("bye", "421 4.3.2 Closing down", "connection", 48, 72),
+]
+
+
+class Classes(WorldTest):
+    options = {"sink": True, "settings": {"retry_first": "1m"}}
+
+    def test_why_it_waits_says_how_long(self):
+        sink, idents = self.world.sink, []
+        for name, reply, *_ in CLASSES:
+            sink.on_rcpt[name + "@sink.zz"] = reply
+            idents.append(self.mail(name + "@sink.zz", name))
+        for case, ident in zip(CLASSES, idents):
+            name, _, delay_class, least, most = case
+            with self.subTest(name):
+                self.api.wait_event(ident, "delivery_delayed", 40)
+                recipient = self.api.email(ident)["recipients"][0]
+                last = recipient["last_attempt"]
+                self.assertEqual(last["class"], delay_class)
+                pause = (when(recipient["retry_at"])
+                         - when(last["finished_at"])).total_seconds()
+                self.assertGreaterEqual(pause, least - 1)
+                self.assertLessEqual(pause, most + 1)
+
+    def test_what_does_not_wait_has_no_class(self):
+        ident = self.mail("well@sink.zz", "s")
+        email = self.api.wait_event(ident, "delivered")
+        self.assertIsNone(email["recipients"][0]["last_attempt"]["class"])
+
+
+def when(text):
+    return datetime.datetime.fromisoformat(text)
 
 
 if __name__ == "__main__":
