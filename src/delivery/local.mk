@@ -12,4 +12,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
 	%reldir%/route.c \
-	%reldir%/session.c
+	%reldir%/session.c \
+	%reldir%/session_limit.c \
+	%reldir%/session_order.c \
+	%reldir%/session_priv.h

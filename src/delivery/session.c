@@ -11,20 +11,17 @@
  * (opportunistic TLS, design section 6). Mails are bound to a session only when
  * their MAIL FROM goes out.
  */
-#include "delivery/delivery_priv.h"
+#include "delivery/session_priv.h"
 
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/crypto.h"
 #include "base/mem.h"
 
 #define CONNECT_MS 30000
 #define TLS_MS 30000
 #define TLS_AGAIN_MS (60 * 60 * 1000)
-/* No dot later than this after the claim (queue.md section 8). */
-#define DOT_LIMIT_MS (4 * 60 * 1000)
 /* After this no further address is tried. */
 #define OPENING_MS (3 * 60 * 1000)
 /* An unused connection that lived so long was closed for being idle. */
@@ -33,35 +30,6 @@
  * for that would wait with it for up to ten minutes. */
 #define BEHIND_DOT_MS 1000
 #define BODY_CHUNK ((size_t)64 * 1024)
-
-struct session {
-	unsigned int magic;
-	struct dest *dest;
-	struct mta *mta;
-	struct list node;
-	struct route *route; /* counted: its hosts are used by index */
-	struct {
-		uint8_t host, addr;
-	} order[ROUTE_ADDRS_MAX];
-	size_t order_count, order_at;
-	struct conn *conn;
-	struct smtp_client *client;
-	struct list mails; /* jobs under way, first one first */
-	struct timer *idle;
-	struct timer *dot_limit;
-	unsigned int mail_count;
-	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;
-	bool ready;	 /* it was usable */
-	bool of_use;	 /* a mail got an answer */
-	bool clear_text; /* of this attempt */
-	bool quitting;
-	bool tls_wanted;
-	bool dot_is_out; /* for the crash point after it */
-	bool in_client;	 /* inside a call into smtp/client */
-	bool over;
-	char host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
-	char tls[64];
-};
 
 static void session_connect(struct session *s);
 
@@ -78,53 +46,6 @@ session_of(struct list *node)
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	return s;
-}
-
-/* -- addresses in the order of trial ----------------------------------------
- */
-
-static void
-add_host(struct session *s, uint8_t h)
-{
-	const struct route_host *host = &s->route->host[h];
-	int family = net_addr_family(&s->dest->source.addr);
-
-	for (uint8_t a = 0; a < host->addr_count; a++) {
-		if (s->order_count == ARRAY_LEN(s->order))
-			return;
-		if (!s->route->is_simulator &&
-		    net_addr_family(&host->addr[a]) != family)
-			continue;
-		s->order[s->order_count].host = h;
-		s->order[s->order_count++].addr = a;
-	}
-}
-
-/* By preference; equal ones shuffled (RFC 5321 section 5.1). */
-static void
-make_order(struct session *s)
-{
-	uint8_t hosts[ROUTE_HOSTS_MAX];
-	size_t n = s->route->host_count;
-
-	for (size_t i = 0; i < n; i++)
-		hosts[i] = (uint8_t)i;
-	for (size_t i = 0; i + 1 < n; i++) {
-		uint16_t pref = s->route->host[hosts[i]].preference;
-		size_t same = 1;
-		size_t pick;
-		uint8_t h;
-
-		while (i + same < n &&
-		    s->route->host[hosts[i + same]].preference == pref)
-			same++;
-		pick = i + crypto_random_u64() % same;
-		h = hosts[i];
-		hosts[i] = hosts[pick];
-		hosts[pick] = h;
-	}
-	for (size_t i = 0; i < n; i++)
-		add_host(s, hosts[i]);
 }
 
 /* -- the end ------------------------------------------------------------------
@@ -235,74 +156,6 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 		session_over(s, &copy, true);
 }
 
-/* -- the limit of the dot
- * ------------------------------------------------------ */
-
-static struct job *
-head_mail(struct session *s)
-{
-	struct list *node = list_first(&s->mails);
-
-	return node != NULL ? list_entry(node, struct job, node) : NULL;
-}
-
-static void
-lose(struct session *s, enum err_kind kind, const char *text)
-{
-	struct error err;
-
-	error_set(&err, kind, "%s", text);
-	smtp_client_lost_unsent(s->client, &err, conn_pending(s->conn));
-}
-
-/*
- * Only the head can have its dot under way. Asked whenever octets are about to
- * move: the timer alone comes too late in a process that was stopped.
- */
-static bool
-dot_is_late(struct session *s)
-{
-	struct job *j = head_mail(s);
-
-	if (j == NULL)
-		return false;
-	if (j->dot == DOT_GIVEN && conn_pending(s->conn) == 0)
-		j->dot = DOT_WRITTEN;
-	return j->dot != DOT_WRITTEN &&
-	    clock_now_ms() - j->claimed_at_ms >= DOT_LIMIT_MS;
-}
-
-static bool
-end_if_late(struct session *s)
-{
-	if (!dot_is_late(s))
-		return false;
-	lose(s, ERR_TIMEOUT,
-	    "the transaction did not get to its end within 4 minutes");
-	return true;
-}
-
-static void
-arm_dot_limit(struct session *s)
-{
-	const struct job *j = head_mail(s);
-
-	if (j == NULL || j->dot == DOT_WRITTEN)
-		timer_cancel(s->dot_limit);
-	else
-		timer_set(s->dot_limit,
-		    j->claimed_at_ms + DOT_LIMIT_MS - clock_now_ms());
-}
-
-static void
-on_dot_limit(void *ctx)
-{
-	struct session *s = ctx;
-
-	if (!end_if_late(s)) /* a few ms early, or the dot is out */
-		arm_dot_limit(s);
-}
-
 /* -- sending ------------------------------------------------------------------
  */
 
@@ -323,7 +176,8 @@ session_flush(struct session *s)
 
 	struct job *head;
 
-	if (s->over || s->client == NULL || s->conn == NULL || end_if_late(s))
+	if (s->over || s->client == NULL || s->conn == NULL ||
+	    session_end_if_late(s))
 		return;
 	out = smtp_client_output(s->client);
 	if (out->len > 0) {
@@ -336,7 +190,7 @@ session_flush(struct session *s)
 		conn_write(s->conn, strbuf_slice(out));
 		strbuf_reset(out);
 	}
-	head = head_mail(s);
+	head = session_head(s);
 	if (head != NULL && head->dot == DOT_OUT)
 		head->dot = DOT_GIVEN;
 #ifdef VERPOST_TEST_HOOKS
@@ -380,7 +234,7 @@ start_mail(struct session *s, struct job *j)
 	mail.smtputf8 = j->smtputf8;
 	mail.eightbit = mail.smtputf8;
 	mail.ctx = j;
-	arm_dot_limit(s);
+	session_arm_limit(s);
 	smtp_client_send(s->client, &mail);
 	return true;
 }
@@ -509,7 +363,7 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	list_remove(&j->node);
-	arm_dot_limit(s);
+	session_arm_limit(s);
 	if (is_answer(outcome)) {
 		s->of_use = true;
 		dest_progress(s->dest);
@@ -706,8 +560,8 @@ session_new(struct dest *d)
 	list_init(&s->node);
 	list_init(&s->mails);
 	s->idle = timer_new(m->opt.loop, on_idle, s);
-	s->dot_limit = timer_new(m->opt.loop, on_dot_limit, s);
-	make_order(s);
+	s->dot_limit = timer_new(m->opt.loop, session_on_limit, s);
+	session_order(s);
 	if (s->order_count == 0)
 		loop_defer(m->opt.loop, no_address, s);
 	else
