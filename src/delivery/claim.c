@@ -299,6 +299,7 @@ void
 claim_release(struct job *j)
 {
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	pg_tx_cancel(&j->content_read);
 	j->state = JOB_RELEASING;

@@ -6,6 +6,7 @@
  *   route.c   domain -> mail hosts       struct route, cached, single flight
  *   dest.c    route x source             waiting jobs, sessions, back-off
  *   claim.c   attempts row, committed    only what is claimed is sent
+ *   renew.c   the same, kept alive       what takes long
  *   message.c MIME and DKIM              identity.c: the domain's key
  *   session.c one connection             smtp/client over net/conn
  *   finish.c  verdict -> outcome -> ack or defer
@@ -41,6 +42,7 @@ enum job_state {
 	JOB_WAITING,   /* dest->waiting, by fair tag */
 	JOB_CLAIMING,  /* its attempts row is being committed */
 	JOB_LOADING,   /* claimed; its large content is being read */
+	JOB_RENEWING,  /* claimed long ago: the claim is being renewed */
 	JOB_CLAIMED,   /* dest->claimed: next on a session */
 	JOB_SENDING,   /* session->mails */
 	JOB_WRITING,   /* its outcome is being committed */
@@ -92,6 +94,7 @@ struct job {
 	struct dest *dest;
 	bool claim_asked; /* the answer was lost: the claim may stand */
 	int64_t claimed_at_ms;
+	struct renewal *renewal; /* asked for since the claim got old */
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
@@ -253,6 +256,9 @@ void dest_claimed(struct job *j);
 void dest_forget(struct job *j);
 /* A job whose link died before the dot: to the front of the claimed. */
 void dest_return(struct job *j);
+/* One taken for a session whose claim is too old to begin with: renewed, and
+ * claimed anew. */
+void dest_renew(struct job *j);
 /* A session, or what is left of it. */
 struct session_end {
 	bool was_ready, was_quitting;
@@ -291,6 +297,21 @@ void claims_flush(struct mta *m);
 void claim_release(struct job *j);
 /* Jobs that wait for a claim: back to the schedule. */
 void claims_give_back(struct mta *m);
+
+/* -- renew.c ------------------------------------------------------------ */
+
+/* A claim older than this starts no transaction, and is renewed in one. */
+#define CLAIM_OLD_MS (3 * 60 * 1000)
+
+/* Of a mail in a transaction: j->claimed_at_ms moves on when it is done. Once
+ * asked it does nothing until then. */
+void renew_under_way(struct job *j);
+/* True from the question until it has succeeded. */
+bool renew_was_asked(const struct job *j);
+/* JOB_RENEWING; then dest_claimed is called, or it goes back to the schedule
+ * because the claim was over. */
+void renew_then_send(struct job *j);
+void renew_cancel(struct job *j);
 
 /* -- identity.c --------------------------------------------------------- */
 
@@ -336,8 +357,6 @@ void session_quit(struct session *s);
 void session_abort(struct session *s);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
-/* A claim older than this starts no transaction. */
-#define CLAIM_OLD_MS (3 * 60 * 1000)
 
 /* -- finish.c ----------------------------------------------------------- */
 

@@ -339,6 +339,7 @@ dest_forget(struct job *j)
 		break;
 	case JOB_CLAIMING:
 	case JOB_LOADING:
+	case JOB_RENEWING:
 		d->claiming_count--;
 		break;
 	case JOB_CLAIMED:
@@ -387,6 +388,18 @@ dest_return(struct job *j)
 	list_prepend(&d->claimed, &j->node);
 	if (d->mta->draining || d->is_retired)
 		claim_release(j);
+	dest_work_soon(d);
+}
+
+void
+dest_renew(struct job *j)
+{
+	struct dest *d = j->dest;
+
+	d->sending_count--;
+	d->claiming_count++;
+	list_remove(&j->node);
+	renew_then_send(j);
 	dest_work_soon(d);
 }
 

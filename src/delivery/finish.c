@@ -76,6 +76,7 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	}
 	log_attempt(j, a);
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	j->state = JOB_WRITING;
 	strbuf_fini(&j->message);

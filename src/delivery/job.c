@@ -99,6 +99,7 @@ job_free(struct job *j)
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	list_remove(&j->lane_node);
 	j->lane->held_count--;

@@ -11,6 +11,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
+	%reldir%/renew.c \
 	%reldir%/route.c \
 	%reldir%/session.c \
 	%reldir%/session_limit.c \

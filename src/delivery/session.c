@@ -208,7 +208,7 @@ start_mail(struct session *s, struct job *j)
 	struct error err;
 
 	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
-		finish_aged(j);
+		dest_renew(j);
 		return false;
 	}
 	i = identity_get(s->mta, j->domain);
@@ -354,12 +354,43 @@ is_answer(const struct smtp_outcome *outcome)
 	    outcome->stage <= SMTP_STAGE_DOT && outcome->reply.code != 421;
 }
 
+/*
+ * At once, on another connection: nobody looked at the mail, its turn never
+ * came, or the connection died under it before the dot (often the first use
+ * after a pause). A host that makes no sense or does not answer is not asked
+ * again; but when nothing was of use the session goes on to the next address,
+ * and the mail with it.
+ */
+static bool
+may_go_again(const struct session *s, const struct smtp_outcome *outcome)
+{
+	bool died =
+	    outcome->error.kind == ERR_NET || outcome->error.kind == ERR_NONE;
+
+	if (outcome->stage == SMTP_STAGE_IDLE)
+		return true;
+	if (outcome->source != SMTP_LOCAL || outcome->stage == SMTP_STAGE_DOT)
+		return false;
+	return died ||
+	    (!s->of_use && s->order_at + 1 < s->order_count &&
+		verdict_of_smtp(outcome).verdict == VERDICT_NEXT_HOST);
+}
+
+static void
+go_again(struct job *j)
+{
+	strbuf_fini(&j->message);
+	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS)
+		dest_renew(j);
+	else
+		dest_return(j);
+}
+
 static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
 	struct session *s = ctx;
 	struct job *j = mail;
-	bool lost;
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	list_remove(&j->node);
@@ -368,16 +399,8 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 		s->of_use = true;
 		dest_progress(s->dest);
 	}
-	/* A connection that died under it before the dot (often the first use
-	 * after a pause): again at once, but not for ever. */
-	lost = outcome->source == SMTP_LOCAL &&
-	    (outcome->error.kind == ERR_NET ||
-		outcome->error.kind == ERR_NONE) &&
-	    outcome->stage != SMTP_STAGE_DOT;
-	if ((lost || outcome->stage == SMTP_STAGE_IDLE) &&
-	    j->host_tries++ < 3) {
-		strbuf_fini(&j->message);
-		dest_return(j);
+	if (may_go_again(s, outcome) && j->host_tries++ < 3) {
+		go_again(j);
 		return;
 	}
 	finish_attempt(j, outcome, s->host, s->tls);

@@ -1,18 +1,21 @@
 """
 What becomes of a recipient whose attempt did not end with a plain yes or no:
-why it waits and how long, delivery at least once and exactly once.
+why it waits and how long, the next host, claims that get old, delivery at least
+once and exactly once.
 """
 
 import datetime
 import os
 import smtplib
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
+from harness.peer import ENVELOPE, HELLO, TAKE, Peer  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
-from harness.world import WorldTest  # noqa: E402
+from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 # A claim that is older than this is over, whoever made it.
 CLAIM_S = 15 * 60
@@ -192,6 +195,159 @@ class Classes(WorldTest):
         ident = self.mail("well@sink.zz", "s")
         email = self.api.wait_event(ident, "delivered")
         self.assertIsNone(email["recipients"][0]["last_attempt"]["class"])
+
+
+GARBAGE = b"\0\1 what\r\n"
+
+# What the first of two hosts does.
+NEXT_HOST = {
+    "banner421": [b"421 4.3.2 busy\r\n"],
+    "banner554": [b"554 5.7.1 go away\r\n"],
+    "bannerclose": [],
+    "bannergarbage": [GARBAGE],
+    "ehlo550": [b"220 peer\r\n", "EHLO", b"550 5.7.1 no\r\n"],
+    "ehloclose": [b"220 peer\r\n", "EHLO"],
+    "mailclose": HELLO + ["MAIL"],
+    "mailgarbage": HELLO + ["MAIL", GARBAGE],
+    "rcptclose": HELLO + ENVELOPE[:3],
+    "rcptgarbage": HELLO + ENVELOPE[:3] + [GARBAGE],
+    "dataclose": HELLO + ENVELOPE + ["DATA"],
+    "datagarbage": HELLO + ENVELOPE + ["DATA", b"250 what?\r\n"],
+}
+# The mail was looked at, or may have been taken.
+NO_NEXT_HOST = {
+    "mail421": HELLO + ["MAIL", b"421 4.3.2 closing\r\n"],
+    "mail451": HELLO + ["MAIL", b"451 4.3.0 later\r\n"],
+    "rcpt450": HELLO + ENVELOPE[:3] + [b"450 4.2.1 later\r\n"],
+    "data451": HELLO + ENVELOPE + ["DATA", b"451 4.3.0 later\r\n"],
+    "dot451": HELLO + TAKE + [b"451 4.3.0 later\r\n"],
+    "dot421": HELLO + TAKE + [b"421 4.3.2 later\r\n"],
+    "dotclose": HELLO + TAKE,
+    "dotgarbage": HELLO + TAKE + [GARBAGE],
+}
+
+
+class Hosts(WorldTest):
+    options = {"sink": True, "settings": {"retry_first": "1h"}}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.peers, records = {}, []
+        for name, script in {**NEXT_HOST, **NO_NEXT_HOST}.items():
+            address = "%s.%d" % (cls.world.net, 101 + len(cls.peers))
+            records += ["mx.%s IN A %s" % (name, address),
+                        "%s IN MX 10 mx.%s" % (name, name),
+                        "%s IN MX 20 mx.sink" % name]
+            cls.peers[name] = Peer(address, MX_PORT, script)
+        records += ["mx.refused IN A %s.99" % cls.world.net,
+                    "refused IN MX 10 mx.refused", "refused IN MX 20 mx.sink"]
+        cls.world.dns.add(*records)
+
+    @classmethod
+    def tearDownClass(cls):
+        for peer in cls.peers.values():
+            peer.stop()
+        super().tearDownClass()
+
+    def sent(self, name):
+        return len(self.world.sink.for_rcpt("user@%s.zz" % name))
+
+    def test_trouble_with_one_host_is_the_next_ones_turn(self):
+        names = ["refused", *NEXT_HOST]
+        idents = [self.mail("user@%s.zz" % name, "s") for name in names]
+        for name, ident in zip(names, idents):
+            with self.subTest(name):
+                self.api.wait_event(ident, "delivered", 40)
+                self.assertEqual(self.sent(name), 1)
+                if name in self.peers:
+                    self.assertGreaterEqual(self.peers[name].connections, 1)
+
+    def test_a_mail_that_was_looked_at_stays_with_its_host(self):
+        idents = [self.mail("user@%s.zz" % name, "s") for name in NO_NEXT_HOST]
+        for name, ident in zip(NO_NEXT_HOST, idents):
+            with self.subTest(name):
+                self.api.wait_event(ident, "delivery_delayed", 40)
+                self.assertEqual(self.sent(name), 0)
+                self.assertLessEqual(len(self.peers[name].transmissions), 1)
+
+
+class Renewal(WorldTest):
+    options = {"sink": True}
+
+    def setUp(self):
+        self.verpost = self.world.verpost
+
+    def host(self, name, last, *script):
+        address = "%s.%d" % (self.world.net, last)
+        self.world.dns.add("mx.%s IN A %s" % (name, address),
+                           "%s IN MX 10 mx.%s" % (name, name))
+        peer = Peer(address, MX_PORT, *script)
+        self.addCleanup(peer.stop)
+        return peer
+
+    def claimed_at(self, ident):
+        return self.verpost.mail_sql(
+            "SELECT claimed_at FROM attempts WHERE recipient %s", ident)
+
+    def test_a_slow_transaction_keeps_its_claim(self):
+        """Each step takes over three minutes, all together ten."""
+        gates = [threading.Event() for _ in range(3)]
+        at = [threading.Event() for _ in range(3)]
+
+        def step(n):
+            def wait():
+                at[n].set()
+                gates[n].wait(30)
+            return wait
+
+        peer = self.host("slow", 101, HELLO + [
+            "MAIL", step(0), b"250 ok\r\n", "RCPT", step(1), b"250 ok\r\n",
+            "DATA", step(2), b"354 go\r\n", ("body",), b"250 taken\r\n"])
+        ident = self.mail("user@slow.zz", "s", delivery="exactly_once")
+        for n in range(3):
+            self.assertTrue(at[n].wait(20))
+            before = self.claimed_at(ident)
+            self.verpost.clock.advance(200)
+            gates[n].set()
+            if n < 2:  # the next step waits, so that this can be seen
+                wait_until("the claim is renewed",
+                           lambda: self.claimed_at(ident) != before)
+        email = self.api.wait_event(ident, "delivered")
+        self.assertEqual(email["recipients"][0]["attempts"], 1)
+        self.assertEqual(len(peer.transmissions), 1)
+
+    def test_no_dot_of_a_claim_that_was_not_renewed_in_time(self):
+        """As after a pause of the process: four minutes in one go."""
+        gate, there = threading.Event(), threading.Event()
+        peer = self.host("paused", 102, HELLO + ENVELOPE + [
+            "DATA", lambda: there.set() or gate.wait(30), b"354 go\r\n",
+            ("body",), b"250 taken\r\n"])
+        ident = self.mail("user@paused.zz", "s")
+        self.assertTrue(there.wait(20))
+        self.verpost.clock.advance(4 * 60 + 1)
+        gate.set()
+        email = self.api.wait_event(ident, "delivery_delayed")
+        self.assertIn("4 minutes", str(email["recipients"][0]))
+        self.assertEqual(peer.transmissions, [])
+
+    def test_a_claim_that_was_taken_for_over_is_not_renewed(self):
+        gate, there = threading.Event(), threading.Event()
+        seen = threading.Event()
+        peer = self.host("over", 103, HELLO + [
+            "MAIL", lambda: there.set() or gate.wait(30), b"250 ok\r\n",
+            "RCPT", lambda: seen.wait(30), b"450 4.2.1 no\r\n"])
+        ident = self.mail("user@over.zz", "s", delivery="exactly_once")
+        self.assertTrue(there.wait(20))
+        self.verpost.mail_sql("UPDATE attempts SET outcome = 5, "
+                              "finished_at = now() WHERE recipient %s", ident)
+        self.verpost.clock.advance(200)
+        gate.set()
+        wait_until("it was not renewed", lambda: "claim.not_renewed" in
+                   self.verpost.process.log())
+        seen.set()
+        self.api.wait_event(ident, "delivery_delayed")
+        self.assertEqual(peer.transmissions, [])
 
 
 def when(text):
