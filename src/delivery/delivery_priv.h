@@ -32,6 +32,7 @@
 #include "outcome/outcome.h"
 #include "queue/queue.h"
 #include "smtp/client.h"
+#include "smtp/transcript.h"
 
 #define JOB_MAGIC 0x6a6f6231u
 #define SESSION_MAGIC 0x73657331u
@@ -98,9 +99,10 @@ struct job {
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
-	unsigned int host_tries; /* links lost under it, this attempt */
-	struct strbuf message;	 /* built and signed, while sending */
-	bool smtputf8;		 /* its header or its recipient asks for that */
+	unsigned int host_tries;     /* links lost under it, this attempt */
+	struct strbuf message;	     /* built and signed, while sending */
+	struct smtp_transcript said; /* in the last transaction */
+	bool smtputf8; /* its header or its recipient asks for that */
 	char return_path[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
 };
 
@@ -238,7 +240,8 @@ struct dest {
 	bool is_retired;	      /* its source is not owned any more */
 	struct smtp_outcome last_failure; /* why the last round failed */
 	char last_host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
-	bool clear_text_only; /* STARTTLS broke: until tls_again */
+	struct strbuf last_said; /* the transcript of that */
+	bool clear_text_only;	 /* STARTTLS broke: until tls_again */
 	int64_t tls_again_mono_ms;
 	int64_t used_at_mono_ms;
 };
@@ -266,6 +269,7 @@ struct session_end {
 	bool failed;
 	const struct smtp_outcome *why; /* borrowed */
 	const char *host;
+	struct slice transcript;
 };
 void dest_session_over(struct dest *d, const struct session_end *end);
 void dest_session_ready(struct dest *d);
@@ -360,9 +364,10 @@ struct session *session_of(struct list *node);
 
 /* -- finish.c ----------------------------------------------------------- */
 
-/* A transaction, or the attempt to make one, ended. host: for people. */
+/* A transaction, or the attempt to make one, ended. host and transcript: for
+ * people. */
 void finish_attempt(struct job *j, const struct smtp_outcome *outcome,
-    const char *host, const char *tls);
+    const char *host, const char *tls, struct slice transcript);
 /* Claimed long ago, and had no turn: deferred. */
 void finish_aged(struct job *j);
 /* Suppressed since it was accepted. The job is claimed. */

@@ -80,6 +80,7 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	list_remove(&j->node);
 	j->state = JOB_WRITING;
 	strbuf_fini(&j->message);
+	smtp_transcript_fini(&j->said);
 	job_drop_content(j);
 	outcome_attempt(m->outcomes, a, on_committed, j);
 }
@@ -96,7 +97,7 @@ own_attempt(const struct job *j)
 
 void
 finish_attempt(struct job *j, const struct smtp_outcome *outcome,
-    const char *host, const char *tls)
+    const char *host, const char *tls, struct slice transcript)
 {
 	struct outcome_attempt a = own_attempt(j);
 
@@ -117,6 +118,7 @@ finish_attempt(struct job *j, const struct smtp_outcome *outcome,
 	}
 	a.mx = slice_of(host);
 	a.tls = slice_of(tls);
+	a.transcript = transcript;
 	write_attempt(j, &a);
 }
 
@@ -128,7 +130,8 @@ finish_aged(struct job *j)
 
 	error_set(&why.error, ERR_TIMEOUT,
 	    "waited too long for a turn on a connection");
-	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "");
+	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "",
+	    SLICE(""));
 }
 
 static void

@@ -18,6 +18,9 @@
  * 15 bits in the database, and events count on from it. */
 #define ATTEMPTS_MAX 9999
 
+/* The transcript of a transaction; 4 kB with that of the connection. */
+#define SAID_MAX 2400
+
 struct read {
 	struct mta *mta;
 	struct list node; /* mta->reads */
@@ -78,6 +81,7 @@ job_new(struct lane_state *lane, const struct queue_job *q)
 	j->q = *q;
 	j->state = JOB_READING;
 	strbuf_init(&j->message, 0);
+	smtp_transcript_init(&j->said, SAID_MAX);
 	list_init(&j->node);
 	list_append(&lane->held, &j->lane_node);
 	lane->held_count++;
@@ -113,6 +117,7 @@ job_free(struct job *j)
 	pg_tx_cancel(&j->content_read);
 	route_unref(j->route);
 	strbuf_fini(&j->message);
+	smtp_transcript_fini(&j->said);
 	arena_fini(&j->arena);
 	j->magic = 0;
 	free(j);

@@ -16,4 +16,5 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/session.c \
 	%reldir%/session_limit.c \
 	%reldir%/session_order.c \
-	%reldir%/session_priv.h
+	%reldir%/session_priv.h \
+	%reldir%/session_said.c

@@ -30,6 +30,7 @@
  * for that would wait with it for up to ten minutes. */
 #define BEHIND_DOT_MS 1000
 #define BODY_CHUNK ((size_t)64 * 1024)
+#define SAID_MAX SMTP_TRANSCRIPT_LEAST
 
 static void session_connect(struct session *s);
 
@@ -70,6 +71,7 @@ session_dispose(struct session *s)
 	timer_free(&s->dot_limit);
 	conn_close(&s->conn);
 	smtp_client_free(&s->client);
+	smtp_transcript_fini(&s->said);
 	route_unref(s->route);
 	loop_defer(s->mta->opt.loop, free_later, s);
 }
@@ -79,6 +81,7 @@ session_over(struct session *s, const struct smtp_outcome *why, bool failed)
 {
 	struct dest *d = s->dest;
 	char host[sizeof(s->host)];
+	struct strbuf said = STRBUF_INIT;
 	struct session_end end = {
 		.was_ready = s->ready,
 		.was_quitting = s->quitting,
@@ -88,8 +91,12 @@ session_over(struct session *s, const struct smtp_outcome *why, bool failed)
 	};
 
 	memcpy(host, s->host, sizeof(host));
+	if (failed)
+		session_said(s, NULL, &said);
+	end.transcript = strbuf_slice(&said);
 	session_dispose(s);
 	dest_session_over(d, &end);
+	strbuf_fini(&said);
 }
 
 /* It did what it is for, or was left alone until the host had enough of it. */
@@ -129,6 +136,9 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 	struct smtp_outcome copy = *why;
 	bool tls_broke =
 	    why->stage == SMTP_STAGE_TLS || why->stage == SMTP_STAGE_STARTTLS;
+
+	if (why->source == SMTP_LOCAL)
+		session_note(s, why->error.text);
 
 	if (ended_well(s)) {
 		session_over(s, &copy, false);
@@ -226,6 +236,7 @@ start_mail(struct session *s, struct job *j)
 		return false;
 	}
 	list_append(&s->mails, &j->node);
+	smtp_transcript_reset(&j->said);
 	j->dot = DOT_NONE;
 	s->mail_count++;
 	mail.return_path = slice_of(j->return_path);
@@ -338,8 +349,7 @@ on_client_ready(void *ctx)
 	if (!s->ready) {
 		s->ready = true;
 		s->ready_mono_ms = loop_mono_ms(s->mta->opt.loop);
-		if (conn_is_tls(s->conn))
-			conn_tls_describe(s->conn, s->tls, sizeof(s->tls));
+		session_said_ready(s);
 		dest_session_ready(s->dest);
 	}
 	session_pull(s);
@@ -387,6 +397,19 @@ go_again(struct job *j)
 }
 
 static void
+finish(struct session *s, struct job *j, const struct smtp_outcome *outcome)
+{
+	struct strbuf said = STRBUF_INIT;
+
+	if (outcome->source == SMTP_LOCAL)
+		smtp_transcript_line(&j->said, '*',
+		    slice_of(outcome->error.text));
+	session_said(s, j, &said);
+	finish_attempt(j, outcome, s->host, s->tls, strbuf_slice(&said));
+	strbuf_fini(&said);
+}
+
+static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
 	struct session *s = ctx;
@@ -403,7 +426,7 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 		go_again(j);
 		return;
 	}
-	finish_attempt(j, outcome, s->host, s->tls);
+	finish(s, j, outcome);
 }
 
 static void
@@ -451,6 +474,8 @@ on_conn_ready(void *ctx)
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	if (s->client != NULL) { /* TLS is up */
+		conn_tls_describe(s->conn, s->tls, sizeof(s->tls));
+		session_note(s, s->tls);
 		s->in_client = true;
 		smtp_client_tls_done(s->client);
 		s->in_client = false;
@@ -460,6 +485,7 @@ on_conn_ready(void *ctx)
 	opt.helo_name = s->dest->source.helo;
 	opt.tls = s->clear_text ? SMTP_TLS_NEVER : SMTP_TLS_MAY;
 	opt.body_chunk = BODY_CHUNK;
+	opt.transcript = session_on_line;
 	opt.log = &s->mta->log;
 	s->client = smtp_client_new(&opt, &client_ops, s);
 }
@@ -546,6 +572,7 @@ session_connect(struct session *s)
 	snprintf(s->host, sizeof(s->host), "%.*s[%s]", SLICE_FMT(host->name),
 	    ip);
 	s->tls[0] = '\0';
+	session_said_begin(s);
 	/* The simulator is on this machine; a public source cannot reach it. */
 	s->conn =
 	    conn_connect(m->opt.loop, &to, s->route->is_simulator ? NULL : from,
@@ -580,6 +607,7 @@ session_new(struct dest *d)
 	s->mta = m;
 	s->began_mono_ms = loop_mono_ms(m->opt.loop);
 	s->route = route_ref(d->route);
+	smtp_transcript_init(&s->said, SAID_MAX);
 	list_init(&s->node);
 	list_init(&s->mails);
 	s->idle = timer_new(m->opt.loop, on_idle, s);

@@ -4,6 +4,7 @@
  *   session.c        its life, what smtp/client and net/conn say
  *   session_order.c  which addresses are tried, in which order
  *   session_limit.c  no dot of an old claim
+ *   session_said.c   the transcript
  */
 #ifndef SESSION_PRIV_H
 #define SESSION_PRIV_H
@@ -35,6 +36,8 @@ struct session {
 	bool dot_is_out; /* for the crash point after it */
 	bool in_client;	 /* inside a call into smtp/client */
 	bool over;
+	struct smtp_transcript said; /* until it was usable */
+	size_t said_from;	     /* where the present address begins */
 	char host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
 	char tls[64];
 };
@@ -49,5 +52,17 @@ struct job *session_head(struct session *s);
 bool session_end_if_late(struct session *s);
 void session_arm_limit(struct session *s);
 void session_on_limit(void *ctx);
+
+/* session_said.c */
+/* smtp_client_options.transcript. */
+void session_on_line(void *ctx, void *mail, char who, struct slice line);
+/* A note of ours about the connection. */
+void session_note(struct session *s, const char *text);
+/* A connection to another address begins. */
+void session_said_begin(struct session *s);
+/* It is usable: what was tried before this address does not matter any more. */
+void session_said_ready(struct session *s);
+/* Appends the connection's lines and those of the mail, unless NULL. */
+void session_said(struct session *s, const struct job *j, struct strbuf *out);
 
 #endif

@@ -374,14 +374,13 @@ on_reply_line(void *ctx, unsigned int code, struct slice text)
 static void
 feed_line(struct smtp_client *c, struct slice line)
 {
+	const struct smtp_awaited *head = smtp_awaited_head(c);
 	struct error err = { 0 };
 	int rc;
 
 	if (c->state == SMTP_CLOSED)
 		return;
-	if (c->opt.transcript != NULL)
-		c->opt.transcript(c->ctx, 'S',
-		    slice_first(line, SMTP_REPLY_LINE_MAX));
+	smtp_note_line(c, head != NULL ? head->txn : NULL, 'S', line);
 	rc = smtp_reply_feed(&c->parser, line, on_reply_line, c, &err);
 	if (rc == 1) {
 		dispatch(c);

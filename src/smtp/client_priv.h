@@ -105,6 +105,10 @@ enum smtp_state smtp_over_local(struct smtp_client *c, const struct error *err);
 enum smtp_state smtp_over_senseless(struct smtp_client *c,
     const struct smtp_reply *r);
 
+/* One line for the owner; txn: whose, or NULL. */
+void smtp_note_line(struct smtp_client *c, const struct smtp_transaction *txn,
+    char who, struct slice line);
+
 /* client_send.c: what each step puts into the output. */
 typedef void smtp_send(struct smtp_client *c, struct smtp_transaction *txn);
 smtp_send smtp_send_ehlo, smtp_send_helo, smtp_send_starttls, smtp_send_mail,

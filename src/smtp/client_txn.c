@@ -114,6 +114,16 @@ smtp_report_refused(struct smtp_client *c)
 	}
 }
 
+void
+smtp_note_line(struct smtp_client *c, const struct smtp_transaction *txn,
+    char who, struct slice line)
+{
+	if (c->opt.transcript != NULL)
+		c->opt.transcript(c->ctx,
+		    txn != NULL && !txn->reported ? txn->mail.ctx : NULL, who,
+		    line);
+}
+
 /* Where a transaction stands: at what is being answered, or would be next. */
 static enum smtp_stage
 stage_of(struct smtp_client *c, const struct smtp_transaction *txn)

@@ -8,4 +8,5 @@ src_smtp_libsmtp_a_SOURCES = \
 	%reldir%/server.c include/smtp/server.h %reldir%/server_priv.h \
 	%reldir%/server_data.c \
 	%reldir%/server_path.c \
-	%reldir%/stuff.c
+	%reldir%/stuff.c \
+	%reldir%/transcript.c include/smtp/transcript.h

@@ -6,6 +6,7 @@ once and exactly once.
 
 import datetime
 import os
+import re
 import smtplib
 import sys
 import threading
@@ -15,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import runner  # noqa: E402
 from harness.peer import ENVELOPE, HELLO, TAKE, Peer  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
+from harness.verpost import PROGRAM, Api, run  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 # A claim that is older than this is over, whoever made it.
@@ -348,6 +350,137 @@ class Renewal(WorldTest):
         seen.set()
         self.api.wait_event(ident, "delivery_delayed")
         self.assertEqual(peer.transmissions, [])
+
+
+class Transcripts(WorldTest):
+    options = {"sink": True}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.hosts = 100
+
+    def host(self, name, *script, preference=10):
+        type(self).hosts += 1
+        address = "%s.%d" % (self.world.net, self.hosts)
+        self.world.dns.add("mx%d.%s IN A %s" % (preference, name, address),
+                           "%s IN MX %d mx%d.%s" % (
+                               name, preference, preference, name))
+        peer = Peer(address, MX_PORT, *script)
+        self.addCleanup(peer.stop)
+        return "mx%d.%s.zz[%s:%d]" % (preference, name, address, MX_PORT)
+
+    def attempts(self, ident):
+        answer = self.api.request("GET", "/emails/%s/attempts" % ident)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json["object"], "list")
+        return answer.json["data"]
+
+    def said(self, ident, number=1):
+        return self.attempts(ident)[number - 1]["transcript"]
+
+    def test_every_line_of_an_attempt_is_kept(self):
+        host = self.host("plain", HELLO + TAKE + [
+            b"250-2.0.0 taken\r\n250 2.0.0 as 7\r\n", "QUIT"])
+        ident = self.mail("user@plain.zz", "s", text="hello")
+        self.api.wait_event(ident, "delivered")
+        said = self.said(ident)
+        self.assertRegex(
+            said, r"\A\* " + re.escape(host) + "\n"
+            "< 220 peer ESMTP\n> EHLO out.sender.zz\n< 250-peer\n"
+            "< 250 SIZE 10000000\n"
+            r"> MAIL FROM:<b-[a-z2-7]{44}@bounces.sender.zz> SIZE=\d+"
+            "\n< 250 2.1.0 ok\n> RCPT TO:<user@plain.zz>\n< 250 2.1.5 ok\n"
+            "> DATA\n< 354 go on\n"
+            r"> <\d{3,4} octets>" "\n> .\n< 250-2.0.0 taken\n"
+            r"< 250 2.0.0 as 7\n\Z")
+        self.assertNotIn("hello", said)
+        first = self.attempts(ident)[0]
+        self.assertEqual(first["outcome"], "delivered")
+        self.assertEqual(first["stage"], "end of data")
+        self.assertEqual(first["address"], "user@plain.zz")
+        self.assertEqual(first["number"], 1)
+        self.assertIsNone(first["class"])
+
+    def test_mails_of_one_connection_have_each_their_own(self):
+        gate = threading.Event()
+        self.sink.on_dot["one@sink.zz"] = lambda _: (
+            gate.wait(20) and "250 2.0.0 first")
+        idents = [self.mail("%s@sink.zz" % name, "s")
+                  for name in ("one", "two", "three")]
+        self.sink.on_rcpt["two@sink.zz"] = "550 5.1.1 nobody"
+        gate.set()
+        for ident, name in zip(idents, ("one", "two", "three")):
+            self.api.wait_event(
+                ident, "bounced" if name == "two" else "delivered")
+            said = self.said(ident)
+            self.assertEqual(said.count("MAIL FROM"), 1, said)
+            self.assertEqual(said.count("RCPT TO"), 1, said)
+            self.assertIn("> RCPT TO:<%s@sink.zz>" % name, said)
+            self.assertIn("< 220 sink ESMTP\n> EHLO", said)
+
+    def test_what_a_host_says_is_harmless_and_bounded(self):
+        self.host("rude", HELLO + ENVELOPE[:3] + [
+            b"450-caf\xc3\xa9 \x1b[31m \\ \xff\r\n"]
+            + [b"450-" + b"x" * 400 + b"\r\n"] * 50 + [b"450 end\r\n"])
+        ident = self.mail("user@rude.zz", "s")
+        self.api.wait_event(ident, "delivery_delayed")
+        said = self.said(ident)
+        self.assertIn("< 450-caf\\xc3\\xa9 \\x1b[31m \\x5c \\xff\n", said)
+        self.assertIn("octets more]", said)
+        self.assertIn("octets left out]", said)
+        self.assertLess(len(said), 4200)
+        self.assertTrue(said.endswith("< 450 end\n"), said)
+
+    def test_a_host_that_cannot_be_talked_to_has_one_too(self):
+        first = self.host("trouble", [b"554 5.7.1 go away\r\n"])
+        second = self.host("trouble", [], preference=20)
+        ident = self.mail("user@trouble.zz", "s")
+        self.api.wait_event(ident, "delivery_delayed")
+        self.assertEqual(
+            self.said(ident), "* %s\n< 554 5.7.1 go away\n* %s\n"
+            "* the host closed the connection\n" % (first, second))
+
+    def test_a_lost_link_is_noted(self):
+        self.host("lost", HELLO + TAKE)
+        ident = self.mail("user@lost.zz", "s")
+        self.api.wait_event(ident, "delivery_delayed")
+        self.assertTrue(self.said(ident).endswith(
+            " octets>\n> .\n* the host closed the connection\n"))
+
+    def test_each_attempt_and_each_recipient_has_its_own(self):
+        self.sink.on_rcpt["again@sink.zz"] = "451 4.3.0 not now"
+        ident = self.mail(["again@sink.zz", "other@sink.zz"], "s")
+        wait_until("one has two attempts", lambda: sum(
+            a["address"] == "again@sink.zz" and a["outcome"] is not None
+            for a in self.attempts(ident)) >= 2, 30)
+        del self.sink.on_rcpt["again@sink.zz"]
+        self.api.wait_event(ident, "delivered", 40)
+        email = self.api.email(ident)
+        by_rcpt = {r["address"]: r["id"] for r in email["recipients"]}
+        one = self.attempts(by_rcpt["again@sink.zz"])
+        self.assertEqual([a["number"] for a in one],
+                         list(range(1, len(one) + 1)))
+        self.assertEqual(one[0]["class"], "other")
+        self.assertEqual(len(self.attempts(by_rcpt["other@sink.zz"])), 1)
+        self.assertEqual(len(self.attempts(ident)), len(one) + 1)
+
+    def test_strangers_see_nothing(self):
+        ident = self.mail("mine@sink.zz", "s")
+        run([PROGRAM, "account", "add", "-c", self.world.verpost.config,
+             "other"], env=self.world.verpost.env)
+        key = self.world.verpost.command_json(
+            "key add", "theirs", "--account", "other")["key"]
+        other = Api(*self.world.verpost.http, key)
+        for path in (ident, "01890000-0000-7000-8000-000000000080"):
+            answer = other.request("GET", "/emails/%s/attempts" % path)
+            self.assertEqual(answer.status, 404, answer)
+        self.assertEqual(self.api.request(
+            "GET", "/emails/nonsense/attempts").status, 422)
+
+    @property
+    def sink(self):
+        return self.world.sink
 
 
 def when(text):
