@@ -382,6 +382,18 @@ void finish_dns(struct job *j, enum verdict_dns what);
 void finish_local(struct job *j, enum verdict v, const char *reason,
     const char *status, const char *text);
 
+/* -- trace.c ------------------------------------------------------------ */
+
+void trace_init(struct mta *m);
+void trace_fini(struct mta *m);
+/* Somebody wants to see something: then each line is shown to trace_line. */
+bool trace_is_asked(const struct mta *m);
+/* j: whose transaction, or NULL. */
+void trace_line(const struct session *s, const struct job *j, char who,
+    struct slice line);
+/* Once a second: forgets questions that are not asked any more. */
+void trace_tick(struct mta *m);
+
 /* -- owner.c ------------------------------------------------------------ */
 
 /* Registers, takes over from a dead predecessor, beats every 5 s. */
@@ -396,6 +408,7 @@ bool owner_is_alive(const struct mta *m);
 
 struct owner;
 struct claims;
+struct trace;
 
 struct mta {
 	struct mta_options opt;
@@ -417,6 +430,8 @@ struct mta {
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;
 	struct owner *owner;
+	struct trace *trace;
+	unsigned int session_number; /* of the last one made; for people */
 	size_t in_hand, in_hand_bytes;
 	struct list reads;  /* struct read under way */
 	struct list large;  /* claimed jobs that wait to load their content */

@@ -1,6 +1,6 @@
 noinst_LIBRARIES += src/delivery/libdelivery.a
 src_delivery_libdelivery_a_SOURCES = \
-	include/delivery/mta.h \
+	include/delivery/mta.h include/delivery/trace.h \
 	%reldir%/claim.c \
 	%reldir%/delivery_priv.h \
 	%reldir%/dest.c \
@@ -17,4 +17,5 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/session_limit.c \
 	%reldir%/session_order.c \
 	%reldir%/session_priv.h \
-	%reldir%/session_said.c
+	%reldir%/session_said.c \
+	%reldir%/trace.c

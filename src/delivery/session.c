@@ -402,8 +402,7 @@ finish(struct session *s, struct job *j, const struct smtp_outcome *outcome)
 	struct strbuf said = STRBUF_INIT;
 
 	if (outcome->source == SMTP_LOCAL)
-		smtp_transcript_line(&j->said, '*',
-		    slice_of(outcome->error.text));
+		session_on_line(s, j, '*', slice_of(outcome->error.text));
 	session_said(s, j, &said);
 	finish_attempt(j, outcome, s->host, s->tls, strbuf_slice(&said));
 	strbuf_fini(&said);
@@ -605,6 +604,7 @@ session_new(struct dest *d)
 	s->magic = SESSION_MAGIC;
 	s->dest = d;
 	s->mta = m;
+	s->number = ++m->session_number;
 	s->began_mono_ms = loop_mono_ms(m->opt.loop);
 	s->route = route_ref(d->route);
 	smtp_transcript_init(&s->said, SAID_MAX);

@@ -16,6 +16,7 @@ struct session {
 	struct dest *dest;
 	struct mta *mta;
 	struct list node;
+	unsigned int number; /* within the process; for people */
 	struct route *route; /* counted: its hosts are used by index */
 	struct {
 		uint8_t host, addr;

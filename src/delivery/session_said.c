@@ -15,13 +15,14 @@ session_on_line(void *ctx, void *mail, char who, struct slice line)
 		smtp_transcript_line(&j->said, who, line);
 	else if (!s->ready)
 		smtp_transcript_line(&s->said, who, line);
+	if (trace_is_asked(s->mta))
+		trace_line(s, j, who, line);
 }
 
 void
 session_note(struct session *s, const char *text)
 {
-	if (!s->ready)
-		smtp_transcript_line(&s->said, '*', slice_of(text));
+	session_on_line(s, NULL, '*', slice_of(text));
 }
 
 void

@@ -162,19 +162,6 @@ delay_class_name_of(int number)
 /* -- the time that a text names --------------------------------------------
  */
 
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool
-is_letter(char c)
-{
-	c = lower(c);
-	return c >= 'a' && c <= 'z';
-}
-
 /* Takes a word of letters off the front, in lower case, with blanks around. */
 static struct slice
 take_word(struct slice *in, char *room, size_t size)
@@ -183,9 +170,9 @@ take_word(struct slice *in, char *room, size_t size)
 
 	while (in->len > 0 && (in->ptr[0] == ' ' || in->ptr[0] == '-'))
 		*in = slice_from(*in, 1);
-	while (in->len > 0 && is_letter(in->ptr[0])) {
+	while (in->len > 0 && ascii_is_alpha(in->ptr[0])) {
 		if (n < size)
-			room[n++] = lower(in->ptr[0]);
+			room[n++] = ascii_lower(in->ptr[0]);
 		*in = slice_from(*in, 1);
 	}
 	return slice_mem(room, n);
@@ -306,7 +293,7 @@ class_of_reply(const struct smtp_outcome *outcome)
 	enum delay_class by_status;
 
 	for (size_t i = 0; i < r->text_len; i++)
-		room[i] = lower(r->text[i]);
+		room[i] = ascii_lower(r->text[i]);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (has(text, texts[i].words))
 			return texts[i].class;

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
 from harness.peer import ENVELOPE, HELLO, TAKE, Peer  # noqa: E402
-from harness.procs import wait_until  # noqa: E402
+from harness.procs import Process, wait_until  # noqa: E402
 from harness.verpost import PROGRAM, Api, run  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
@@ -481,6 +481,79 @@ class Transcripts(WorldTest):
     @property
     def sink(self):
         return self.world.sink
+
+
+class Trace(WorldTest):
+    options = {"sink": True}
+
+    def trace(self, target, *more):
+        """A running trace, of which all mta processes know."""
+        log = "%s/trace.%s.%s" % (self.world.base, target, self.id())
+        process = Process("trace", [
+            PROGRAM, "trace", "-c", self.world.verpost.config, target, *more],
+            log, env=self.world.verpost.env)
+        self.addCleanup(process.kill)
+        return process
+
+    def until_seen(self, process, text):
+        """Mails until the trace shows them: a question takes its time."""
+        def look():
+            self.api.wait_event(self.mail("seen@sink.zz", "s"), "delivered")
+            return process.must_run() and text in process.log()
+
+        wait_until("%s is traced" % text, look, 20, 0.2)
+
+    def test_what_is_said_to_a_domain_a_host_or_a_site_is_shown(self):
+        for target in ("sink.zz", "mx.sink.zz"):
+            with self.subTest(target):
+                process = self.trace(target)
+                self.until_seen(process, "> RCPT TO:<seen@sink.zz>")
+                lines = process.log().splitlines()
+                self.assertTrue(lines)
+                for line in lines:
+                    self.assertRegex(
+                        line, r"\A\d\d:\d\d:\d\d\.\d{3} \S+/0 mx\.sink\.zz"
+                        r"\[[0-9.]+:10025\] #\d+ [<>*] ")
+                self.assertIn(" octets>", process.log())
+                self.assertNotIn("this is a test", process.log())
+                self.assertNotIn("Subject", process.log())
+
+    def test_what_is_said_to_others_is_not_shown(self):
+        self.world.dns.add("quiet IN MX 10 mx.quiet",
+                           "mx.quiet IN A %s.31" % self.world.net)
+        quiet, loud = self.trace("quiet.zz"), self.trace("sink.zz")
+        self.until_seen(loud, "seen@sink.zz")
+        ident = self.mail("one@quiet.zz", "s")
+        self.api.wait_event(ident, "delivered")
+        wait_until("it is shown", lambda: "one@quiet.zz" in quiet.log())
+        self.assertNotIn("seen@sink.zz", quiet.log())
+        self.assertNotIn("one@quiet.zz", loud.log())
+
+    def test_it_ends_by_itself_and_leaves_nothing_behind(self):
+        process = self.trace("sink.zz", "--for", "1s")
+        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(self.world.redis.command("KEYS", "*trace*"), "")
+
+    def test_nonsense_is_refused(self):
+        for operands in (["not a domain"], ["sink.zz", "--for", "never"],
+                         ["sink.zz", "--for", "2d"]):
+            status, _, errors = self.world.verpost.command(
+                "trace", *operands, check=False)
+            self.assertNotEqual(status, 0)
+            self.assertIn("verpost", errors)
+
+    def test_nobody_can_ask_for_more_than_a_few(self):
+        """Who can publish may say anything: bounded, and no crash."""
+        redis = self.world.redis
+        for n in range(30):
+            redis.command("PUBLISH", "trace.ask",
+                          "%016d sink.zz" % n)
+        for odd in ("", " ", "x", "a b", "A" * 16 + " x.zz", "a" * 16 + " ",
+                    "a" * 16 + " " + "x" * 300, "a" * 5000,
+                    "0123456789abcdef \n\x01"):
+            redis.command("PUBLISH", "trace.ask", odd)
+        ident = self.mail("still@sink.zz", "s")
+        self.api.wait_event(ident, "delivered")
 
 
 def when(text):
