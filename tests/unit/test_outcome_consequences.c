@@ -124,6 +124,32 @@ every_verdict_has_its_consequences(void **state)
 }
 
 static void
+an_attempt_keeps_its_class_and_its_transcript(void **state)
+{
+	struct outcome_attempt a = {
+		.n = 1,
+		.verdict = { VERDICT_DEFERRED, NULL, false },
+		.why = { DELAY_GREYLISTED, 300000 },
+		.transcript = SLICE("> EHLO me\n"),
+	};
+	struct record *r = record_of_attempt(&a);
+
+	(void)state;
+	assert_int_equal(r->row.class, DELAY_GREYLISTED);
+	assert_true(slice_eq(r->row.transcript, a.transcript));
+	assert_ptr_not_equal(r->row.transcript.ptr, a.transcript.ptr);
+	assert_true(has(r->row.event[0].data, "\"class\":\"greylisted\""));
+	record_free(r);
+	a.why.class = DELAY_NONE;
+	a.transcript.len = 0;
+	r = record_of_attempt(&a);
+	assert_int_equal(r->row.class, 0);
+	assert_null(r->row.transcript.ptr);
+	assert_false(has(r->row.event[0].data, "class"));
+	record_free(r);
+}
+
+static void
 a_suppression_lasts_ninety_days_with_its_evidence(void **state)
 {
 	struct outcome_attempt a = {
@@ -218,6 +244,7 @@ an_end_without_a_transaction_is_failed_or_suppressed(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(every_verdict_has_its_consequences),
+    cmocka_unit_test(an_attempt_keeps_its_class_and_its_transcript),
     cmocka_unit_test(a_suppression_lasts_ninety_days_with_its_evidence),
     cmocka_unit_test(a_report_bounces_settles_or_says_that_it_takes_longer),
     cmocka_unit_test(an_end_without_a_transaction_is_failed_or_suppressed))
