@@ -100,8 +100,9 @@ struct smtp_client_options {
 	const char *helo_name; /* borrowed for the session */
 	enum { SMTP_TLS_NEVER, SMTP_TLS_MAY, SMTP_TLS_MUST } tls;
 	/* The transcript gets lines of ours (who 'C', a message is only
-	 * counted) and of theirs ('S'); or NULL. */
-	void (*transcript)(void *ctx, char who, struct slice line);
+	 * counted) and of theirs ('S'); or NULL. mail: whose transaction it
+	 * is, NULL: the session's, or of one that mail_done was called for. */
+	void (*transcript)(void *ctx, void *mail, char who, struct slice line);
 	/* 0: a message goes into the output as one piece. Else the output is
 	 * kept near this many octets, and the owner calls smtp_client_more
 	 * each time it has taken the output and there is room again. */

@@ -30,7 +30,8 @@ struct store_outcome {
 	bool only_open; /* nothing at all is written if it has an outcome */
 	int outcome;	/* outcome/verdict.h, > 0 */
 	int stage, code;
-	struct slice status, reply, mx, tls; /* ptr NULL: NULL */
+	int class; /* outcome/classify.h; 0: none */
+	struct slice status, reply, mx, tls, transcript; /* ptr NULL: NULL */
 	/* The recipient. raise_to 0: status unchanged. */
 	enum status raise_to;
 	int64_t retry_at_ms; /* next due time, when not finished; 0: none */

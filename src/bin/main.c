@@ -36,6 +36,7 @@ const struct command *const command_table[] = {
 	&command_suppression_remove,
 	&command_simulator_list,
 	&command_simulator_show,
+	&command_trace,
 	&command_version,
 	&command_help,
 	NULL,

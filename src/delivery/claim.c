@@ -300,6 +300,7 @@ void
 claim_release(struct job *j)
 {
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	j->state = JOB_RELEASING;
 	list_append(&j->mta->claims->releasing, &j->node);

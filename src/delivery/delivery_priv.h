@@ -7,6 +7,7 @@
  *   dest.c    route x source             waiting jobs, sessions, back-off
  *   claim.c   attempts row, committed    only what is claimed is sent
  *   content.c its email's record         beside the claim, within a budget
+ *   renew.c   the same, kept alive       what takes long
  *   message.c MIME and DKIM              identity.c: the domain's key
  *   session.c one connection             smtp/client over net/conn
  *   finish.c  verdict -> outcome -> ack or defer
@@ -32,19 +33,21 @@
 #include "outcome/outcome.h"
 #include "queue/queue.h"
 #include "smtp/client.h"
+#include "smtp/transcript.h"
 
 #define JOB_MAGIC 0x6a6f6231u
 #define SESSION_MAGIC 0x73657331u
 
 enum job_state {
-	JOB_READING,  /* its row is asked for */
-	JOB_ROUTING,  /* waits for its domain's key or DNS */
-	JOB_WAITING,  /* dest->waiting, by fair tag */
-	JOB_CLAIMING, /* its attempts row is being committed */
-	JOB_LOADING, /* claimed; its content is being read, or waits for room */
-	JOB_CLAIMED, /* dest->claimed: next on a session */
-	JOB_SENDING, /* session->mails */
-	JOB_WRITING, /* its outcome is being committed */
+	JOB_READING,   /* its row is asked for */
+	JOB_ROUTING,   /* waits for its domain's key or DNS */
+	JOB_WAITING,   /* dest->waiting, by fair tag */
+	JOB_CLAIMING,  /* its attempts row is being committed */
+	JOB_LOADING,   /* claimed; its content is read, or waits for room */
+	JOB_RENEWING,  /* claimed long ago: the claim is being renewed */
+	JOB_CLAIMED,   /* dest->claimed: next on a session */
+	JOB_SENDING,   /* session->mails */
+	JOB_WRITING,   /* its outcome is being committed */
 	JOB_RELEASING, /* its claim is being taken back, unused */
 };
 
@@ -73,7 +76,8 @@ struct job {
 
 	/* from its row */
 	int account, domain;
-	unsigned int n; /* the attempt about to be made */
+	unsigned int n;	   /* the attempt about to be made */
+	bool exactly_once; /* rather not delivered than sent twice */
 	struct mail_address address;
 	struct slice address_key;
 	struct content
@@ -97,12 +101,14 @@ struct job {
 	struct dest *dest;
 	bool claim_asked; /* the answer was lost: the claim may stand */
 	int64_t claimed_at_ms;
+	struct renewal *renewal; /* asked for since the claim got old */
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
-	unsigned int host_tries; /* links lost under it, this attempt */
-	struct strbuf message;	 /* built and signed, while sending */
-	bool smtputf8;		 /* its header or its recipient asks for that */
+	unsigned int host_tries;     /* links lost under it, this attempt */
+	struct strbuf message;	     /* built and signed, while sending */
+	struct smtp_transcript said; /* in the last transaction */
+	bool smtputf8; /* its header or its recipient asks for that */
 	char return_path[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
 };
 
@@ -236,7 +242,8 @@ struct dest {
 	bool is_retired;	      /* its source is not owned any more */
 	struct smtp_outcome last_failure; /* why the last round failed */
 	char last_host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
-	bool clear_text_only; /* STARTTLS broke: until tls_again */
+	struct strbuf last_said; /* the transcript of that */
+	bool clear_text_only;	 /* STARTTLS broke: until tls_again */
 	int64_t tls_again_mono_ms;
 	int64_t used_at_mono_ms;
 };
@@ -254,6 +261,9 @@ void dest_claimed(struct job *j);
 void dest_forget(struct job *j);
 /* A job whose link died before the dot: to the front of the claimed. */
 void dest_return(struct job *j);
+/* One taken for a session whose claim is too old to begin with: renewed, and
+ * claimed anew. */
+void dest_renew(struct job *j);
 /* A session, or what is left of it. */
 struct session_end {
 	bool was_ready, was_quitting;
@@ -261,6 +271,7 @@ struct session_end {
 	bool failed;
 	const struct smtp_outcome *why; /* borrowed */
 	const char *host;
+	struct slice transcript;
 };
 void dest_session_over(struct dest *d, const struct session_end *end);
 void dest_session_ready(struct dest *d);
@@ -303,6 +314,20 @@ void contents_read(struct mta *m, struct list *jobs);
 void content_await(struct job *j);
 /* It is not needed any more. */
 void job_drop_content(struct job *j);
+/* -- renew.c ------------------------------------------------------------ */
+
+/* A claim older than this starts no transaction, and is renewed in one. */
+#define CLAIM_OLD_MS (3 * 60 * 1000)
+
+/* Of a mail in a transaction: j->claimed_at_ms moves on when it is done. Once
+ * asked it does nothing until then. */
+void renew_under_way(struct job *j);
+/* True from the question until it has succeeded. */
+bool renew_was_asked(const struct job *j);
+/* JOB_RENEWING; then dest_claimed is called, or it goes back to the schedule
+ * because the claim was over. */
+void renew_then_send(struct job *j);
+void renew_cancel(struct job *j);
 
 /* -- identity.c --------------------------------------------------------- */
 
@@ -348,14 +373,13 @@ void session_quit(struct session *s);
 void session_abort(struct session *s);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
-/* A claim older than this starts no transaction. */
-#define CLAIM_OLD_MS (3 * 60 * 1000)
 
 /* -- finish.c ----------------------------------------------------------- */
 
-/* A transaction, or the attempt to make one, ended. host: for people. */
+/* A transaction, or the attempt to make one, ended. host and transcript: for
+ * people. */
 void finish_attempt(struct job *j, const struct smtp_outcome *outcome,
-    const char *host, const char *tls);
+    const char *host, const char *tls, struct slice transcript);
 /* Claimed long ago, and had no turn: deferred. */
 void finish_aged(struct job *j);
 /* Suppressed since it was accepted. The job is claimed. */
@@ -369,6 +393,18 @@ void finish_dns(struct job *j, enum verdict_dns what);
 /* We decided (content, log_mode, expired). The job is claimed. */
 void finish_local(struct job *j, enum verdict v, const char *reason,
     const char *status, const char *text);
+
+/* -- trace.c ------------------------------------------------------------ */
+
+void trace_init(struct mta *m);
+void trace_fini(struct mta *m);
+/* Somebody wants to see something: then each line is shown to trace_line. */
+bool trace_is_asked(const struct mta *m);
+/* j: whose transaction, or NULL. */
+void trace_line(const struct session *s, const struct job *j, char who,
+    struct slice line);
+/* Once a second: forgets questions that are not asked any more. */
+void trace_tick(struct mta *m);
 
 /* -- owner.c ------------------------------------------------------------ */
 
@@ -384,6 +420,7 @@ bool owner_is_alive(const struct mta *m);
 
 struct owner;
 struct claims;
+struct trace;
 
 struct mta {
 	struct mta_options opt;
@@ -405,6 +442,8 @@ struct mta {
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;
 	struct owner *owner;
+	struct trace *trace;
+	unsigned int session_number; /* of the last one made; for people */
 	size_t in_hand;
 	struct list reads;	   /* struct read under way */
 	struct hash *contents;	   /* email -> struct content */

@@ -49,6 +49,7 @@ dest_free(struct dest *d)
 		session_abort(session_of(node));
 	list_remove(&d->work_node);
 	route_unref(d->route);
+	strbuf_fini(&d->last_said);
 	free((void *)(uintptr_t)d->key.ptr);
 	free(d);
 }
@@ -145,6 +146,7 @@ dest_new(struct mta *m, struct route *r, const struct source *s)
 	list_init(&d->claimed);
 	list_init(&d->sessions);
 	list_init(&d->work_node);
+	strbuf_init(&d->last_said, 0);
 	d->route = route_ref(r);
 	return d;
 }
@@ -322,7 +324,8 @@ dest_claimed(struct job *j)
 	if (d->mta->draining || d->is_retired)
 		claim_release(j);
 	else if (is_resting(d)) /* its round is over: it shares the end */
-		finish_attempt(j, &d->last_failure, d->last_host, "");
+		finish_attempt(j, &d->last_failure, d->last_host, "",
+		    strbuf_slice(&d->last_said));
 	dest_work_soon(d);
 }
 
@@ -339,6 +342,7 @@ dest_forget(struct job *j)
 		break;
 	case JOB_CLAIMING:
 	case JOB_LOADING:
+	case JOB_RENEWING:
 		d->claiming_count--;
 		break;
 	case JOB_CLAIMED:
@@ -387,6 +391,18 @@ dest_return(struct job *j)
 	list_prepend(&d->claimed, &j->node);
 	if (d->mta->draining || d->is_retired)
 		claim_release(j);
+	dest_work_soon(d);
+}
+
+void
+dest_renew(struct job *j)
+{
+	struct dest *d = j->dest;
+
+	d->sending_count--;
+	d->claiming_count++;
+	list_remove(&j->node);
+	renew_then_send(j);
 	dest_work_soon(d);
 }
 
@@ -510,7 +526,8 @@ give_up_round(struct dest *d)
 	d->retry_at_mono_ms = loop_mono_ms(d->mta->opt.loop) + rest;
 	list_each_safe (node, &d->claimed)
 		finish_attempt(list_entry(node, struct job, node),
-		    &d->last_failure, d->last_host, "");
+		    &d->last_failure, d->last_host, "",
+		    strbuf_slice(&d->last_said));
 	give_back_waiting(d, rest);
 }
 
@@ -537,6 +554,8 @@ dest_session_over(struct dest *d, const struct session_end *end)
 	if (end->failed) {
 		d->last_failure = *end->why;
 		snprintf(d->last_host, sizeof(d->last_host), "%s", end->host);
+		strbuf_reset(&d->last_said);
+		strbuf_add_slice(&d->last_said, end->transcript);
 		if (live_count(d) == 0)
 			give_up_round(d);
 		else

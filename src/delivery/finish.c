@@ -48,6 +48,7 @@ log_attempt(const struct job *j, const struct outcome_attempt *a)
 	    log_slice("mx", a->mx), log_slice("tls", a->tls),
 	    log_text("stage", smtp_stage_name(a->stage)),
 	    log_uint("code", a->code), log_text("status", status),
+	    log_text("class", delay_class_name(a->why.class)),
 	    log_slice("text", a->text),
 	    log_int("age_ms", a->at_ms - j->created_at_ms),
 	    log_int("took_ms", a->at_ms - a->claimed_at_ms));
@@ -63,21 +64,23 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	a->address_key = j->address_key;
 	a->at_ms = clock_now_ms();
 	a->expires_at_ms = j->expires_at_ms;
+	a->exactly_once = j->exactly_once;
 	if (a->verdict.verdict == VERDICT_NEXT_HOST)
 		a->verdict.verdict = VERDICT_DEFERRED;
 	j->q.delay_ms = -1;
-	if (a->verdict.verdict == VERDICT_DEFERRED ||
-	    a->verdict.verdict == VERDICT_UNKNOWN) {
+	if (verdict_is_retried(a->verdict.verdict, a->exactly_once)) {
 		a->retry_at_ms = verdict_retry_at(&m->opt.retry,
-		    a->verdict.verdict, a->n, a->at_ms, a->claimed_at_ms,
-		    a->expires_at_ms, crypto_random_u64());
+		    a->verdict.verdict, &a->why, a->n, a->at_ms,
+		    a->claimed_at_ms, a->expires_at_ms, crypto_random_u64());
 		j->q.delay_ms = a->retry_at_ms - a->at_ms;
 	}
 	log_attempt(j, a);
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	j->state = JOB_WRITING;
 	strbuf_fini(&j->message);
+	smtp_transcript_fini(&j->said);
 	job_drop_content(j);
 	outcome_attempt(m->outcomes, a, on_committed, j);
 }
@@ -94,11 +97,14 @@ own_attempt(const struct job *j)
 
 void
 finish_attempt(struct job *j, const struct smtp_outcome *outcome,
-    const char *host, const char *tls)
+    const char *host, const char *tls, struct slice transcript)
 {
 	struct outcome_attempt a = own_attempt(j);
 
 	a.verdict = verdict_of_smtp(outcome);
+	if (a.verdict.verdict == VERDICT_DEFERRED ||
+	    a.verdict.verdict == VERDICT_NEXT_HOST)
+		a.why = delay_of_smtp(outcome);
 	a.stage = outcome->stage;
 	if (outcome->source == SMTP_REMOTE) {
 		a.code = outcome->reply.code;
@@ -112,6 +118,7 @@ finish_attempt(struct job *j, const struct smtp_outcome *outcome,
 	}
 	a.mx = slice_of(host);
 	a.tls = slice_of(tls);
+	a.transcript = transcript;
 	write_attempt(j, &a);
 }
 
@@ -123,7 +130,8 @@ finish_aged(struct job *j)
 
 	error_set(&why.error, ERR_TIMEOUT,
 	    "waited too long for a turn on a connection");
-	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "");
+	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "",
+	    SLICE(""));
 }
 
 static void
@@ -143,6 +151,8 @@ finish_local(struct job *j, enum verdict v, const char *reason,
 
 	a.verdict.verdict = v;
 	a.verdict.reason = reason;
+	if (v == VERDICT_DEFERRED)
+		a.why.class = DELAY_OTHER;
 	a.stage = SMTP_STAGE_CONNECT;
 	a.text = slice_of(text);
 	set_status(&a, status);
@@ -155,6 +165,8 @@ finish_dns(struct job *j, enum verdict_dns what)
 	struct outcome_attempt a = own_attempt(j);
 
 	a.verdict = verdict_of_dns(what);
+	if (a.verdict.verdict == VERDICT_DEFERRED)
+		a.why.class = DELAY_DNS;
 	a.stage = SMTP_STAGE_CONNECT;
 	a.text = slice_of(verdict_dns_text(what));
 	set_status(&a, verdict_dns_status(what));

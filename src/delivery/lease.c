@@ -218,6 +218,7 @@ give_back(struct job *j)
 		lane_defer(j, 0);
 		return;
 	case JOB_LOADING:
+	case JOB_RENEWING:
 	case JOB_CLAIMED:
 		claim_release(j);
 		return;

@@ -28,6 +28,7 @@ on_tick(void *ctx)
 	dests_tick(m);
 	routes_tick(m);
 	identities_tick(m);
+	trace_tick(m);
 	if (m->draining)
 		check_drained(m);
 }
@@ -100,6 +101,7 @@ mta_new(const struct mta_options *opt)
 	identities_init(m);
 	contents_init(m);
 	claims_init(m);
+	trace_init(m);
 	lanes_init(m);
 	m->tick = timer_new(opt->loop, on_tick, m);
 	timer_set(m->tick, TICK_MS);
@@ -180,6 +182,7 @@ mta_free(struct mta **mp)
 	identities_fini(m);
 	routes_fini(m);
 	resolver_free(&m->resolver);
+	trace_fini(m);
 	loop_call_cancel(&m->flush_call);
 	loop_call_cancel(&m->work_call);
 	timer_free(&m->tick);

@@ -136,9 +136,12 @@ const struct config_row settings_rows[] = {
 	TIME(max_age, "72h", 60 * SECOND, 30 * DAY,
 	    "How long delivery of an email is tried."),
 	TIME(retry_first, "1m", SECOND, 12 * HOUR,
-	    "Pause after the first deferral; it doubles from then on."),
+	    "Pause after the first deferral; it doubles from then on. "
+	    "Greylisting (5m), full mailboxes (1h), rate limits (10m) and "
+	    "policy refusals (30m) have a pause of their own, or the one that "
+	    "the far end asks for."),
 	TIME(retry_longest, "4h", SECOND, 24 * HOUR,
-	    "Longest pause between two attempts."),
+	    "Longest pause between two attempts, except after those."),
 	TIME(retry_unknown, "15m", 900 * SECOND, 24 * HOUR,
 	    "Pause after an attempt whose end nobody knows: the message was "
 	    "handed over and no reply came. At least 15 minutes, so that two "

@@ -19,7 +19,9 @@ integration_tests = \
 	tests/integration/test_net.py \
 	tests/integration/test_pressure.py \
 	tests/integration/test_resend_node.py \
+	tests/integration/test_retry.py \
 	tests/integration/test_time.py \
+	tests/integration/test_transcript.py \
 	tests/integration/test_webhooks.py
 TESTS += $(integration_tests)
 TEST_EXTENSIONS = .py

@@ -268,6 +268,153 @@ unknown_is_only_written_where_nothing_else_is(void **state)
 	assert_int_equal(seen.recipient[1].attempts, 2);
 }
 
+struct attempts_seen {
+	bool done;
+	struct error err;
+	size_t count;
+	int n[4], class[4];
+	char transcript[4][32], address[32];
+};
+
+static void
+on_attempts(void *ctx, const struct store_attempt *a, size_t count,
+    const struct error *err)
+{
+	struct attempts_seen *seen = ctx;
+
+	seen->done = true;
+	seen->count = count;
+	if (err != NULL)
+		seen->err = *err;
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(a[i].outcome, 2);
+		seen->n[i] = a[i].n;
+		seen->class[i] = a[i].class;
+		snprintf(seen->transcript[i], sizeof(seen->transcript[i]),
+		    "%.*s", SLICE_FMT(a[i].transcript));
+		snprintf(seen->address, sizeof(seen->address), "%.*s",
+		    SLICE_FMT(a[i].address));
+	}
+}
+
+static struct attempts_seen
+attempts(int account, struct id id, size_t limit)
+{
+	struct attempts_seen seen = { 0 };
+
+	store_attempt_list(pg, account, id, limit, on_attempts, &seen);
+	servers_until(&seen.done);
+	return seen;
+}
+
+static void
+attempts_are_listed_for_an_email_or_for_a_recipient(void **state)
+{
+	static const struct {
+		unsigned int recipient;
+		int n, class;
+		bool only_open; /* another statement */
+		const char *transcript;
+	} rows[] = {
+		{ 1, 1, 1, false, "> EHLO\n" },
+		{ 1, 2, 0, false, "" },
+		{ 2, 1, 8, true, "< 451 x\n" },
+	};
+	struct attempts_seen seen;
+	struct mail m;
+
+	(void)state;
+	mail_init(&m, "listed", 2);
+	accept_all(&m, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_claim c =
+		    claim_of(&m, rows[i].recipient, rows[i].n);
+		struct store_outcome o = { .id = c.id,
+			.account = ACCOUNT,
+			.n = c.n,
+			.worker = 5,
+			.outcome = 2,
+			.only_open = rows[i].only_open,
+			.class = rows[i].class,
+			.transcript = slice_of(rows[i].transcript),
+			.raise_to = STATUS_DEFERRED };
+
+		assert_int_equal(claim(5, &c, true), STORE_CLAIM_MINE);
+		write_outcome(&o, 1);
+	}
+	seen = attempts(ACCOUNT, m.item.email, 10);
+	assert_int_equal(seen.count, ARRAY_LEN(rows));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(seen.n[i], rows[i].n);
+		assert_int_equal(seen.class[i], rows[i].class);
+		assert_string_equal(seen.transcript[i], rows[i].transcript);
+	}
+	assert_int_equal(attempts(0, m.item.email, 2).count, 2);
+	seen = attempts(ACCOUNT, rcpt(&m, 2), 10);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.address, "listed-2@example.org");
+	assert_int_equal(attempts(ACCOUNT + 1, m.item.email, 10).err.kind,
+	    ERR_NOTFOUND);
+}
+
+/* What came last of an attempt that was recorded as unknown, which has ended
+ * its recipient (delivery exactly once). */
+static void
+a_late_word_settles_what_ended_unknown(void **state)
+{
+	static const struct {
+		enum status raise_to, status;
+		int n; /* 0: of a report, not of the attempt */
+		bool finish;
+		bool keeps_reason;
+	} rows[] = {
+		{ STATUS_DELIVERED, STATUS_DELIVERED, 1, true, false },
+		{ STATUS_BOUNCED, STATUS_BOUNCED, 1, true, false },
+		{ STATUS_DEFERRED, STATUS_FAILED, 1, false, true },
+		{ STATUS_DELIVERED, STATUS_DELIVERED, 0, true, false },
+		{ STATUS_BOUNCED, STATUS_BOUNCED, 0, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_outcome o;
+		struct store_claim c;
+		struct email_seen seen;
+		struct mail m;
+
+		mail_init(&m, "settled", 1);
+		accept_all(&m, 1);
+		c = claim_of(&m, 1, 1);
+		assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+		o = (struct store_outcome){ .id = c.id,
+			.account = ACCOUNT,
+			.n = 1,
+			.worker = 5,
+			.only_open = true,
+			.outcome = 5,
+			.raise_to = STATUS_FAILED,
+			.reason = SLICE(FAIL_OUTCOME_UNKNOWN),
+			.finish = true };
+		write_outcome(&o, 1);
+		seen = find(m.item.email);
+		assert_int_equal(seen.recipient[0].status, STATUS_FAILED);
+		o = (struct store_outcome){ .id = c.id,
+			.account = ACCOUNT,
+			.n = rows[i].n,
+			.worker = 5,
+			.outcome = 2,
+			.raise_to = rows[i].raise_to,
+			.retry_at_ms = rows[i].finish ? 0 : in_ms(600000),
+			.finish = rows[i].finish };
+		write_outcome(&o, 1);
+		seen = find(m.item.email);
+		assert_int_equal(seen.recipient[0].status, rows[i].status);
+		assert_int_equal(seen.reason == 'o', rows[i].keeps_reason);
+		assert_true(seen.recipient[0].finished_at_ms != 0);
+		assert_true(seen.recipient[0].retry_at_ms == 0);
+	}
+}
+
 static void
 an_outcome_can_suppress(void **state)
 {
@@ -391,5 +538,7 @@ SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(a_claim_that_is_refused_says_why), CASE(an_outcome_can_be_repeated),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
+    CASE(a_late_word_settles_what_ended_unknown),
+    CASE(attempts_are_listed_for_an_email_or_for_a_recipient),
     CASE(an_outcome_can_suppress),
     CASE(a_batch_reads_only_its_own_rows_also_on_a_young_day))
