@@ -1,7 +1,7 @@
 # Against private servers (tests/servers): they skip when there are none.
 if HAVE_TEST_LIBS
 queue_tests = tests/integration/test_queue tests/integration/test_walk \
-	tests/integration/test_queue_functions
+	tests/integration/test_queue_functions tests/integration/test_queue_model
 check_PROGRAMS += $(queue_tests)
 TESTS += $(queue_tests)
 
@@ -23,4 +23,15 @@ tests_integration_test_queue_functions_SOURCES = \
 	tests/integration/queue_world.h
 tests_integration_test_queue_functions_LDADD = $(store_test_libs)
 tests_integration_test_queue_functions_CFLAGS = $(store_test_cflags)
+
+tests_integration_test_queue_model_SOURCES = \
+	tests/integration/test_queue_model.c tests/integration/model/world.c \
+	tests/integration/model/world.h tests/integration/model/check.c \
+	tests/integration/model/keeper.c tests/integration/model/life.c \
+	tests/integration/model/outcome.c tests/integration/model/process.c \
+	tests/integration/model/clock.h tests/integration/model/dice.h \
+	tests/integration/servers.h
+tests_integration_test_queue_model_LDADD = src/outcome/liboutcome.a \
+	src/smtp/libsmtp.a src/mail/libmail.a $(store_test_libs) $(IDN2_LIBS)
+tests_integration_test_queue_model_CFLAGS = $(store_test_cflags)
 endif
