@@ -53,7 +53,8 @@ struct outcome_attempt {
 	struct slice mx;   /* "mx1.example.com[192.0.2.1]:25", or "" */
 	struct slice tls;
 	bool only_open; /* of another worker: nothing is written if that
-			   attempt has an outcome by now */
+			   attempt has an outcome by now, or another
+			   claimed_at_ms */
 };
 void outcome_attempt(struct outcome_writer *w, const struct outcome_attempt *a,
     outcome_done *done, void *ctx);

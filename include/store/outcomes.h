@@ -27,7 +27,13 @@ struct store_outcome {
 	/* The attempt that ended; n 0: none (a DSN, a complaint). */
 	int n;
 	int worker;	/* whose claim it is */
-	bool only_open; /* nothing at all is written if it has an outcome */
+	/*
+	 * Another's claim: nothing at all is written if it has an outcome, or
+	 * is not any more the one that was seen (renewed, given back and had
+	 * again). claimed_at_ms: as seen; 0: any.
+	 */
+	bool only_open;
+	int64_t claimed_at_ms;
 	int outcome;	/* outcome/verdict.h, > 0 */
 	int stage, code;
 	struct slice status, reply, mx, tls; /* ptr NULL: NULL */

@@ -49,9 +49,11 @@ static const struct pg_stmt stmt_attempts_open = { "outcome_attempts_open",
 	"status = i.status, reply = i.reply, mx = i.mx, tls = i.tls "
 	"FROM unnest($1::uuid[], $2::int2[], $3::int4[], $4::int2[], "
 	"$5::int2[], $6::int2[], $7::text[], $8::text[], $9::text[], "
-	"$13::text[]) "
-	"AS i(id, n, worker, outcome, stage, code, status, reply, mx, tls) "
+	"$13::text[], $14::timestamptz[]) "
+	"AS i(id, n, worker, outcome, stage, code, status, reply, mx, tls, "
+	"claimed_at) "
 	"WHERE a.recipient = i.id AND a.n = i.n AND a.worker = i.worker "
+	"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "
 	"AND a.outcome IS NULL AND " AMONG("a.recipient", 10, 11) };
 
 /* Whether statement 1 wrote it, for items with only_open. */
@@ -181,6 +183,8 @@ add_attempts(struct pg_tx *tx, const struct round *all, int64_t now_ms)
 		put_bounds(tx, &r);
 		pg_tx_time(tx, now_ms);
 		PUT(tx, &r, PG_TEXT, pg_tx_text_or_null, tls);
+		if (all->only_open)
+			PUT(tx, &r, PG_TIME, pg_tx_time, claimed_at_ms);
 	}
 	free(r.item);
 }
