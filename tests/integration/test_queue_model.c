@@ -14,6 +14,7 @@
 
 #define STEPS 1500 /* of a round, then everything must come to an end */
 #define CALM_STEPS 400
+#define OFTEN 40 /* the way of a mail itself: always as often */
 
 static struct world world;
 
@@ -103,7 +104,7 @@ step_while(struct world *w)
 
 static const struct {
 	const char *name;
-	unsigned int share; /* of 1000 */
+	unsigned int share;
 	void (*of_world)(struct world *w);
 	void (*of_process)(struct world *w, struct process *p);
 } steps[] = {
@@ -136,14 +137,39 @@ static const struct {
 	{ "a while", 15, step_while, NULL },
 };
 
+/* A round has habits of its own: much of this and little of that reaches states
+ * that the same mixture every time does not. */
 static void
-one_step(struct world *w)
+choose_habits(struct world *w, unsigned int share[])
 {
-	size_t at = world_below(w, 1000), i = 0;
+	static const unsigned int quarters[] = { 0, 1, 4, 4, 4, 8, 20 };
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		share[i] = steps[i].share *
+		    (steps[i].share >= OFTEN
+			    ? 4
+			    : quarters[world_below(w, ARRAY_LEN(quarters))]);
+}
+
+static size_t
+choose_step(struct world *w, const unsigned int share[])
+{
+	size_t sum = 0, at, i = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(steps); k++)
+		sum += share[k];
+	at = world_below(w, sum);
+	while (at >= share[i])
+		at -= share[i++];
+	return i;
+}
+
+static void
+one_step(struct world *w, const unsigned int share[])
+{
+	size_t i = choose_step(w, share);
 	struct process *p = anybody(w);
 
-	while (at >= steps[i].share)
-		at -= steps[i++].share;
 	w->what = steps[i].name;
 	if (steps[i].of_world != NULL)
 		steps[i].of_world(w);
@@ -190,11 +216,14 @@ calm_step(struct world *w)
 static void
 one_round(struct world *w)
 {
+	unsigned int share[ARRAY_LEN(steps)];
+
 	w->is_calm = false;
 	w->mail_count = 0;
 	redis_forget();
+	choose_habits(w, share);
 	for (w->step = 0; w->step < STEPS; w->step++)
-		one_step(w);
+		one_step(w, share);
 	w->is_calm = true;
 	w->what = "coming to an end";
 	for (size_t flow = 0; flow < FLOWS; flow++)

@@ -3,7 +3,7 @@
  *
  *   1  an id is in at most one zset of one lane; one open claim at most, and
  *      only its holder ends it, or anybody after its life, as unknown
- *   2  all mail ends; delivered only what the far end has; what it has, with
+ *   2  all mail ends, none is given up early; delivered only what the far end has; what it has, with
  *      no unknown on the way, is delivered
  *   3  the far end takes a mail once, and once more at most for each time that
  *      unknown was recorded; exactly_once never twice; nothing after its end
@@ -94,6 +94,17 @@ check_rows(struct world *w, const struct mail *was, const struct mail *now,
 		VIOLATES(w, "1 one claim", "%u are open", open);
 }
 
+/* Why a mail may be given up. */
+static void
+check_failed(struct world *w, const struct mail *m)
+{
+	if (m->status == STATUS_FAILED && m->unknown == 0 &&
+	    world_now() < m->expires_at_ms)
+		VIOLATES(w, "2 nothing is given up too early",
+		    "%lld s before its max age",
+		    (long long)(m->expires_at_ms - world_now()) / 1000);
+}
+
 static void
 compare(struct world *w, struct mail *was, const struct mail *now, int actor)
 {
@@ -118,6 +129,10 @@ compare(struct world *w, struct mail *was, const struct mail *now, int actor)
 		}
 	}
 	was->is_known = true;
+	if (now->is_final && !was->is_final) {
+		was->status = now->status;
+		check_failed(w, was);
+	}
 	was->is_final = now->is_final;
 	was->status = now->status;
 	was->attempts = now->attempts;

@@ -8,11 +8,13 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "tests/integration/queue_world.h"
 
 static char cluster_before_[sizeof(servers.redis)];
+static pid_t cluster_pid_;
 
 /* A port that is free, and its bus on another that is. */
 static inline int
@@ -30,42 +32,53 @@ cluster_port_(void)
 	return ntohs(a.sin_port);
 }
 
-/* Exit status of a command. */
-static inline int PRINTF_LIKE(1, 2)
-cluster_sh_(const char *format, ...)
+/* The server ends with us, however we end. */
+static inline pid_t
+cluster_fork_(const char *port, const char *bus)
 {
-	char line[1024];
-	va_list ap;
+	pid_t pid = fork();
 
-	va_start(ap, format);
-	vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	return system(line); // NOLINT(cert-env33-c): our own server
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execlp("redis-server", "redis-server", "--port", port,
+	    "--cluster-port", bus, "--bind", "127.0.0.1", "--unixsocket",
+	    servers.redis + 5, "--dir", servers.dir, "--cluster-enabled", "yes",
+	    "--cluster-config-file", "nodes.conf", "--save", "",
+	    "--appendonly", "no", "--logfile", "cluster.log", (char *)NULL);
+	_exit(127);
+}
+
+static inline bool
+cluster_is_ok_(void)
+{
+	char line[2048];
+
+	snprintf(line, sizeof(line),
+	    "redis-cli -s '%s' cluster info 2>/dev/null | "
+	    "grep -q cluster_state:ok",
+	    servers.redis + 5);
+	return system(line) == 0; // NOLINT(cert-env33-c): our own server
 }
 
 static inline void
 cluster_start(void)
 {
+	char port[12], bus[12];
 	int64_t end_ms = clock_mono_ms() + 20000;
 
 	memcpy(cluster_before_, servers.redis, sizeof(servers.redis));
 	snprintf(servers.redis, sizeof(servers.redis), "unix:%s/cluster.sock",
 	    servers.dir);
-	assert_int_equal(
-	    cluster_sh_("redis-server --port %d --bind 127.0.0.1 "
-			"--cluster-port %d --cluster-enabled yes "
-			"--cluster-config-file nodes.conf --unixsocket '%s' "
-			"--save '' --appendonly no --daemonize yes --dir '%s' "
-			"--pidfile '%s/cluster.pid' --logfile cluster.log",
-		cluster_port_(), cluster_port_(), servers.redis + 5,
-		servers.dir, servers.dir),
-	    0);
+	snprintf(port, sizeof(port), "%d", cluster_port_());
+	snprintf(bus, sizeof(bus), "%d", cluster_port_());
+	unlink(servers.redis + 5);
+	cluster_pid_ = cluster_fork_(port, bus);
 	while (access(servers.redis + 5, F_OK) == -1)
 		assert_true(clock_mono_ms() < end_ms);
 	redis_cli("cluster addslotsrange 0 16383");
-	while (cluster_sh_("redis-cli -s '%s' cluster info 2>/dev/null | "
-			   "grep -q cluster_state:ok",
-		   servers.redis + 5) != 0)
+	while (!cluster_is_ok_())
 		assert_true(clock_mono_ms() < end_ms);
 }
 
@@ -89,15 +102,12 @@ cluster_allow_only(const struct queue_lane *l, const char *parts)
 static inline void
 cluster_stop(void)
 {
-	char path[128], text[32] = "";
-	FILE *f;
+	char path[sizeof(servers.dir) + 16];
 
-	snprintf(path, sizeof(path), "%s/cluster.pid", servers.dir);
-	f = fopen(path, "r");
-	if (f != NULL && fgets(text, sizeof(text), f) != NULL)
-		kill((pid_t)strtol(text, NULL, 10), SIGKILL);
-	if (f != NULL)
-		fclose(f);
+	kill(cluster_pid_, SIGKILL);
+	waitpid(cluster_pid_, NULL, 0);
+	snprintf(path, sizeof(path), "%s/nodes.conf", servers.dir);
+	unlink(path);
 	memcpy(servers.redis, cluster_before_, sizeof(servers.redis));
 }
 

@@ -69,7 +69,7 @@ accept_some(struct world *w)
 		.head = SLICE("head"),
 		.content = SLICE("content"),
 		.expires_at_ms =
-		    world_now() + MINUTE_MS * (world_percent(w, 15) ? 40 : 240),
+		    world_now() + MINUTE_MS * (world_percent(w, 15) ? 40 : 480),
 		.count = n,
 		.recipient = rcpt,
 		.key = SLICE(""),

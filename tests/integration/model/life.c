@@ -50,7 +50,8 @@ node_lose(struct world *w, int node)
 		}
 }
 
-/* Claimed, and nothing sent: given back. */
+/* Claimed, and nothing sent: given back. The process may end between the commit
+ * and the mark in the file. */
 static void
 resolve_claimed(struct world *w, struct process *p)
 {
@@ -66,7 +67,8 @@ resolve_claimed(struct world *w, struct process *p)
 		    &call);
 		call_wait(w, &call);
 		observe(w, &e->mail, 1, p->worker);
-		*e = (struct entry){ 0 };
+		if (!world_fault(w, 15))
+			*e = (struct entry){ 0 };
 	}
 }
 
@@ -83,8 +85,9 @@ resolve(struct world *w, struct process *p)
 	if (world_fault(w, 5))
 		return false;
 	resolve_claimed(w, p);
-	if (world_fault(w, 5))
-		return false;
+	for (size_t i = 0; i < HAND; i++)
+		if (p->hand[i].phase == CLAIMED)
+			return false;
 	for (size_t i = 0; i < HAND; i++)
 		if (p->hand[i].phase == SENT || p->hand[i].phase == REPLIED)
 			entries[n++] = &p->hand[i];

@@ -96,6 +96,7 @@ record_of(const struct entry *e, int worker)
 		o.n = e->open_n;
 		o.worker = e->holder;
 		o.only_open = true;
+		o.claimed_at_ms = e->claimed_at_ms;
 		write_unknown(&o, e);
 	} else if (e->end != 0) {
 		finish_as(&o, VERDICT_FAILED, e->end,

@@ -295,7 +295,7 @@ settle_open(struct world *w, struct process *p, struct entry *e,
 		defer(w, p, e, left_ms);
 		return;
 	}
-	/* Written a step later: it may have changed by then. */
+	/* Written in a step of its own. */
 	e->phase = ABANDON;
 	e->holder = c->holder;
 	e->open_n = c->open_n;
@@ -502,8 +502,10 @@ process_write(struct world *w, struct process *p)
 	struct entry *entries[HAND];
 	size_t n = 0;
 
+	/* What others left is not urgent: it may have changed by then. */
 	for (size_t i = 0; i < HAND; i++)
-		if (p->hand[i].phase == REPLIED || p->hand[i].phase == ABANDON)
+		if (p->hand[i].phase == REPLIED ||
+		    (p->hand[i].phase == ABANDON && !world_fault(w, 80)))
 			entries[n++] = &p->hand[i];
 	if (!outcome_write(w, p->pg, p->worker, entries, n))
 		return;
