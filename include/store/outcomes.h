@@ -26,7 +26,7 @@ struct store_outcome {
 	int account;
 	/* The attempt that ended; n 0: none (a DSN, a complaint). */
 	int n;
-	int worker;	/* whose claim it is */
+	int worker; /* whose claim it is */
 	/*
 	 * Another's claim: nothing at all is written if it has an outcome, or
 	 * is not any more the one that was seen (renewed, given back and had
@@ -34,7 +34,7 @@ struct store_outcome {
 	 */
 	bool only_open;
 	int64_t claimed_at_ms;
-	int outcome;	/* outcome/verdict.h, > 0 */
+	int outcome; /* outcome/verdict.h, > 0 */
 	int stage, code;
 	struct slice status, reply, mx, tls; /* ptr NULL: NULL */
 	/* The recipient. raise_to 0: status unchanged. */

@@ -7,8 +7,8 @@
 #include "tests/unit/test.h"
 
 #include "store/redis.h"
-#include "tests/integration/model/cluster.h"
 #include "tests/integration/model/clock.h"
+#include "tests/integration/model/cluster.h"
 #include "tests/integration/model/dice.h"
 #include "tests/integration/model/schedule.h"
 #include "tests/integration/queue_world.h"
@@ -452,7 +452,7 @@ the_functions_do_what_they_promise(void **state)
 		redis_cli("FLUSHALL");
 		run_seed(first + i);
 	}
-	print_message("%u calls compared\n", seeds * STEPS);
+	print_message("counts: %u calls compared\n", seeds * STEPS);
 }
 
 /* Cluster mode. ----------------------------------------------------------- */

@@ -133,6 +133,7 @@ static const struct {
 	{ "flush", 4, redis_flush, NULL },
 	{ "save", 5, redis_save, NULL },
 	{ "restore", 3, redis_restore, NULL },
+	{ "functions gone", 2, redis_unload, NULL },
 	{ "a moment", 25, step_moment, NULL },
 	{ "a while", 15, step_while, NULL },
 };
@@ -180,7 +181,8 @@ one_step(struct world *w, const unsigned int share[])
 	w->counts.steps++;
 }
 
-/* Rounds. ------------------------------------------------------------------- */
+/* Rounds. -------------------------------------------------------------------
+ */
 
 static void
 work_off(struct world *w, struct process *p)
@@ -234,6 +236,21 @@ one_round(struct world *w)
 	check_end(w);
 }
 
+/* "<number> <name>, ..." in lines of their own: contrib/soak adds them up. */
+static void
+print_counts(const struct counts *c)
+{
+	static const char *const names[] = COUNT_NAMES;
+	const unsigned int *count = &c->recipients;
+
+	_Static_assert(sizeof(*c) == ARRAY_LEN(names) * sizeof(*count),
+	    "a name for each count");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		print_message("%s%u %s", i % 7 == 0 ? "\ncounts: " : ", ",
+		    count[i], names[i]);
+	print_message("\n");
+}
+
 static void
 add_counts(struct counts *sum, const struct counts *c)
 {
@@ -242,23 +259,6 @@ add_counts(struct counts *sum, const struct counts *c)
 
 	for (size_t i = 0; i < sizeof(*c) / sizeof(*from); i++)
 		to[i] += from[i];
-}
-
-static void
-print_counts(const struct counts *c)
-{
-	print_message("%u recipients in %u steps: %u final, %u lost; sent %u, "
-		      "unknown %u, twice %u (after unknown), otherwise 0\n",
-	    c->recipients, c->steps, c->final, c->recipients - c->final,
-	    c->sent, c->unknown, c->twice);
-	print_message("%u kills, %u slot files lost, %u nodes lost, %u pauses, "
-		      "%u declared dead, %u keepers, %u answers lost\n",
-	    c->kills, c->files_lost, c->nodes_lost, c->pauses,
-	    c->declared_dead, c->keepers, c->answers_lost);
-	print_message("%u flushes, %u old dumps, %u canceled, %u holds, "
-		      "%u expired, %u DSNs, %u suppressed\n",
-	    c->flushes, c->dumps, c->canceled, c->holds, c->expired, c->dsns,
-	    c->suppressed);
 }
 
 static void

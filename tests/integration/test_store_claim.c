@@ -268,8 +268,8 @@ unknown_is_only_written_where_nothing_else_is(void **state)
 	assert_int_equal(seen.recipient[1].attempts, 2);
 }
 
-/* Between the look at an old claim and the word that nobody knows, its owner may
- * have woken: what he has renewed, or had again, is not abandoned. */
+/* Between the look at an old claim and the word that nobody knows, its owner
+ * may have woken: what he has renewed, or had again, is not abandoned. */
 static void
 unknown_is_not_written_over_a_claim_that_lives(void **state)
 {

@@ -3,10 +3,10 @@
  *
  *   1  an id is in at most one zset of one lane; one open claim at most, and
  *      only its holder ends it, or anybody after its life, as unknown
- *   2  all mail ends, none is given up early; delivered only what the far end has; what it has, with
- *      no unknown on the way, is delivered
- *   3  the far end takes a mail once, and once more at most for each time that
- *      unknown was recorded; exactly_once never twice; nothing after its end
+ *   2  all mail ends, none is given up early; delivered only what the far end
+ * has; what it has, with no unknown on the way, is delivered 3  the far end
+ * takes a mail once, and once more at most for each time that unknown was
+ * recorded; exactly_once never twice; nothing after its end
  *
  * and the rules of one row: a status rises, an end stays, an outcome stays
  * unless it was unknown, a claim to send only where it is due.
@@ -55,8 +55,8 @@ static void
 check_row(struct world *w, const struct attempt_row *was,
     const struct attempt_row *now, int actor)
 {
-	bool is_open = now != NULL && now->worker == was->worker &&
-	    now->outcome == 0;
+	bool is_open =
+	    now != NULL && now->worker == was->worker && now->outcome == 0;
 
 	if (was->outcome == 0) {
 		if (!is_open)
@@ -78,8 +78,7 @@ check_rows(struct world *w, const struct mail *was, const struct mail *now,
 	unsigned int open = 0;
 
 	for (size_t i = 0; i < was->row_count; i++)
-		check_row(w, &was->row[i], find_row(now, was->row[i].n),
-		    actor);
+		check_row(w, &was->row[i], find_row(now, was->row[i].n), actor);
 	for (size_t i = 0; i < now->row_count; i++) {
 		open += now->row[i].outcome == 0;
 		if (i > 0 && now->row[i].n == now->row[i - 1].n)
@@ -87,8 +86,8 @@ check_rows(struct world *w, const struct mail *was, const struct mail *now,
 			    "there are two of attempt %d", now->row[i].n);
 		if (was->is_final && find_row(was, now->row[i].n) == NULL)
 			VIOLATES(w, "3 nothing after the end",
-			    "%d claimed a mail that is %s",
-			    now->row[i].worker, status_name(was->status));
+			    "%d claimed a mail that is %s", now->row[i].worker,
+			    status_name(was->status));
 	}
 	if (open > 1)
 		VIOLATES(w, "1 one claim", "%u are open", open);
@@ -115,12 +114,10 @@ compare(struct world *w, struct mail *was, const struct mail *now, int actor)
 			    status_name(was->status));
 		if (now->status < was->status)
 			VIOLATES(w, "a status rises", "from %s to %s",
-			    status_name(was->status),
-			    status_name(now->status));
+			    status_name(was->status), status_name(now->status));
 	}
 	for (size_t i = 0; i < now->row_count; i++) {
-		const struct attempt_row *before =
-		    find_row(was, now->row[i].n);
+		const struct attempt_row *before = find_row(was, now->row[i].n);
 
 		if (now->row[i].outcome == VERDICT_UNKNOWN &&
 		    (before == NULL || before->outcome != VERDICT_UNKNOWN)) {
@@ -287,8 +284,9 @@ on_members(void *ctx, const struct redis_reply *reply, const struct error *err)
 		struct queue_member q;
 		struct mail *m;
 
-		assert_true(queue_member_decode(
-		    redis_reply_text(redis_reply_item(reply, i)), &q));
+		assert_true(queue_member_decode(redis_reply_text(
+						    redis_reply_item(reply, i)),
+		    &q));
 		m = world_mail(w, q.id);
 		p->all++;
 		if (m == NULL)
@@ -354,10 +352,11 @@ check_ended_well(struct world *w, const struct mail *m)
 		VIOLATES(w, "2 bounced is bounced", "nobody refused it");
 	if (m->taken > 0 && m->unknown == 0 && m->status < STATUS_DELIVERED)
 		VIOLATES(w, "2 what was taken is delivered", "it is %s", as);
-	check_taken(w, &(struct mail){ .taken = m->taken,
-			   .unknown = m->unknown,
-			   .flags = m->flags });
-	w->counts.final++;
+	check_taken(w,
+	    &(struct mail){ .taken = m->taken,
+		.unknown = m->unknown,
+		.flags = m->flags });
+	w->counts.ended++;
 	w->counts.sent += m->taken;
 	w->counts.twice += m->taken > 1;
 }

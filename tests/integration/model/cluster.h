@@ -42,11 +42,11 @@ cluster_fork_(const char *port, const char *bus)
 	if (pid > 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	execlp("redis-server", "redis-server", "--port", port,
-	    "--cluster-port", bus, "--bind", "127.0.0.1", "--unixsocket",
-	    servers.redis + 5, "--dir", servers.dir, "--cluster-enabled", "yes",
-	    "--cluster-config-file", "nodes.conf", "--save", "",
-	    "--appendonly", "no", "--logfile", "cluster.log", (char *)NULL);
+	execlp("redis-server", "redis-server", "--port", port, "--cluster-port",
+	    bus, "--bind", "127.0.0.1", "--unixsocket", servers.redis + 5,
+	    "--dir", servers.dir, "--cluster-enabled", "yes",
+	    "--cluster-config-file", "nodes.conf", "--save", "", "--appendonly",
+	    "no", "--logfile", "cluster.log", (char *)NULL);
 	_exit(127);
 }
 

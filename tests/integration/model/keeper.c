@@ -60,7 +60,8 @@ void
 accept_some(struct world *w)
 {
 	struct store_accept_recipient rcpt[AT_ONCE];
-	size_t n = 1 + world_below(w, AT_ONCE), flow = 2 + world_below(w, FLOWS);
+	size_t n = 1 + world_below(w, AT_ONCE),
+	       flow = 2 + world_below(w, FLOWS);
 	struct store_accept_item item = {
 		.email = id_new_email(world_now()),
 		.account = (int)flow / 2,
@@ -457,6 +458,16 @@ redis_restore(struct world *w)
 		if (parts[i % 7] == 'm')
 			command(w, on_reply, unmark, 3, &(struct call){ 0 });
 	}
+}
+
+/* Somebody deleted the library, or a proxy went to another server. */
+void
+redis_unload(struct world *w)
+{
+	struct slice argv[] = { SLICE("FUNCTION"), SLICE("FLUSH") };
+
+	w->counts.unloads++;
+	command(w, on_reply, argv, 2, &(struct call){ 0 });
 }
 
 /* Time. ------------------------------------------------------------------- */

@@ -129,8 +129,8 @@ clear_slot(struct world *w, struct process *p, int before)
 
 	snprintf(node, sizeof(node), "node%d", p->node);
 	snprintf(boot, sizeof(boot), "boot%u", w->boot[p->node]);
-	store_worker_set_dead_slot(w->pg, slice_of(node), SLICE("mta"),
-	    p->slot, p->worker, on_dead, &slot);
+	store_worker_set_dead_slot(w->pg, slice_of(node), SLICE("mta"), p->slot,
+	    p->worker, on_dead, &slot);
 	store_worker_set_dead_boots(w->pg, slice_of(node), slice_of(boot),
 	    on_dead, &boots);
 	call_wait(w, &slot);

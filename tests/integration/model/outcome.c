@@ -100,7 +100,7 @@ record_of(const struct entry *e, int worker)
 		write_unknown(&o, e);
 	} else if (e->end != 0) {
 		finish_as(&o, VERDICT_FAILED, e->end,
-		    e->end == STATUS_CANCELED	   ? EVENT_CANCELED
+		    e->end == STATUS_CANCELED	  ? EVENT_CANCELED
 			: e->end == STATUS_FAILED ? EVENT_FAILED
 						  : EVENT_SUPPRESSED);
 	} else {

@@ -471,8 +471,7 @@ process_dot(struct world *w, struct process *p)
 	for (size_t i = 0; i < HAND; i++) {
 		struct entry *e = &p->hand[i];
 
-		if (e->phase != CLAIMED || !e->has_begun ||
-		    !is_fresh(w, p, e))
+		if (e->phase != CLAIMED || !e->has_begun || !is_fresh(w, p, e))
 			continue;
 		e->phase = SENT;
 		e->sent_at_ms = world_now();

@@ -202,8 +202,8 @@ ripen(struct schedule *s, int64_t now_ms, size_t most)
 {
 	struct schedule_job *j;
 
-	while (most-- > 0 &&
-	    (j = first_of(s, LATER, 0, (double)now_ms)) != NULL)
+	while (
+	    most-- > 0 && (j = first_of(s, LATER, 0, (double)now_ms)) != NULL)
 		put(s, j);
 }
 

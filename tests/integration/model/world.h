@@ -12,8 +12,8 @@
 #ifndef MODEL_WORLD_H
 #define MODEL_WORLD_H
 
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -114,12 +114,22 @@ struct process {
 	struct pg *pg;
 };
 
+/* The first four are what it is about. */
 struct counts {
-	unsigned int recipients, final, steps, sent, unknown, twice;
-	unsigned int kills, files_lost, nodes_lost, pauses, declared_dead;
-	unsigned int flushes, dumps, keepers, answers_lost, canceled, holds;
-	unsigned int expired, dsns, suppressed;
+	unsigned int recipients, ended, twice, unknown;
+	unsigned int steps, sent, kills;
+	unsigned int files_lost, nodes_lost, pauses, declared_dead, keepers;
+	unsigned int answers_lost, flushes;
+	unsigned int dumps, unloads, canceled, holds, expired, dsns, suppressed;
 };
+#define COUNT_NAMES                                                            \
+	{                                                                      \
+		"recipients", "ended", "sent twice", "unknown", "steps",       \
+		    "sent", "kills", "slot files lost", "nodes lost",          \
+		    "pauses", "declared dead", "keepers", "answers lost",      \
+		    "flushes", "old dumps", "functions lost", "canceled",      \
+		    "holds", "expired", "DSNs", "suppressed"                   \
+	}
 
 struct world {
 	struct loop *loop;
@@ -140,8 +150,8 @@ struct world {
 	struct mail mail[MAILS];
 	struct process process[PROCESSES];
 	unsigned int boot[NODES + 1]; /* the last one is the keeper's */
-	int keeper, api; /* workers */
-	int hold[FLOWS]; /* hold id, or 0 */
+	int keeper, api;	      /* workers */
+	int hold[FLOWS];	      /* hold id, or 0 */
 	int64_t canceled_before_ms[FLOWS];
 	struct counts counts;
 };
@@ -150,7 +160,8 @@ extern const struct queue_lane lanes[LANES];
 
 #define VIOLATES(w, name, ...)                                                 \
 	do {                                                                   \
-		print_error("invariant: %s (seed %u, round %u, step %u, %s)\n",\
+		print_error("invariant: %s (seed %u, round %u, step %u, "      \
+			    "%s)\n",                                           \
 		    name, (w)->seed, (w)->round, (w)->step, (w)->what);        \
 		fail_msg(__VA_ARGS__);                                         \
 	} while (0)
@@ -225,7 +236,8 @@ void process_kill(struct world *w, struct process *p);
 void process_start(struct world *w, struct process *p);
 void node_lose(struct world *w, int node);
 
-/* outcome.c: what is written. ------------------------------------------------ */
+/* outcome.c: what is written. ------------------------------------------------
+ */
 
 /* Writes the entries of phase REPLIED and ABANDON; false: the answer is lost,
  * or nothing was written at all. worker: under whose number. */
@@ -234,7 +246,8 @@ bool outcome_write(struct world *w, struct pg *pg, int worker,
 /* When the entry's job is due again; 0: it is over. */
 int64_t outcome_retry_at(const struct entry *e);
 
-/* keeper.c: the keeper, the API, and what befalls the servers. --------------- */
+/* keeper.c: the keeper, the API, and what befalls the servers. ---------------
+ */
 
 void accept_some(struct world *w);
 void keeper_walk(struct world *w);
@@ -250,6 +263,7 @@ void redis_flush(struct world *w);
 void redis_save(struct world *w);
 void redis_restore(struct world *w);
 void redis_forget(void); /* what was saved */
+void redis_unload(struct world *w);
 void time_pass(struct world *w, int64_t ms);
 
 #endif
