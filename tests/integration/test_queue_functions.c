@@ -521,6 +521,35 @@ flows_share_what_there_is_by_weight(void **state)
 	assert_in_range(count[3], 1024 - 64, 1024 + 64);
 }
 
+/* Four flows of any weight and length, and 1,000 leases and more of them. */
+static void
+any_backlog_is_shared_by_weight(void **state)
+{
+	(void)state;
+	for (unsigned int number = 1; number <= 5; number++) {
+		size_t count[4] = { 0 }, log2[4], sum = 0, leased = 0;
+
+		redis_cli("FLUSHALL");
+		dice = (struct dice){ 7000 + number };
+		for (size_t i = 0; i < 4; i++) {
+			log2[i] = dice_below(&dice, 5);
+			sum += (size_t)1 << log2[i];
+			enqueue_many(1200 + dice_below(&dice, 2000),
+			    (uint32_t)(10 + i),
+			    (uint8_t)(log2[i] << QUEUE_WEIGHT_SHIFT));
+		}
+		for (size_t n; leased < 1000; leased += n) {
+			n = 1 + dice_below(&dice, 64);
+			take(n, count, 10);
+		}
+		for (size_t i = 0; i < 4; i++) {
+			size_t fair = (leased << log2[i]) / sum;
+
+			assert_in_range(count[i] + 64, fair, fair + 128);
+		}
+	}
+}
+
 static void
 a_transactional_job_passes_a_campaign(void **state)
 {
@@ -613,5 +642,6 @@ MODEL_MAIN(false, CASE(the_functions_do_what_they_promise),
 	no_function_touches_a_key_that_it_does_not_declare, begin_cluster,
 	end_cluster),
     CASE(flows_share_what_there_is_by_weight),
+    CASE(any_backlog_is_shared_by_weight),
     CASE(a_transactional_job_passes_a_campaign),
     CASE(a_job_that_comes_back_keeps_its_turn))

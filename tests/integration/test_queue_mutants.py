@@ -32,7 +32,7 @@ EXPIRE = "src/outcome/expire.c"
 WALK = "src/queue/walk.c"
 REAP = "src/queue/reap.c"
 TABLES = "sql/0001_tables.sql"
-PROCESS = "tests/integration/model/process.c"
+SENDING = "tests/integration/model/sending.c"
 LIFE = "tests/integration/model/life.c"
 
 SECONDS = float(os.environ.get("VERPOST_MUTANT_SECONDS", "60"))
@@ -241,7 +241,7 @@ MUTANTS = [
           "2 "),
 
     # The rules that the model itself keeps, as an mta must.
-    model("a dot at any age", PROCESS,
+    model("a dot at any age", SENDING,
           "if (now_ms - e->claimed_at_ms <= DOT_AGE_MS)", "if (now_ms > 0)",
           "3 "),
     model("a sent mail is given back", LIFE,
@@ -303,7 +303,7 @@ class Build:
         elif source == TABLES:
             parts[source] = embed(directory, "migrations", migrations(path))
         elif source.endswith(".h"):
-            parts = {s: os.path.join(ROOT, s) for s in (EXPIRE, PROCESS)}
+            parts = {s: os.path.join(ROOT, s) for s in (EXPIRE, SENDING)}
         mine = [self.object(directory, parts[s], s, cflags) for s in parts]
         theirs = [o for o in objects.split()
                   if not any(replaces(s, o) for s in parts)]

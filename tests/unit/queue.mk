@@ -29,6 +29,7 @@ tests_integration_test_queue_model_SOURCES = \
 	tests/integration/model/world.h tests/integration/model/check.c \
 	tests/integration/model/keeper.c tests/integration/model/life.c \
 	tests/integration/model/outcome.c tests/integration/model/process.c \
+	tests/integration/model/sending.c tests/integration/model/doors.c \
 	tests/integration/model/clock.h tests/integration/model/dice.h \
 	tests/integration/servers.h
 tests_integration_test_queue_model_LDADD = src/outcome/liboutcome.a \

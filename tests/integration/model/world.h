@@ -216,9 +216,16 @@ bool world_is_over(struct world *w);
 /* When all is over: how it ended, and that nothing is left. */
 void check_end(struct world *w);
 
-/* process.c: the mta. ------------------------------------------------------ */
+/* process.c and sending.c: the mta.
+ * ------------------------------------------------------ */
 
 bool process_is_working(const struct process *p);
+/* Too long since it was last heard of: no MAIL FROM. */
+bool process_is_fenced(const struct process *p);
+/* Said to Redis, heard or not, and out of hand. */
+void process_ack(struct world *w, struct process *p, struct entry *e);
+void process_defer(struct world *w, struct process *p, struct entry *e,
+    int64_t delay_ms);
 void process_lease(struct world *w, struct process *p);
 void process_read(struct world *w, struct process *p);
 /* Of two at the same time, or q NULL. */
@@ -246,19 +253,23 @@ bool outcome_write(struct world *w, struct pg *pg, int worker,
 /* When the entry's job is due again; 0: it is over. */
 int64_t outcome_retry_at(const struct entry *e);
 
-/* keeper.c: the keeper, the API, and what befalls the servers. ---------------
+/* doors.c: what comes from outside. -----------------------------------------
  */
 
 void accept_some(struct world *w);
-void keeper_walk(struct world *w);
-void keeper_reap(struct world *w);
-void keeper_restart(struct world *w);
 void api_cancel(struct world *w);
 void rule_hold(struct world *w);
 void rule_release(struct world *w, size_t flow);
 void rule_cancel(struct world *w);
 void address_suppress(struct world *w);
 void dsn_arrive(struct world *w);
+
+/* keeper.c: the keeper, what befalls Redis, and time. ------------------------
+ */
+
+void keeper_walk(struct world *w);
+void keeper_reap(struct world *w);
+void keeper_restart(struct world *w);
 void redis_flush(struct world *w);
 void redis_save(struct world *w);
 void redis_restore(struct world *w);
