@@ -130,12 +130,12 @@ static const struct {
 	{ "cancel a flow", 1, rule_cancel, NULL },
 	{ "suppress", 4, address_suppress, NULL },
 	{ "dsn", 5, dsn_arrive, NULL },
-	{ "flush", 4, redis_flush, NULL },
-	{ "save", 5, redis_save, NULL },
-	{ "restore", 3, redis_restore, NULL },
+	{ "flush", 6, redis_flush, NULL },
+	{ "save", 6, redis_save, NULL },
+	{ "restore", 5, redis_restore, NULL },
 	{ "functions gone", 2, redis_unload, NULL },
 	{ "a moment", 25, step_moment, NULL },
-	{ "a while", 15, step_while, NULL },
+	{ "a while", 20, step_while, NULL },
 };
 
 /* A round has habits of its own: much of this and little of that reaches states

@@ -259,9 +259,20 @@ check_taken(struct world *w, const struct mail *m)
 		    "taken %u times, %u times unknown", m->taken, m->unknown);
 	if (is_once && m->taken > 1)
 		VIOLATES(w, "3 exactly once", "taken %u times", m->taken);
-	if (m->is_final && !m->has_dsn)
+	/* A bounce, or a reply that came after unknown, may end it under us. */
+	if (m->is_final && !m->has_dsn && m->unknown == 0)
 		VIOLATES(w, "3 nothing after the end", "it is %s",
 		    status_name(m->status));
+}
+
+void
+check_dot(struct world *w, const struct mail *m, int n, int worker)
+{
+	const struct attempt_row *row = find_row(m, n);
+
+	if (row == NULL || row->worker != worker || row->outcome != 0)
+		VIOLATES(w, "3 no dot without a claim",
+		    "%d sends under claim %d, which is not open", worker, n);
 }
 
 /* The schedule. ----------------------------------------------------------- */

@@ -202,6 +202,8 @@ process_begin(struct world *w, struct process *p)
 	for (size_t i = 0; i < HAND; i++) {
 		struct entry *e = &p->hand[i];
 
+		if (world_fault(w, 40))
+			continue; /* no connection yet */
 		if (e->phase == CLAIMED && !e->has_begun &&
 		    !process_is_fenced(p) && is_fresh(w, p, e))
 			e->has_begun = true;
@@ -233,8 +235,10 @@ process_dot(struct world *w, struct process *p)
 	for (size_t i = 0; i < HAND; i++) {
 		struct entry *e = &p->hand[i];
 
-		if (e->phase != CLAIMED || !e->has_begun || !is_fresh(w, p, e))
+		if (e->phase != CLAIMED || !e->has_begun ||
+		    world_fault(w, 40) || !is_fresh(w, p, e))
 			continue;
+		check_dot(w, e->mail, e->n, p->worker);
 		e->phase = SENT;
 		e->sent_at_ms = world_now();
 		e->said = far_end(w, e->mail);

@@ -207,6 +207,8 @@ void observe(struct world *w, struct mail *const *mails, size_t n, int actor);
 void observe_all(struct world *w, int actor);
 /* A claim to send was given to a process. */
 void check_granted(struct world *w, const struct mail *m, int64_t now_ms);
+/* The last dot is about to be given to the network. */
+void check_dot(struct world *w, const struct mail *m, int n, int worker);
 /* The far end took a mail. */
 void check_taken(struct world *w, const struct mail *m);
 /* Every id in at most one zset. */
