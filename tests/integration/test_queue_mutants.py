@@ -395,8 +395,7 @@ def try_one(build, pool, mutant):
     for line in said.splitlines():
         if re.search(by, line):
             return name, True, f"{line.strip()} ({took:.1f} s)"
-    last = said.strip().splitlines()[-1:] or ["lived"]
-    return name, False, f"{last[0]} ({took:.1f} s)"
+    return name, False, f"{took:.1f} s\n{said}"
 
 
 def is_slow(mutant):

@@ -14,11 +14,28 @@
 #include "tests/integration/model/world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "outcome/verdict.h"
 #include "store/pg.h"
 #include "store/redis.h"
+
+void
+world_violates(const struct world *w, const char *invariant, const char *format,
+    ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	print_error("invariant: %s (seed %u, round %u, step %u, %s)\n",
+	    invariant, w->seed, w->round, w->step, w->what);
+	fail_msg("%s", text);
+	abort(); /* not reached: the test has ended */
+}
 
 /* One row. ---------------------------------------------------------------- */
 
@@ -39,14 +56,14 @@ check_ended(struct world *w, const struct attempt_row *was,
 	if (was->worker == actor)
 		return;
 	if (now == NULL || now->worker != was->worker)
-		VIOLATES(w, "1 a claim is its holder's",
+		world_violates(w, "1 a claim is its holder's",
 		    "%d took the claim of %d away", actor, was->worker);
 	if (now->outcome != VERDICT_UNKNOWN)
-		VIOLATES(w, "1 a claim is its holder's",
+		world_violates(w, "1 a claim is its holder's",
 		    "%d wrote outcome %d for %d", actor, now->outcome,
 		    was->worker);
 	if (world_now() - was->claimed_at_ms < CLAIM_LIFE_MS)
-		VIOLATES(w, "1 unknown after 15 minutes",
+		world_violates(w, "1 unknown after 15 minutes",
 		    "%d was not waited for, after %lld s only", was->worker,
 		    (long long)(world_now() - was->claimed_at_ms) / 1000);
 }
@@ -62,12 +79,12 @@ check_row(struct world *w, const struct attempt_row *was,
 		if (!is_open)
 			check_ended(w, was, now, actor);
 	} else if (now == NULL || is_open) {
-		VIOLATES(w, "an outcome stays", "that of attempt %d is gone",
-		    was->n);
+		world_violates(w, "an outcome stays",
+		    "that of attempt %d is gone", was->n);
 	} else if (now->outcome != was->outcome &&
 	    was->outcome != VERDICT_UNKNOWN) {
-		VIOLATES(w, "an outcome stays", "%d became %d", was->outcome,
-		    now->outcome);
+		world_violates(w, "an outcome stays", "%d became %d",
+		    was->outcome, now->outcome);
 	}
 }
 
@@ -82,15 +99,15 @@ check_rows(struct world *w, const struct mail *was, const struct mail *now,
 	for (size_t i = 0; i < now->row_count; i++) {
 		open += now->row[i].outcome == 0;
 		if (i > 0 && now->row[i].n == now->row[i - 1].n)
-			VIOLATES(w, "1 one claim",
+			world_violates(w, "1 one claim",
 			    "there are two of attempt %d", now->row[i].n);
 		if (was->is_final && find_row(was, now->row[i].n) == NULL)
-			VIOLATES(w, "3 nothing after the end",
+			world_violates(w, "3 nothing after the end",
 			    "%d claimed a mail that is %s", now->row[i].worker,
 			    status_name(was->status));
 	}
 	if (open > 1)
-		VIOLATES(w, "1 one claim", "%u are open", open);
+		world_violates(w, "1 one claim", "%u are open", open);
 }
 
 /* Why a mail may be given up. */
@@ -99,7 +116,7 @@ check_failed(struct world *w, const struct mail *m)
 {
 	if (m->status == STATUS_FAILED && m->unknown == 0 &&
 	    world_now() < m->expires_at_ms)
-		VIOLATES(w, "2 nothing is given up too early",
+		world_violates(w, "2 nothing is given up too early",
 		    "%lld s before its max age",
 		    (long long)(m->expires_at_ms - world_now()) / 1000);
 }
@@ -110,10 +127,10 @@ compare(struct world *w, struct mail *was, const struct mail *now, int actor)
 	if (was->is_known) {
 		check_rows(w, was, now, actor);
 		if (was->is_final && !now->is_final)
-			VIOLATES(w, "an end stays", "it was %s",
+			world_violates(w, "an end stays", "it was %s",
 			    status_name(was->status));
 		if (now->status < was->status)
-			VIOLATES(w, "a status rises", "from %s to %s",
+			world_violates(w, "a status rises", "from %s to %s",
 			    status_name(was->status), status_name(now->status));
 	}
 	for (size_t i = 0; i < now->row_count; i++) {
@@ -221,8 +238,8 @@ observe(struct world *w, struct mail *const *mails, size_t n, int actor)
 	pg_tx_send(tx, on_rows, &r);
 	call_wait(w, &r.call);
 	if (r.seen != n)
-		VIOLATES(w, "2 nothing is lost", "%zu rows of %zu are there",
-		    r.seen, n);
+		world_violates(w, "2 nothing is lost",
+		    "%zu rows of %zu are there", r.seen, n);
 }
 
 void
@@ -241,10 +258,10 @@ void
 check_granted(struct world *w, const struct mail *m, int64_t now_ms)
 {
 	if (m->is_suppressed)
-		VIOLATES(w, "3 nothing to the suppressed",
+		world_violates(w, "3 nothing to the suppressed",
 		    "a claim to send was given");
 	if (m->retry_at_ms > now_ms)
-		VIOLATES(w, "nothing before it is due",
+		world_violates(w, "nothing before it is due",
 		    "a claim to send was given %lld s before",
 		    (long long)(m->retry_at_ms - now_ms) / 1000);
 }
@@ -255,13 +272,13 @@ check_taken(struct world *w, const struct mail *m)
 	bool is_once = m->flags & EXACTLY_ONCE;
 
 	if (m->taken > 1 + m->unknown)
-		VIOLATES(w, "3 once, and once for each unknown",
+		world_violates(w, "3 once, and once for each unknown",
 		    "taken %u times, %u times unknown", m->taken, m->unknown);
 	if (is_once && m->taken > 1)
-		VIOLATES(w, "3 exactly once", "taken %u times", m->taken);
+		world_violates(w, "3 exactly once", "taken %u times", m->taken);
 	/* A bounce, or a reply that came after unknown, may end it under us. */
 	if (m->is_final && !m->has_dsn && m->unknown == 0)
-		VIOLATES(w, "3 nothing after the end", "it is %s",
+		world_violates(w, "3 nothing after the end", "it is %s",
 		    status_name(m->status));
 }
 
@@ -271,7 +288,7 @@ check_dot(struct world *w, const struct mail *m, int n, int worker)
 	const struct attempt_row *row = find_row(m, n);
 
 	if (row == NULL || row->worker != worker || row->outcome != 0)
-		VIOLATES(w, "3 no dot without a claim",
+		world_violates(w, "3 no dot without a claim",
 		    "%d sends under claim %d, which is not open", worker, n);
 }
 
@@ -303,9 +320,11 @@ on_members(void *ctx, const struct redis_reply *reply, const struct error *err)
 		if (m == NULL)
 			continue; /* of a round before, out of an old dump */
 		if (q.flow != m->flow || q.flags != m->flags)
-			VIOLATES(w, "1 one place", "a member was changed");
+			world_violates(w, "1 one place",
+			    "a member was changed");
 		if (++p->count[m - w->mail] > 1)
-			VIOLATES(w, "1 one place", "an id is there twice");
+			world_violates(w, "1 one place",
+			    "an id is there twice");
 	}
 }
 
@@ -355,14 +374,15 @@ check_ended_well(struct world *w, const struct mail *m)
 	const char *as = status_name(m->status);
 
 	if (!m->is_final)
-		VIOLATES(w, "2 all mail ends", "one is still %s", as);
+		world_violates(w, "2 all mail ends", "one is still %s", as);
 	if (m->status == STATUS_DELIVERED && m->taken == 0)
-		VIOLATES(w, "2 delivered is delivered",
+		world_violates(w, "2 delivered is delivered",
 		    "the far end has none of it");
 	if (m->status == STATUS_BOUNCED && m->refused == 0 && !m->has_dsn)
-		VIOLATES(w, "2 bounced is bounced", "nobody refused it");
+		world_violates(w, "2 bounced is bounced", "nobody refused it");
 	if (m->taken > 0 && m->unknown == 0 && m->status < STATUS_DELIVERED)
-		VIOLATES(w, "2 what was taken is delivered", "it is %s", as);
+		world_violates(w, "2 what was taken is delivered", "it is %s",
+		    as);
 	check_taken(w,
 	    &(struct mail){ .taken = m->taken,
 		.unknown = m->unknown,
@@ -380,5 +400,5 @@ check_end(struct world *w)
 	for (size_t i = 0; i < w->mail_count; i++)
 		check_ended_well(w, &w->mail[i]);
 	if (jobs > 0)
-		VIOLATES(w, "2 no job is left", "%zu are", jobs);
+		world_violates(w, "2 no job is left", "%zu are", jobs);
 }

@@ -158,13 +158,9 @@ struct world {
 
 extern const struct queue_lane lanes[LANES];
 
-#define VIOLATES(w, name, ...)                                                 \
-	do {                                                                   \
-		print_error("invariant: %s (seed %u, round %u, step %u, "      \
-			    "%s)\n",                                           \
-		    name, (w)->seed, (w)->round, (w)->step, (w)->what);        \
-		fail_msg(__VA_ARGS__);                                         \
-	} while (0)
+/* Fails the test. */
+NORETURN void world_violates(const struct world *w, const char *invariant,
+    const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* world.c: the servers, and waiting for them. ------------------------------ */
 
