@@ -58,7 +58,8 @@ struct outcome_attempt {
 	struct slice tls;
 	struct slice transcript; /* what was said on the wire, or len 0 */
 	bool only_open; /* of another worker: nothing is written if that
-			   attempt has an outcome by now */
+			   attempt has an outcome by now, or another
+			   claimed_at_ms */
 };
 void outcome_attempt(struct outcome_writer *w, const struct outcome_attempt *a,
     outcome_done *done, void *ctx);

@@ -85,6 +85,7 @@ fill_attempt(struct record *r, const struct outcome_attempt *a)
 	row->n = (int)a->n;
 	row->worker = a->worker;
 	row->only_open = a->only_open;
+	row->claimed_at_ms = a->claimed_at_ms;
 	row->outcome = (int)a->verdict.verdict;
 	row->stage = (int)a->stage;
 	row->code = (int)a->code;

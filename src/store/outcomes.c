@@ -52,10 +52,11 @@ static const struct pg_stmt stmt_attempts_open = { "outcome_attempts_open",
 	"class = nullif(i.class, 0), transcript = i.transcript "
 	"FROM unnest($1::uuid[], $2::int2[], $3::int4[], $4::int2[], "
 	"$5::int2[], $6::int2[], $7::text[], $8::text[], $9::text[], "
-	"$13::text[], $14::int2[], $15::text[]) "
+	"$13::text[], $14::int2[], $15::text[], $16::timestamptz[]) "
 	"AS i(id, n, worker, outcome, stage, code, status, reply, mx, tls, "
-	"class, transcript) "
+	"class, transcript, claimed_at) "
 	"WHERE a.recipient = i.id AND a.n = i.n AND a.worker = i.worker "
+	"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "
 	"AND a.outcome IS NULL AND " AMONG("a.recipient", 10, 11) };
 
 /* Whether statement 1 wrote it, for items with only_open. */
@@ -188,6 +189,8 @@ add_attempts(struct pg_tx *tx, const struct round *all, int64_t now_ms)
 		PUT(tx, &r, PG_TEXT, pg_tx_text_or_null, tls);
 		PUT(tx, &r, PG_INT2, pg_tx_int2, class);
 		PUT(tx, &r, PG_TEXT, pg_tx_text_or_null, transcript);
+		if (all->only_open)
+			PUT(tx, &r, PG_TIME, pg_tx_time, claimed_at_ms);
 	}
 	free(r.item);
 }

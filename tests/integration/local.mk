@@ -18,6 +18,7 @@ integration_tests = \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
 	tests/integration/test_pressure.py \
+	tests/integration/test_queue_mutants.py \
 	tests/integration/test_resend_node.py \
 	tests/integration/test_retry.py \
 	tests/integration/test_time.py \
@@ -52,6 +53,15 @@ check-release:
 check-integration:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(integration_tests)"
 .PHONY: check-fast check-integration check-release check-sanitized
+
+# What test_queue_mutants.py needs to build the same programs once more.
+print-mutant-flags:
+	@echo 'compile|$(COMPILE)'
+	@echo 'link|$(CCLD) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS)'
+	@echo 'model|$(tests_integration_test_queue_model_OBJECTS)|$(tests_integration_test_queue_model_LDADD) $(LIBS)|$(tests_integration_test_queue_model_CFLAGS)'
+	@echo 'functions|$(tests_integration_test_queue_functions_OBJECTS)|$(tests_integration_test_queue_functions_LDADD) $(LIBS)|$(tests_integration_test_queue_functions_CFLAGS)'
+	@echo 'claims|$(tests_integration_test_store_claim_OBJECTS)|$(tests_integration_test_store_claim_LDADD) $(LIBS)|$(tests_integration_test_store_claim_CFLAGS)'
+.PHONY: print-mutant-flags
 
 check_PROGRAMS += tests/integration/net_probe
 tests_integration_net_probe_SOURCES = tests/integration/net_probe.c

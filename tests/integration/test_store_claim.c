@@ -415,6 +415,69 @@ a_late_word_settles_what_ended_unknown(void **state)
 	}
 }
 
+/* Between the look at an old claim and the word that nobody knows, its owner
+ * may have woken: what he has renewed, or had again, is not abandoned. */
+static void
+unknown_is_not_written_over_a_claim_that_lives(void **state)
+{
+	struct outcome_seen seen = { 0 };
+	struct mail m;
+	struct store_claim c;
+	struct store_outcome unknown;
+
+	(void)state;
+	mail_init(&m, "woken", 1);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+	assert_int_equal(claim(6, &c, false), STORE_CLAIM_OPEN);
+	unknown = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = c.holder,
+		.only_open = true,
+		.claimed_at_ms = c.claimed_at_ms,
+		.outcome = 5,
+		.raise_to = STATUS_FAILED,
+		.finish = true };
+	store_claim_renew(pg, 5, c.claimed_at_ms + 1, &c, 1, servers_done,
+	    &seen);
+	servers_ok(&seen);
+	write_outcome(&unknown, 1);
+	assert_int_equal(claim(6, &c, false), STORE_CLAIM_OPEN);
+	assert_int_equal(find(m.item.email).recipient[0].status, STATUS_QUEUED);
+	/* Seen as it is, it is written. */
+	unknown.claimed_at_ms = c.claimed_at_ms;
+	write_outcome(&unknown, 1);
+	assert_int_equal(claim(6, &c, false), STORE_CLAIM_FINISHED);
+}
+
+static void
+only_the_holder_writes_the_outcome_of_a_claim(void **state)
+{
+	struct mail m;
+	struct store_claim c;
+	struct store_outcome o;
+
+	(void)state;
+	mail_init(&m, "holder", 1);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = 6,
+		.outcome = 1 };
+	write_outcome(&o, 1);
+	o.only_open = true;
+	write_outcome(&o, 1);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM attempts a JOIN recipients r "
+			"ON r.id = a.recipient AND r.address LIKE 'holder-%' "
+			"WHERE a.worker = 5 AND a.outcome IS NULL") == 1);
+}
+
 static void
 an_outcome_can_suppress(void **state)
 {
@@ -540,5 +603,7 @@ SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(unknown_is_only_written_where_nothing_else_is),
     CASE(a_late_word_settles_what_ended_unknown),
     CASE(attempts_are_listed_for_an_email_or_for_a_recipient),
+    CASE(unknown_is_not_written_over_a_claim_that_lives),
+    CASE(only_the_holder_writes_the_outcome_of_a_claim),
     CASE(an_outcome_can_suppress),
     CASE(a_batch_reads_only_its_own_rows_also_on_a_young_day))
