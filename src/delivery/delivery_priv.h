@@ -10,6 +10,8 @@
  *   session.c one connection             smtp/client over net/conn
  *   finish.c  verdict -> outcome -> ack or defer
  *   owner.c   worker row, heartbeat, sources
+ *   slot.c    how far each claim is, for whoever comes after kill -9
+ *   resolve.c settles what the slot's last process left
  *
  * A job is on exactly one list at a time besides its lane's, named by state.
  */
@@ -30,6 +32,7 @@
 #include "net/resolver.h"
 #include "outcome/outcome.h"
 #include "queue/queue.h"
+#include "slot.h"
 #include "smtp/client.h"
 
 #define JOB_MAGIC 0x6a6f6231u
@@ -89,7 +92,8 @@ struct job {
 
 	struct route *route; /* counted reference, or NULL */
 	struct dest *dest;
-	bool claim_asked; /* the answer was lost: the claim may stand */
+	bool claim_asked;   /* the answer was lost: the claim may stand */
+	unsigned int entry; /* in the slot file; 0: none */
 	int64_t claimed_at_ms;
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
@@ -357,12 +361,35 @@ void finish_dns(struct job *j, enum verdict_dns what);
 void finish_local(struct job *j, enum verdict v, const char *reason,
     const char *status, const char *text);
 
+/* Parts of it, also for what another process has sent. The verdict, and what
+ * was said: texts borrowed from outcome. */
+void attempt_of_smtp(struct outcome_attempt *a,
+    const struct smtp_outcome *outcome);
+/* When it is tried again: returns the delay, or -1. Sets at_ms. */
+int64_t attempt_settle(const struct mta *m, struct outcome_attempt *a);
+void attempt_log(const struct mta *m, const struct outcome_attempt *a,
+    int64_t created_at_ms);
+
+/* -- resolve.c ---------------------------------------------------------- */
+
+/*
+ * Opens m->slot, as soon as no other process holds it, and has everything
+ * settled in Postgres that is left in it, under the number of the process that
+ * left it. Then it is empty, and done is called; that takes as long as it
+ * takes.
+ */
+struct resolve *resolve_start(struct mta *m, const char *boot_id,
+    void (*done)(struct mta *m));
+void resolve_free(struct resolve **r);
+
 /* -- owner.c ------------------------------------------------------------ */
 
 /* Registers, takes over from a dead predecessor, beats every 5 s. */
 void owner_start(struct mta *m);
 void owner_stop(struct mta *m, void (*done)(struct mta *m));
 void owner_fini(struct mta *m);
+/* Redis is there: gives back what processes held that are gone. */
+void owner_reap(struct mta *m);
 /* May MAIL FROM be sent now? False 20 s after the last good heartbeat was
  * sent (queue.md section 6). */
 bool owner_is_alive(const struct mta *m);
@@ -381,7 +408,8 @@ struct mta {
 	struct dkim_signer *signer;
 	struct outcome_writer *outcomes;
 	struct ssl_ctx_st *tls;
-	int worker; /* 0: not yet registered */
+	struct slot *slot; /* NULL: none */
+	int worker;	   /* 0: not yet registered */
 	size_t source_count;
 	struct source *sources;
 	size_t lane_count;

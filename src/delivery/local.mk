@@ -11,5 +11,8 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
+	%reldir%/resolve.c \
 	%reldir%/route.c \
-	%reldir%/session.c
+	%reldir%/session.c \
+	%reldir%/slot.c \
+	%reldir%/slot.h
