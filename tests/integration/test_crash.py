@@ -161,6 +161,87 @@ class CrashPoints(WorldTest):
         self.assertEqual(self.attempts(ident), ["1:delivered"])
         self.assertEqual(len(self.sink.for_rcpt("ack@sink.zz")), 1)
 
+    def test_a_refusal_read_while_postgres_was_away(self):
+        """It waits in the process, and then in the file."""
+        address = "refused@sink.zz"
+        gate, asked = threading.Event(), threading.Event()
+        self.addCleanup(gate.set)
+
+        def refuse(_):
+            asked.set()
+            gate.wait(30)
+            return "550 5.1.1 no such user here"
+
+        self.sink.on_rcpt[address] = refuse
+        ident = self.mail(address, "refused")
+        self.assertTrue(asked.wait(20))
+        self.world.pg.kill()
+        gate.set()
+        wait_until("the reply is read", lambda:
+                   "no such user here" in self.verpost.process.log())
+        self.kill_mta()
+        # It is not asked again: not even once.
+        self.sink.on_rcpt[address] = "250 2.1.5 ok"
+        self.world.pg.start()
+        wait_until("the database is back", self.back, 20)
+        self.api.wait_event(ident, "bounced", 40)
+        self.assertEqual(self.attempts(ident), ["1:bounced"])
+        self.assertEqual(self.verpost.pg.value(
+            "SELECT origin || ' ' || reason FROM suppressions WHERE "
+            "address = '%s'" % address), "bounce no such user here")
+        self.assertEqual(self.sink.for_rcpt(address), [])
+
+    def test_the_file_is_deleted_while_it_is_down(self):
+        """Only the claim is left: unknown, but not before it is over."""
+        self.down_with_claim("gone@sink.zz", os.unlink)
+        self.assertNotIn("slot.", self.new_log)
+
+    def test_the_file_is_garbled_while_it_is_down(self):
+        """The same, and the log says so."""
+        def garble(path):
+            with open(path, "r+b") as stream:
+                stream.write(os.urandom(os.path.getsize(path)))
+
+        self.down_with_claim("garbled@sink.zz", garble)
+        self.assertIn("slot.ignored", self.new_log)
+
+    def test_entries_are_garbled_while_it_is_down(self):
+        """What does not fit its check value is not believed."""
+        def garble(path):
+            with open(path, "r+b") as stream:
+                stream.seek(16384)
+                stream.write(os.urandom(os.path.getsize(path) - 16384))
+
+        self.down_with_claim("entries@sink.zz", garble)
+        self.assertIn("slot.garbled", self.new_log)
+
+    def down_with_claim(self, address, harm):
+        """Killed after the dot; harm is done to the slot file meanwhile."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        at_dot = threading.Event()
+
+        def wait_for_gate(_):
+            at_dot.set()
+            gate.wait(30)
+            return "250 2.0.0 taken"
+
+        self.sink.on_dot[address] = wait_for_gate
+        ident = self.mail(address, "harm")
+        self.assertTrue(at_dot.wait(20))
+        self.verpost.kill()
+        gate.set()
+        before = len(self.verpost.process.log())
+        harm(self.verpost.settings["run_dir"] + "/mta-0.slots")
+        self.verpost.start()
+        self.job_is_looked_at(address)
+        self.new_log = self.verpost.process.log()[before:]
+        self.assertEqual(self.attempts(ident), ["1:open"])
+        self.assertEqual(len(self.sink.for_rcpt(address)), 1)
+        self.verpost.clock.advance(CLAIM_S + 60)
+        self.assertEqual(self.delivered_after(ident, address, 60), 2)
+        self.assertEqual(self.attempts(ident), ["1:unknown", "2:delivered"])
+
     def kill_mta(self):
         pid, = self.verpost.processes("mta")
         os.kill(pid, signal.SIGKILL)
@@ -190,6 +271,35 @@ class CrashPoints(WorldTest):
                     self.world.redis.command("ZCARD", key)) > 0:
                 return False
         return True
+
+
+class SlowHost(WorldTest):
+    """A host that reads nothing of a message for a while."""
+
+    options = {"sink": True}
+
+    def test_a_message_of_which_a_part_was_sent(self):
+        """What has no dot was not sent, however much of it was."""
+        sink, address = self.world.sink, "slow@sink.zz"
+        gate, at_data = threading.Event(), threading.Event()
+        self.addCleanup(gate.set)
+
+        def wait_for_gate(_):
+            at_data.set()
+            gate.wait(60)
+
+        sink.on_data[address] = wait_for_gate
+        ident = self.mail(address, "slow", text="a line of it\n" * 800000)
+        self.assertTrue(at_data.wait(20))
+        pid, = self.world.verpost.processes("mta")
+        os.kill(pid, signal.SIGKILL)
+        del sink.on_data[address]
+        gate.set()
+        self.api.wait_event(ident, "delivered", 40)
+        self.assertEqual(len(sink.for_rcpt(address)), 1)
+        self.assertEqual(self.world.verpost.mail_sql(
+            "SELECT string_agg(outcome::text, ' ') FROM attempts "
+            "WHERE recipient %s", ident), "1")
 
 
 class UnderLoad(WorldTest):
