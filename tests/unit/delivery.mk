@@ -6,4 +6,15 @@ tests_unit_test_delivery_slot_SOURCES = tests/unit/test_delivery_slot.c \
 tests_unit_test_delivery_slot_LDADD = src/delivery/libdelivery.a \
 	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_delivery_slot_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+# Without the rest of the engine and net/conn: the test is those.
+check_PROGRAMS += tests/unit/test_delivery_session
+TESTS += tests/unit/test_delivery_session
+tests_unit_test_delivery_session_SOURCES = \
+	tests/unit/test_delivery_session.c tests/unit/test.h
+tests_unit_test_delivery_session_LDADD = src/delivery/libdelivery.a \
+	src/smtp/libsmtp.a src/model/libmodel.a src/mail/libmail.a \
+	src/net/libnet.a src/base/libbase.a $(EVENT_LIBS) $(IDN2_LIBS) \
+	$(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_session_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif
