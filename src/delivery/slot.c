@@ -356,7 +356,8 @@ slot_reset(struct slot *s, size_t capacity, struct error *err)
 
 	capacity = MIN(capacity, ENTRIES_MAX);
 	put_worker(s, 0);
-	if (s->count != capacity && resize(s, capacity, err) != 0)
+	if ((!was_good || s->count != capacity) &&
+	    resize(s, capacity, err) != 0)
 		return -1;
 	memset((void *)s->entry, 0, capacity * sizeof(struct entry));
 	write_header(s, was_good);

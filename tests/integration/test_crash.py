@@ -20,6 +20,7 @@ from harness.world import WorldTest  # noqa: E402
 
 # A claim that is older than this is over, whoever made it.
 CLAIM_S = 15 * 60
+CONNECTIONS_MAX = 20
 EVENT_DELIVERED = 4
 OUTCOMES = {0: "open", 1: "delivered", 2: "deferred", 3: "bounced",
             4: "failed", 5: "unknown"}
@@ -393,6 +394,31 @@ class UnderLoad(WorldTest):
         self.assertEqual(self.verpost.pg.value(
             "SELECT count(*) FROM recipients WHERE "
             "address = 'late@sink.zz'"), "0")
+
+    def test_mta_killed_in_full_flow(self):
+        """Sent again only what was recorded as unknown, and little of it."""
+        addresses = ["flow%d@sink.zz" % n for n in range(300)]
+        posting = concurrent.futures.ThreadPoolExecutor(1)
+        posted = posting.submit(self.post_all, addresses)
+        kills = (30, 110, 200)
+        for count in kills:
+            wait_until("%d are sent" % count, lambda n=count:
+                       sum(self.sent(addresses)) >= n, 40)
+            pid, = wait_until("an mta runs", lambda:
+                              self.verpost.processes("mta"), 20)
+            os.kill(pid, signal.SIGKILL)
+            wait_until("it is gone", lambda p=pid:
+                       p not in self.verpost.processes("mta"))
+        idents = posted.result()
+        posting.shutdown()
+        self.all_delivered(idents)
+        unknown = [int(self.verpost.mail_sql(
+            "SELECT count(*) FROM attempts WHERE outcome = 5 "
+            "AND recipient %s", ident)) for ident in idents]
+        for sent, lost in zip(self.sent(addresses), unknown):
+            self.assertGreaterEqual(sent, 1)
+            self.assertLessEqual(sent, 1 + lost)
+        self.assertLessEqual(sum(unknown), CONNECTIONS_MAX * len(kills))
 
     def test_everything_killed_and_started(self):
         addresses = self.slow("all")

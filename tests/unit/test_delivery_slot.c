@@ -165,6 +165,8 @@ a_fresh_file_has_nothing_and_is_ours_alone(void **state)
 	assert_int_equal(err.kind, ERR_CONFLICT);
 	slot_close(&s);
 	s = open_slot(BOOT);
+	assert_int_equal(slot_reset(s, 0, NULL), 0);
+	assert_true(slot_is_full(s));
 	slot_close(&s);
 }
 
