@@ -294,6 +294,20 @@ claim_job(struct job *j)
 /* -- taking back
  * ----------------------------------------------------------------- */
 
+/* While Postgres is away: it is known here, or in the slot file, that these
+ * were not sent. */
+static void
+release_again(struct claims *c)
+{
+	while (!list_is_empty(&c->release_batch)) {
+		struct list *last = c->release_batch.prev;
+
+		list_remove(last);
+		list_prepend(&c->releasing, last);
+	}
+	timer_set(c->again, AGAIN_MS);
+}
+
 static void
 on_released(void *ctx, const struct error *err)
 {
@@ -302,9 +316,13 @@ on_released(void *ctx, const struct error *err)
 	struct list *node;
 
 	c->release = NULL;
-	/* One that stays open is found, and waited for, by whoever comes. */
 	if (err != NULL)
 		log_warn(&m->log, "claim.not_released", log_err(err));
+	if (err != NULL && !is_refusal(err)) {
+		release_again(c);
+		return;
+	}
+	/* One that stays open is found, and waited for, by whoever comes. */
 	while ((node = list_pop(&c->release_batch)) != NULL)
 		lane_defer(list_entry(node, struct job, node), 0);
 	claims_flush(m);
@@ -366,10 +384,10 @@ claims_flush(struct mta *m)
 {
 	struct claims *c = m->claims;
 
-	if (c->release == NULL && !list_is_empty(&c->releasing))
-		release_send(m);
 	if (timer_is_set(c->again))
 		return;
+	if (c->release == NULL && !list_is_empty(&c->releasing))
+		release_send(m);
 	for (size_t i = 0; i < ARRAY_LEN(c->line); i++) {
 		struct line *line = &c->line[i];
 

@@ -192,6 +192,32 @@ class CrashPoints(WorldTest):
             "address = '%s'" % address), "bounce no such user here")
         self.assertEqual(self.sink.for_rcpt(address), [])
 
+    def test_a_claim_that_cannot_be_taken_back(self):
+        """Not while Postgres is away; the next process knows of it."""
+        gate, asked = threading.Event(), threading.Event()
+        self.addCleanup(gate.set)
+
+        def wait_for_gate(_):
+            asked.set()
+            gate.wait(30)
+            return "250 2.1.5 ok"
+
+        self.sink.on_rcpt["drain0@sink.zz"] = wait_for_gate
+        idents = [self.mail("drain0@sink.zz", "in RCPT")]
+        self.assertTrue(asked.wait(20))
+        idents.append(self.mail("drain1@sink.zz", "claimed behind it"))
+        wait_until("it is claimed", lambda:
+                   self.attempts(idents[1]) == ["1:open"], 20, 0.02)
+        self.world.pg.kill()
+        self.verpost.stop()
+        gate.set()
+        self.world.pg.start()
+        self.verpost.start()
+        for n, ident in enumerate(idents):
+            self.assertEqual(
+                self.delivered_after(ident, "drain%d@sink.zz" % n), 1)
+            self.assertEqual(self.attempts(ident), ["1:delivered"])
+
     def test_the_file_is_deleted_while_it_is_down(self):
         """Only the claim is left: unknown, but not before it is over."""
         self.down_with_claim("gone@sink.zz", os.unlink)
@@ -251,7 +277,7 @@ class CrashPoints(WorldTest):
         """["1:unknown", "2:delivered"] of the only recipient."""
         text = self.verpost.mail_sql(
             "SELECT string_agg(n || ':' || coalesce(outcome, 0), ' ' "
-            "ORDER BY n) FROM attempts WHERE recipient %s", ident)
+            "ORDER BY n) FROM attempts WHERE recipient %s", ident) or ""
         return ["%s:%s" % (n, OUTCOMES[int(outcome)]) for n, outcome
                 in (word.split(":") for word in text.split())]
 
