@@ -107,12 +107,14 @@ give_back(struct resolve *r)
 	struct store_claim claim[BATCH];
 	size_t n = 0;
 
-	for (size_t i = r->record_count; i < r->count; i++)
-		claim[n++] = (struct store_claim){
+	for (size_t i = r->record_count; i < r->count; i++) {
+		claim[n] = (struct store_claim){
 			.id = r->left[i].claim.recipient,
 			.n = (int)r->left[i].claim.n,
 			.claimed_at_ms = r->left[i].claim.asked_at_ms,
 		};
+		n++;
+	}
 	r->tx = store_claim_give_back(r->mta->opt.pg, slot_worker(r->mta->slot),
 	    claim, n, on_given_back, r);
 }

@@ -278,10 +278,11 @@ slot_open(struct slot **out, const char *dir, unsigned int number,
 		slot_close(&s);
 		return -1;
 	}
-	if (s->header != NULL)
+	if (s->header != NULL) {
 		s->worker = atomic_load_explicit(&s->header->worker,
 		    memory_order_acquire);
-	count_garbled(s);
+		count_garbled(s);
+	}
 	*out = s;
 	return 0;
 }
