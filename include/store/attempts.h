@@ -54,6 +54,13 @@ void store_claim_cancel(struct store_claiming **op);
 /* Takes an open claim of one's own back: nothing was sent. */
 struct pg_tx *store_claim_release(struct pg *pg, int worker,
     const struct store_claim *claims, size_t n, store_done *done, void *ctx);
+/*
+ * The same for what a worker left that is gone: only claims made at
+ * claims[].claimed_at_ms or later, so that none of an earlier attempt to send
+ * goes, whose outcome could not be written.
+ */
+struct pg_tx *store_claim_give_back(struct pg *pg, int worker,
+    const struct store_claim *claims, size_t n, store_done *done, void *ctx);
 /* claimed_at := now_ms for one's own open claims, before a late dot. */
 struct pg_tx *store_claim_renew(struct pg *pg, int worker, int64_t now_ms,
     struct store_claim *claims, size_t n, store_done *done, void *ctx);

@@ -12,6 +12,8 @@
  *   session.c one connection             smtp/client over net/conn
  *   finish.c  verdict -> outcome -> ack or defer
  *   owner.c   worker row, heartbeat, sources
+ *   slot.c    how far each claim is, for whoever comes after kill -9
+ *   resolve.c settles what the slot's last process left
  *
  * A job is on exactly one list at a time besides its lane's, named by state.
  */
@@ -32,6 +34,7 @@
 #include "net/resolver.h"
 #include "outcome/outcome.h"
 #include "queue/queue.h"
+#include "slot.h"
 #include "smtp/client.h"
 #include "smtp/transcript.h"
 
@@ -99,7 +102,8 @@ struct job {
 
 	struct route *route; /* counted reference, or NULL */
 	struct dest *dest;
-	bool claim_asked; /* the answer was lost: the claim may stand */
+	bool claim_asked;   /* the answer was lost: the claim may stand */
+	unsigned int entry; /* in the slot file; 0: none */
 	int64_t claimed_at_ms;
 	struct renewal *renewal; /* asked for since the claim got old */
 	/* The final dot: in smtp/client's output, with the connection, with
@@ -405,6 +409,26 @@ void trace_line(const struct session *s, const struct job *j, char who,
     struct slice line);
 /* Once a second: forgets questions that are not asked any more. */
 void trace_tick(struct mta *m);
+/* Parts of it, also for what another process has sent. The verdict, and what
+ * was said: texts borrowed from outcome. */
+void attempt_of_smtp(struct outcome_attempt *a,
+    const struct smtp_outcome *outcome);
+/* When it is tried again: returns the delay, or -1. Sets at_ms. */
+int64_t attempt_settle(const struct mta *m, struct outcome_attempt *a);
+void attempt_log(const struct mta *m, const struct outcome_attempt *a,
+    int64_t created_at_ms);
+
+/* -- resolve.c ---------------------------------------------------------- */
+
+/*
+ * Opens m->slot, as soon as no other process holds it, and has everything
+ * settled in Postgres that is left in it, under the number of the process that
+ * left it. Then it is empty, and done is called; that takes as long as it
+ * takes.
+ */
+struct resolve *resolve_start(struct mta *m, const char *boot_id,
+    void (*done)(struct mta *m));
+void resolve_free(struct resolve **r);
 
 /* -- owner.c ------------------------------------------------------------ */
 
@@ -412,6 +436,8 @@ void trace_tick(struct mta *m);
 void owner_start(struct mta *m);
 void owner_stop(struct mta *m, void (*done)(struct mta *m));
 void owner_fini(struct mta *m);
+/* Redis is there: gives back what processes held that are gone. */
+void owner_reap(struct mta *m);
 /* May MAIL FROM be sent now? False 20 s after the last good heartbeat was
  * sent (queue.md section 6). */
 bool owner_is_alive(const struct mta *m);
@@ -431,7 +457,8 @@ struct mta {
 	struct dkim_signer *signer;
 	struct outcome_writer *outcomes;
 	struct ssl_ctx_st *tls;
-	int worker; /* 0: not yet registered */
+	struct slot *slot; /* NULL: none */
+	int worker;	   /* 0: not yet registered */
 	size_t source_count;
 	struct source *sources;
 	size_t lane_count;

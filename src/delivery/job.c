@@ -73,6 +73,7 @@ job_free(struct job *j)
 	j->lane->held_count--;
 	m->in_hand--;
 	hash_remove(m->held, held_key(&j->q));
+	slot_drop(m->slot, j->entry);
 	job_drop_content(j);
 	route_unref(j->route);
 	strbuf_fini(&j->message);

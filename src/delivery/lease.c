@@ -308,6 +308,7 @@ on_connected(void *ctx)
 
 	for (size_t i = 0; i < m->lane_count && m->worker != 0; i++)
 		lane_sync(m->lanes[i]);
+	owner_reap(m);
 	lanes_ask(m);
 }
 

@@ -13,10 +13,13 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
 	%reldir%/renew.c \
+	%reldir%/resolve.c \
 	%reldir%/route.c \
 	%reldir%/session.c \
 	%reldir%/session_limit.c \
 	%reldir%/session_order.c \
 	%reldir%/session_priv.h \
 	%reldir%/session_said.c \
+	%reldir%/slot.c \
+	%reldir%/slot.h \
 	%reldir%/trace.c

@@ -147,8 +147,11 @@ check_drained(struct mta *m)
 	lanes_give_back(m);
 	if (!was_idle)
 		return;
+	/* The limits on a source hold for whoever has it next: not before its
+	 * connections are gone. */
 	dests_close_sessions(m);
-	owner_stop(m, tell_drained);
+	if (m->session_count == 0)
+		owner_stop(m, tell_drained);
 }
 
 void
@@ -173,6 +176,7 @@ mta_free(struct mta **mp)
 	*mp = NULL;
 	m->draining = true; /* nothing new starts while it is taken apart */
 	owner_fini(m);
+	slot_close(&m->slot); /* what is not settled stays in it */
 	claims_fini(m);
 	jobs_fini(m);
 	outcome_writer_free(&m->outcomes);

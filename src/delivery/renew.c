@@ -47,6 +47,8 @@ renewed(struct job *j, int64_t at_ms)
 	    log_text("recipient", id_text(j->q.member.id).s),
 	    log_int("age_ms", at_ms - j->claimed_at_ms));
 	j->claimed_at_ms = at_ms;
+	if (j->dot < DOT_GIVEN) /* else it is noted as sent */
+		slot_claimed(j->mta->slot, j->entry, at_ms);
 	renew_cancel(j);
 	if (j->state == JOB_RENEWING)
 		dest_claimed(j);

@@ -169,45 +169,60 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 /* -- sending ------------------------------------------------------------------
  */
 
-#ifdef VERPOST_TEST_HOOKS
-/* The connection writes at the end of the turn, before this is called. */
 static void
 after_dot(void *ctx)
 {
 	(void)ctx;
 	crash_point("dot-before-reply");
 }
-#endif
+
+/*
+ * The final dot is noted before the connection gets it. It is held back while
+ * anything waits there, so that it is written in the turn in which it is noted:
+ * what a slow host has not been given was not sent.
+ */
+static bool
+dot_is_held(struct session *s)
+{
+	const struct job *head = session_head(s);
+
+	return head != NULL && head->dot == DOT_OUT &&
+	    conn_pending(s->conn) > 0;
+}
+
+static void
+give_output(struct session *s)
+{
+	struct strbuf *out = smtp_client_output(s->client);
+	struct job *head = session_head(s);
+	bool has_dot = head != NULL && head->dot == DOT_OUT;
+
+	if (has_dot) {
+		slot_sent(s->mta->slot, head->entry, slice_of(s->host),
+		    slice_of(s->tls));
+		head->dot = DOT_GIVEN;
+	}
+	conn_write(s->conn, strbuf_slice(out));
+	strbuf_reset(out);
+	/* The connection writes at the end of the turn, before this. */
+	if (has_dot && CRASH_POINTS)
+		loop_defer(s->mta->opt.loop, after_dot, NULL);
+}
 
 static void
 session_flush(struct session *s)
 {
-	struct strbuf *out;
-
-	struct job *head;
-
 	if (s->over || s->client == NULL || s->conn == NULL ||
 	    session_end_if_late(s))
 		return;
-	out = smtp_client_output(s->client);
-	if (out->len > 0) {
-		conn_write(s->conn, strbuf_slice(out));
-		strbuf_reset(out);
-	}
-	while (
-	    conn_pending(s->conn) < BODY_CHUNK && smtp_client_more(s->client)) {
-		out = smtp_client_output(s->client);
-		conn_write(s->conn, strbuf_slice(out));
-		strbuf_reset(out);
-	}
-	head = session_head(s);
-	if (head != NULL && head->dot == DOT_OUT)
-		head->dot = DOT_GIVEN;
-#ifdef VERPOST_TEST_HOOKS
-	if (s->dot_is_out)
-		loop_defer(s->mta->opt.loop, after_dot, NULL);
-	s->dot_is_out = false;
-#endif
+	do {
+		if (dot_is_held(s)) {
+			conn_tell_written(s->conn);
+			return;
+		}
+		give_output(s);
+	} while (
+	    conn_pending(s->conn) < BODY_CHUNK && smtp_client_more(s->client));
 }
 
 static bool
@@ -408,6 +423,29 @@ finish(struct session *s, struct job *j, const struct smtp_outcome *outcome)
 	strbuf_fini(&said);
 }
 
+/* What a successor would have to know. */
+static void
+note_reply(const struct session *s, const struct job *j,
+    const struct smtp_outcome *outcome)
+{
+	if (outcome->source == SMTP_LOCAL) {
+		if (outcome->stage != SMTP_STAGE_DOT)
+			slot_unsent(s->mta->slot, j->entry);
+		return;
+	}
+	if (outcome->stage == SMTP_STAGE_IDLE) /* not about this mail */
+		return;
+	slot_replied(s->mta->slot, j->entry,
+	    &(struct slot_reply){
+		.stage = outcome->stage,
+		.code = outcome->reply.code,
+		.status = outcome->reply.status,
+		.text = slice_mem(outcome->reply.text, outcome->reply.text_len),
+		.mx = slice_of(s->host),
+		.tls = slice_of(s->tls),
+	    });
+}
+
 static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
@@ -417,6 +455,7 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 	OBJ_CHECK(j, JOB_MAGIC);
 	list_remove(&j->node);
 	session_arm_limit(s);
+	note_reply(s, j, outcome);
 	if (is_answer(outcome)) {
 		s->of_use = true;
 		dest_progress(s->dest);
@@ -450,7 +489,6 @@ on_before_dot(void *ctx, void *mail)
 
 	j->dot = DOT_OUT;
 	s->dot_mono_ms = loop_mono_ms(s->mta->opt.loop);
-	s->dot_is_out = true;
 }
 
 static const struct smtp_client_ops client_ops = {

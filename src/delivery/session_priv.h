@@ -34,8 +34,7 @@ struct session {
 	bool clear_text; /* of this attempt */
 	bool quitting;
 	bool tls_wanted;
-	bool dot_is_out; /* for the crash point after it */
-	bool in_client;	 /* inside a call into smtp/client */
+	bool in_client; /* inside a call into smtp/client */
 	bool over;
 	struct smtp_transcript said; /* until it was usable */
 	size_t said_from;	     /* where the present address begins */

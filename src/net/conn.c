@@ -392,7 +392,8 @@ static void
 after_flush(struct conn *c)
 {
 	size_t left = evbuffer_get_length(c->out);
-	bool tell = c->was_high && left < CONN_LOW_WATER;
+	bool tell = (c->was_high && left < CONN_LOW_WATER) ||
+	    (c->tell_written && left == 0);
 
 	if (c->state == CONN_CLEARING && left == 0) {
 		c->state = CONN_HANDSHAKE;
@@ -411,6 +412,7 @@ after_flush(struct conn *c)
 	if (!tell)
 		return;
 	c->was_high = false;
+	c->tell_written = false;
 	if (c->state == CONN_OPEN && c->ops->drained != NULL)
 		c->ops->drained(c->ctx);
 }
@@ -750,6 +752,13 @@ conn_pending(const struct conn *c)
 {
 	OBJ_CHECK(c, CONN_MAGIC);
 	return evbuffer_get_length(c->out);
+}
+
+void
+conn_tell_written(struct conn *c)
+{
+	OBJ_CHECK(c, CONN_MAGIC);
+	c->tell_written = true;
 }
 
 size_t

@@ -66,6 +66,7 @@ struct conn {
 	bool has_inside; /* the io may hold octets that no event tells of */
 	struct evbuffer *out;
 	bool was_high;	    /* drained is owed */
+	bool tell_written;  /* and so it is when nothing is left */
 	bool write_blocked; /* until the socket is writable */
 	size_t discarded;   /* while lingering */
 	bool read_ended;    /* the far end sends nothing more */

@@ -57,8 +57,11 @@ const struct config_row settings_rows[] = {
 	    "Least important lines to write to standard error."),
 
 	FORM(run_dir, "/run/verpost", path,
-	    "Directory for the process number, the lock of the master and "
-	    "Unix sockets. Must survive nothing."),
+	    "Directory for the process number, the lock of the master, Unix "
+	    "sockets, and the files that say what each mail process has in "
+	    "hand. Local, in memory or on disk; should survive a restart of "
+	    "verpost (that saves mail from being unknown), need not survive "
+	    "one of the machine."),
 	FORM(state_dir, "/var/lib/verpost", path,
 	    "Directory for files that must survive a restart."),
 	TEXT(user, "verpost",

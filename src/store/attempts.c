@@ -56,6 +56,10 @@ static const struct pg_stmt stmt_why = { "claim_why",
 static const struct pg_stmt stmt_release = { "claim_release",
 	"DELETE FROM attempts a " MINE };
 
+static const struct pg_stmt stmt_give_back = { "claim_give_back",
+	"DELETE FROM attempts a " MINE " AND a.claimed_at >= "
+	"($6::timestamptz[])[array_position($1, a.recipient)]" };
+
 static const struct pg_stmt stmt_renew = { "claim_renew",
 	"UPDATE attempts a SET claimed_at = $6::timestamptz " MINE
 	" RETURNING a.recipient" };
@@ -271,6 +275,25 @@ store_claim_release(struct pg *pg, int worker, const struct store_claim *claims,
 	put_ids(tx, claims, n, &bounds);
 	pg_tx_int4(tx, worker);
 	store_bounds_put(tx, &bounds);
+	return store_send(tx, NULL, done, ctx);
+}
+
+struct pg_tx *
+store_claim_give_back(struct pg *pg, int worker,
+    const struct store_claim *claims, size_t n, store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct store_bounds bounds = { 0 };
+
+	invariant(n > 0);
+	pg_tx_stmt(tx, &stmt_give_back);
+	put_ids(tx, claims, n, &bounds);
+	pg_tx_int4(tx, worker);
+	store_bounds_put(tx, &bounds);
+	pg_tx_array(tx, PG_TIME);
+	for (size_t i = 0; i < n; i++)
+		pg_tx_time(tx, claims[i].claimed_at_ms);
+	pg_tx_array_end(tx);
 	return store_send(tx, NULL, done, ctx);
 }
 

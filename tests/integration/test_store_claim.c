@@ -45,6 +45,52 @@ of_two_claims_one_wins(void **state)
 	pg_free(&second);
 }
 
+/* By the successor of who made it. */
+static void
+a_claim_left_behind_is_given_back_unless_it_is_older_or_over(void **state)
+{
+	struct mail m;
+	struct store_claim c, left;
+	struct outcome_seen seen = { 0 };
+	struct store_outcome o;
+	int64_t now_ms = clock_now_ms();
+
+	(void)state;
+	mail_init(&m, "left", 1);
+	accept_all(&m, 1);
+	c = left = claim_of(&m, 1, 1);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	/* Of a later question of the same worker. */
+	left.claimed_at_ms = now_ms + 60000;
+	store_claim_give_back(pg, 1, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(2, &c, false), STORE_CLAIM_OPEN);
+	left.claimed_at_ms = now_ms - 1000;
+	/* Of another worker. */
+	store_claim_give_back(pg, 3, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(2, &c, false), STORE_CLAIM_OPEN);
+	store_claim_give_back(pg, 1, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	/* With an outcome it stays. */
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = 1,
+		.outcome = 1,
+		.raise_to = STATUS_DELIVERED,
+		.finish = true };
+	store_outcomes_write(pg, clock_now_ms(), &o, 1, servers_done, &seen);
+	servers_ok(&seen);
+	store_claim_give_back(pg, 1, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(2, &c, false), STORE_CLAIM_FINISHED);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM attempts "
+			"WHERE outcome = 1") == 1);
+}
+
 static void
 a_claim_that_is_refused_says_why(void **state)
 {
@@ -598,6 +644,7 @@ a_batch_reads_only_its_own_rows_also_on_a_young_day(void **state)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
+    CASE(a_claim_left_behind_is_given_back_unless_it_is_older_or_over),
     CASE(a_claim_that_is_refused_says_why), CASE(an_outcome_can_be_repeated),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
