@@ -30,6 +30,7 @@ struct owner {
 	int64_t beat_sent_mono_ms, beat_good_mono_ms;
 	void (*stopped)(struct mta *m);
 	char boot_id[64];
+	bool is_clear; /* those before us are set dead */
 	size_t dead_count;
 	int dead[64];
 	size_t want_count;
@@ -250,6 +251,54 @@ step_sources(struct owner *o)
  * --------------------------------------------------------------- */
 
 static void
+note_dead(struct owner *o, const struct store_worker *dead, size_t count)
+{
+	for (size_t i = 0; i < count && o->dead_count < ARRAY_LEN(o->dead); i++)
+		o->dead[o->dead_count++] = dead[i].id;
+}
+
+static void
+on_boots_clear(void *ctx, const struct store_worker *dead, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+
+	if (step_failed(o, "clear other boots", err))
+		return;
+	note_dead(o, dead, count);
+	o->is_clear = true;
+	step_sources(o);
+}
+
+static void
+on_slot_clear(void *ctx, const struct store_worker *dead, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+
+	if (step_failed(o, "clear slot", err))
+		return;
+	note_dead(o, dead, count);
+	if (o->boot_id[0] == '\0') /* nothing to compare with */
+		on_boots_clear(o, NULL, 0, NULL);
+	else
+		o->tx = store_worker_set_dead_boots(m->opt.pg,
+		    slice_of(m->opt.node), slice_of(o->boot_id), on_boots_clear,
+		    o);
+}
+
+/* Whoever was in this slot, or on this machine before it was started. */
+static void
+step_clear(struct owner *o)
+{
+	const struct mta *m = o->mta;
+
+	o->tx = store_worker_set_dead_slot(m->opt.pg, slice_of(m->opt.node),
+	    SLICE("mta"), (int)m->opt.slot, m->worker, on_slot_clear, o);
+}
+
+static void
 on_beat(void *ctx, const struct error *err)
 {
 	struct owner *o = ctx;
@@ -267,44 +316,10 @@ on_beat(void *ctx, const struct error *err)
 	if (step_failed(o, "heartbeat", err))
 		return;
 	o->beat_good_mono_ms = o->beat_sent_mono_ms;
-	step_sources(o);
-}
-
-static void
-note_dead(struct owner *o, const struct store_worker *dead, size_t count)
-{
-	for (size_t i = 0; i < count && o->dead_count < ARRAY_LEN(o->dead); i++)
-		o->dead[o->dead_count++] = dead[i].id;
-}
-
-static void
-on_boots_clear(void *ctx, const struct store_worker *dead, size_t count,
-    const struct error *err)
-{
-	struct owner *o = ctx;
-
-	if (step_failed(o, "clear other boots", err))
-		return;
-	note_dead(o, dead, count);
-	step_sources(o);
-}
-
-static void
-on_slot_clear(void *ctx, const struct store_worker *dead, size_t count,
-    const struct error *err)
-{
-	struct owner *o = ctx;
-	struct mta *m = o->mta;
-
-	if (step_failed(o, "clear slot", err))
-		return;
-	note_dead(o, dead, count);
-	if (o->boot_id[0] == '\0') /* not known: nothing to compare with */
+	if (o->is_clear)
 		step_sources(o);
-	else
-		o->tx = store_worker_set_dead_boots(m->opt.pg,
-		    slice_of(m->opt.node), slice_of(o->boot_id), on_boots_clear,
-		    o);
+	else /* Postgres went away in the middle */
+		step_clear(o);
 }
 
 static void
@@ -324,8 +339,7 @@ on_added(void *ctx, const struct store_worker *row, size_t count,
 	slot_begin(m->slot, m->worker);
 	o->beat_good_mono_ms = o->beat_sent_mono_ms;
 	log_info(&m->log, "worker.registered", log_int("worker", m->worker));
-	o->tx = store_worker_set_dead_slot(m->opt.pg, slice_of(m->opt.node),
-	    SLICE("mta"), (int)m->opt.slot, m->worker, on_slot_clear, o);
+	step_clear(o);
 }
 
 static void
