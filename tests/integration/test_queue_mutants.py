@@ -207,6 +207,9 @@ MUTANTS = [
     model("unknown over a claim that was renewed", OUTCOME,
           '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
           "1 unknown after 15 minutes"),
+    claims("unknown over a claim that was renewed, at once", OUTCOME,
+           '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
+           "unknown_is_not_written_over_a_claim_that_lives"),
     model("unknown is recorded as deferred", OUTCOME,
           '"UPDATE attempts a SET outcome = i.outcome, "',
           '"UPDATE attempts a SET outcome = 2, "',
@@ -412,7 +415,7 @@ def try_one(build, pool, mutant):
     for line in said.splitlines():
         if re.search(by, line):
             return name, True, f"{line.strip()} ({took:.1f} s)"
-    return name, False, f"{took:.1f} s\n{said}"
+    return name, False, f"{took:.1f} s\n{said[-2000:]}"
 
 
 def is_slow(mutant):
