@@ -21,7 +21,9 @@
 /*
  * LATERAL with OFFSET 0: first the batch, then each row by its key. A plain
  * join leaves the order to the planner, who takes the bounds for the better way
- * in while a day is young, and reads all rows between them.
+ * in while a day is young, and reads all rows between them. Inserted in the
+ * order of the ids: two batches with the same ones, each in another order,
+ * would wait for each other.
  */
 static const struct pg_stmt stmt_claim = { "claim",
 	"INSERT INTO attempts (recipient, n, worker, source, claimed_at) "
@@ -31,7 +33,7 @@ static const struct pg_stmt stmt_claim = { "claim",
 	"AND r.id BETWEEN $9::uuid AND $10::uuid "
 	"AND r.finished_at IS NULL AND r.attempts = i.n - 1 OFFSET 0) r "
 	"WHERE $11::bool OR ((r.retry_at IS NULL OR r.retry_at <= $8) "
-	"AND NOT " SUPPRESSED ") "
+	"AND NOT " SUPPRESSED ") ORDER BY i.id "
 	"ON CONFLICT DO NOTHING RETURNING recipient" };
 
 static const struct pg_stmt stmt_why = { "claim_why",

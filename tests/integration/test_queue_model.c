@@ -272,6 +272,7 @@ run_seed(unsigned int seed, unsigned int rounds)
 		.advance = clock_advance,
 		.seed = seed,
 		.dice = { seed } };
+	servers_reset();
 	world_open(w);
 	for (w->round = 1; w->round <= rounds; w->round++)
 		one_round(w);

@@ -176,7 +176,12 @@ MUTANTS = [
           '"WHERE $11::bool OR ($8::timestamptz IS NOT NULL "',
           "nothing before it is due"),
     model("claim without suppression", CLAIM,
-          '"AND NOT " SUPPRESSED ") "', '") "', "3 nothing to the suppressed"),
+          '"AND NOT " SUPPRESSED ") ORDER BY i.id "', '") ORDER BY i.id "',
+          "3 nothing to the suppressed"),
+    claims("claims in any order", CLAIM,
+           '"AND NOT " SUPPRESSED ") ORDER BY i.id "',
+           '"AND NOT " SUPPRESSED ") "',
+           "batches_in_any_order_do_not_block_each_other"),
     model("release takes anybody's claim", CLAIM,
           '"AND a.worker = $3::int4 AND a.outcome IS NULL"',
           '"AND $3::int4 IS NOT NULL AND a.outcome IS NULL"',
@@ -207,6 +212,9 @@ MUTANTS = [
     model("unknown over a claim that was renewed", OUTCOME,
           '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
           "1 unknown after 15 minutes"),
+    claims("unknown over a claim that was renewed, at once", OUTCOME,
+           '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
+           "unknown_is_not_written_over_a_claim_that_lives"),
     model("unknown is recorded as deferred", OUTCOME,
           '"UPDATE attempts a SET outcome = i.outcome, "',
           '"UPDATE attempts a SET outcome = 2, "',
@@ -412,7 +420,7 @@ def try_one(build, pool, mutant):
     for line in said.splitlines():
         if re.search(by, line):
             return name, True, f"{line.strip()} ({took:.1f} s)"
-    return name, False, f"{took:.1f} s\n{said}"
+    return name, False, f"{took:.1f} s\n{said[-2000:]}"
 
 
 def is_slow(mutant):

@@ -91,6 +91,36 @@ a_claim_left_behind_is_given_back_unless_it_is_older_or_over(void **state)
 			"WHERE outcome = 1") == 1);
 }
 
+/* The same mails in hand of two processes, as after Redis has lost its memory,
+ * and each has them in an order of its own. */
+static void
+batches_in_any_order_do_not_block_each_other(void **state)
+{
+	enum { N = 150 };
+	static struct mail m[N];
+	static struct store_claim c[2][N];
+	struct pg *second = servers_pg();
+	struct outcome_seen seen[2] = { { 0 } };
+
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		for (size_t i = 0; i < N; i++)
+			mail_init(&m[i], "order", 1);
+		accept_all(m, N);
+		for (size_t i = 0; i < N; i++) {
+			c[0][i] = claim_of(&m[i], 1, 1);
+			c[1][N - 1 - i] = c[0][i];
+		}
+		store_claim_start(pg, 101, clock_now_ms(), false, c[0], N,
+		    servers_done, &seen[0]);
+		store_claim_start(second, 102, clock_now_ms(), false, c[1], N,
+		    servers_done, &seen[1]);
+		servers_ok(&seen[0]);
+		servers_ok(&seen[1]);
+	}
+	pg_free(&second);
+}
+
 static void
 a_claim_that_is_refused_says_why(void **state)
 {
@@ -645,6 +675,7 @@ a_batch_reads_only_its_own_rows_also_on_a_young_day(void **state)
 
 SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(a_claim_left_behind_is_given_back_unless_it_is_older_or_over),
+    CASE(batches_in_any_order_do_not_block_each_other),
     CASE(a_claim_that_is_refused_says_why), CASE(an_outcome_can_be_repeated),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),

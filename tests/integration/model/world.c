@@ -8,7 +8,6 @@
 #include "outcome/expire.h"
 #include "queue/reap.h"
 #include "queue/walk.h"
-#include "store/migrate.h"
 #include "store/pg.h"
 #include "store/redis.h"
 #include "store/workers.h"
@@ -201,28 +200,6 @@ world_close_keeper(struct world *w)
 	expire_free(&w->expire);
 }
 
-/* A database as new. */
-static void
-make_tables(struct world *w)
-{
-	static const struct pg_stmt drop = { "world_drop",
-		"DROP SCHEMA public CASCADE" };
-	static const struct pg_stmt make = { "world_make",
-		"CREATE SCHEMA public" };
-	struct call call = { 0 };
-	struct error err = { 0 };
-	struct pg *pg = connect_pg(w);
-	struct pg_tx *tx = pg_tx_new(pg);
-
-	pg_tx_stmt(tx, &drop);
-	pg_tx_stmt(tx, &make);
-	pg_tx_send(tx, on_number, &call);
-	call_wait(w, &call);
-	pg_free(&pg);
-	if (migrate_run(w->conninfo, world_now(), NULL, NULL, &err) != 0)
-		fail_msg("%s", err.text);
-}
-
 void
 world_open(struct world *w)
 {
@@ -232,7 +209,6 @@ world_open(struct world *w)
 		"'account ' || n, now() FROM generate_series(1, $1::int8) n" };
 
 	w->what = "open";
-	make_tables(w);
 	w->pg = connect_pg(w);
 	world_number(w, &accounts, FLOWS / 2);
 	open_redis(w);
