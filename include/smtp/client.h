@@ -121,6 +121,10 @@ void smtp_client_free(struct smtp_client **c);
  * it; a line longer than SMTP_REPLY_LINE_MAX is a protocol error.
  */
 size_t smtp_client_input(struct smtp_client *c, struct slice data);
+/* The same; unsent_octets: as for smtp_client_lost_unsent. What the server
+ * says before it can have seen the final dot is no reply to it. */
+size_t smtp_client_input_unsent(struct smtp_client *c, struct slice data,
+    size_t unsent_octets);
 /* One reply line without CRLF; what smtp_client_input does for each. */
 void smtp_client_feed(struct smtp_client *c, struct slice line);
 void smtp_client_tls_done(struct smtp_client *c);

@@ -239,6 +239,7 @@ struct dest {
 	unsigned int done_count;  /* ended since the last tick */
 	bool stands_still;	  /* nothing did in the last second */
 	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
+	int64_t full_since_mono_ms; /* more came than may wait; 0: not so */
 	unsigned int fail_count;  /* rounds over all hosts, in a row */
 	int64_t retry_at_mono_ms; /* no connection before */
 	unsigned int more_fail_count; /* refused beside connections that work */

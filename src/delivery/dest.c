@@ -25,6 +25,7 @@
 #define WAITING_MIN 2
 #define WAITING_MAX 512
 #define RATE_GUESS 512.0
+#define TURN_LEAST_MS 1000
 #define TURN_MAX_MS (60 * 60 * 1000)
 #define REST_BASE_MS 1000
 #define REST_MAX_MS (15 * 60 * 1000)
@@ -243,7 +244,10 @@ waiting_cap(const struct dest *d)
 
 /*
  * The last one goes back until its turn comes, so that each job of a slow site
- * is passed over about once and the rest of its lane flows on.
+ * is passed over a few times only and the rest of its lane flows on. Not for
+ * longer than there has been too much: the turn is reckoned by what the site
+ * did last, and a stop of seconds must not put off for an hour what could leave
+ * at once when it is over.
  */
 static void
 send_back_last(struct dest *d)
@@ -252,9 +256,14 @@ send_back_last(struct dest *d)
 	int64_t now = loop_mono_ms(d->mta->opt.loop);
 	double gap_ms = 1000.0 / MAX(d->rate, 0.1);
 	int64_t first = now + (int64_t)(gap_ms * (double)waiting_cap(d));
+	int64_t most;
 
+	if (d->full_since_mono_ms == 0)
+		d->full_since_mono_ms = now;
+	most = MAX(now - d->full_since_mono_ms, TURN_LEAST_MS);
 	d->turn_at_mono_ms = MAX(d->turn_at_mono_ms, first) + (int64_t)gap_ms;
-	d->turn_at_mono_ms = MIN(d->turn_at_mono_ms, now + TURN_MAX_MS);
+	d->turn_at_mono_ms =
+	    MIN(d->turn_at_mono_ms, now + MIN(most, TURN_MAX_MS));
 	leave_waiting(last);
 	last->dest = NULL;
 	lane_defer(last, d->turn_at_mono_ms - now);
@@ -577,8 +586,10 @@ smooth_rate(struct dest *d)
 	double seen = (double)d->done_count;
 
 	d->stands_still = d->done_count == 0 && d->sending_count > 0;
-	if (d->waiting_count == 0)
+	if (d->waiting_count == 0) {
 		seen = MAX(seen, RATE_GUESS);
+		d->full_since_mono_ms = 0;
+	}
 	d->rate = d->rate * 0.6 + seen * 0.4;
 	d->done_count = 0;
 	while (d->waiting_count > 2 * waiting_cap(d))

@@ -539,7 +539,8 @@ on_conn_readable(void *ctx)
 		return; /* cannot be: the client is made when it connects */
 	in = conn_peek(s->conn);
 	s->in_client = true;
-	used = smtp_client_input(s->client, in);
+	used =
+	    smtp_client_input_unsent(s->client, in, conn_pending(s->conn));
 	s->in_client = false;
 	if (s->over || s->conn == NULL || s->client == NULL)
 		return;
@@ -572,7 +573,8 @@ on_conn_closed(void *ctx, const struct error *why)
 	if (s->client != NULL) {
 		/* The last words (a 421 before the close) are still there. */
 		s->in_client = true;
-		(void)smtp_client_input(s->client, conn_peek(s->conn));
+		(void)smtp_client_input_unsent(s->client, conn_peek(s->conn),
+		    conn_pending(s->conn));
 		s->in_client = false;
 		if (!s->over && s->client != NULL)
 			smtp_client_lost_unsent(s->client, &err,

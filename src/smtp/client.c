@@ -273,10 +273,28 @@ on_data(struct smtp_client *c, const struct smtp_reply *r,
 	return r->code >= 400 ? refused(c, r, txn) : smtp_over_senseless(c, r);
 }
 
+/* A dot that is still on our side was not sent. */
+static void
+take_back_dot(struct smtp_client *c, struct smtp_transaction *txn,
+    size_t unsent_octets)
+{
+	uint64_t unsent;
+
+	if (__builtin_add_overflow((uint64_t)c->out.len,
+		(uint64_t)unsent_octets, &unsent) ||
+	    unsent > c->out_total)
+		unsent = c->out_total;
+	if (txn->dot_out && txn->dot_at >= c->out_total - unsent)
+		txn->dot_out = false;
+}
+
+/* A reply that was there before the dot was sent is not one to the dot: taken
+ * for it, a stray 250 would lose a message. */
 static enum smtp_state
 on_dot(struct smtp_client *c, const struct smtp_reply *r,
     struct smtp_transaction *txn)
 {
+	take_back_dot(c, txn, c->unsent);
 	if (r->code < 400 && (r->code / 100 != 2 || !txn->dot_out))
 		return smtp_over_senseless(c, r);
 	/* Refused in the middle: there is no way to stop but to leave. */
@@ -458,9 +476,17 @@ smtp_client_free(struct smtp_client **c)
 size_t
 smtp_client_input(struct smtp_client *c, struct slice data)
 {
+	return smtp_client_input_unsent(c, data, 0);
+}
+
+size_t
+smtp_client_input_unsent(struct smtp_client *c, struct slice data,
+    size_t unsent_octets)
+{
 	size_t used = 0;
 
 	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	c->unsent = unsent_octets;
 	c->nested++;
 	while (c->state != SMTP_CLOSED && used < data.len) {
 		struct slice line, rest = slice_from(data, used);
@@ -508,19 +534,14 @@ smtp_client_lost_unsent(struct smtp_client *c, const struct error *why,
     size_t unsent_octets)
 {
 	struct smtp_transaction *txn;
-	uint64_t unsent;
 
 	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
 	if (c->state == SMTP_CLOSED)
 		return;
 	c->nested++;
 	txn = smtp_txn_oldest(c);
-	if (__builtin_add_overflow((uint64_t)c->out.len,
-		(uint64_t)unsent_octets, &unsent) ||
-	    unsent > c->out_total)
-		unsent = c->out_total;
-	if (txn != NULL && txn->dot_out && txn->dot_at >= c->out_total - unsent)
-		txn->dot_out = false;
+	if (txn != NULL)
+		take_back_dot(c, txn, unsent_octets);
 	smtp_over_local(c, why);
 	settle(c);
 }

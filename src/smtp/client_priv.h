@@ -73,6 +73,7 @@ struct smtp_client {
 
 	struct strbuf out;
 	uint64_t out_total;	/* octets ever put into out */
+	size_t unsent;		/* taken from out, and not on its way yet */
 	struct slice body_left; /* with body_chunk: still to be stuffed */
 	bool body_line_start;	/* body_left begins a line */
 	struct smtp_transaction *body_txn; /* whose body that is; or NULL */
