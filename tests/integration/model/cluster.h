@@ -36,8 +36,11 @@ cluster_port_(void)
 static inline void
 cluster_fork_(void)
 {
-	char port[12], bus[12];
+	char port[12], bus[12], path[sizeof(servers.dir) + 16];
 
+	/* One that was killed may have left half a file. */
+	snprintf(path, sizeof(path), "%s/nodes.conf", servers.dir);
+	unlink(path);
 	snprintf(port, sizeof(port), "%d", cluster_port_());
 	snprintf(bus, sizeof(bus), "%d", cluster_port_());
 	cluster_pid_ = fork();
@@ -105,12 +108,8 @@ cluster_allow_only(const struct queue_lane *l, const char *parts)
 static inline void
 cluster_stop(void)
 {
-	char path[sizeof(servers.dir) + 16];
-
 	kill(cluster_pid_, SIGKILL);
 	waitpid(cluster_pid_, NULL, 0);
-	snprintf(path, sizeof(path), "%s/nodes.conf", servers.dir);
-	unlink(path);
 	memcpy(servers.redis, cluster_before_, sizeof(servers.redis));
 }
 
