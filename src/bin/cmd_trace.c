@@ -140,7 +140,7 @@ run_trace(const struct args *a)
 	static const struct redis_ops ask_ops = { .connected = on_up };
 	static const struct redis_ops hear_ops = { .connected = on_listening,
 		.message = on_line };
-	struct settings settings;
+	struct settings settings = { 0 };
 	struct tracing t = { 0 };
 	char channel[sizeof(TRACE_ANSWER) + TRACE_TOKEN_LEN];
 	uint64_t for_ms = how_long(a);

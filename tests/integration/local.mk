@@ -44,6 +44,7 @@ sanitized_tests = \
 	tests/integration/test_hooks.py \
 	tests/integration/test_net.py \
 	tests/integration/test_time.py \
+	tests/integration/test_transcript.py \
 	tests/integration/test_webhooks.py
 check-sanitized:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(sanitized_tests)"
