@@ -184,11 +184,12 @@ set_defaults(const struct config_row *rows, size_t n, void *settings)
 }
 
 int
-config_parse(const struct config_row *rows, size_t n, struct slice text,
-    const char *name, void *settings, struct error *err)
+config_parse_part(const struct config_row *rows, size_t n, struct slice text,
+    const char *name, unsigned int first_line, void *settings,
+    struct error *err)
 {
 	struct parse p = { rows, n, settings, xcalloc(n, sizeof(*p.seen)) };
-	unsigned int number = 0;
+	unsigned int number = first_line - 1;
 	struct slice line;
 	int rc = 0;
 
@@ -210,8 +211,15 @@ config_parse(const struct config_row *rows, size_t n, struct slice text,
 	return rc;
 }
 
-static int
-read_file(const char *path, struct strbuf *text, struct error *err)
+int
+config_parse(const struct config_row *rows, size_t n, struct slice text,
+    const char *name, void *settings, struct error *err)
+{
+	return config_parse_part(rows, n, text, name, 1, settings, err);
+}
+
+int
+config_read_file(const char *path, struct strbuf *text, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -245,7 +253,7 @@ config_load(const struct config_row *rows, size_t n, const char *path,
     void *settings, struct error *err)
 {
 	struct strbuf text = STRBUF_INIT;
-	int rc = read_file(path, &text, err);
+	int rc = config_read_file(path, &text, err);
 
 	if (rc == 0)
 		rc = config_parse(rows, n, strbuf_slice(&text), path, settings,

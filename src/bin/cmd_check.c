@@ -19,6 +19,7 @@
 #include "net/conn.h"
 #include "proc/settings.h"
 #include "proc/startup.h"
+#include "queue/shaping.h"
 
 struct check_call {
 	bool json;
@@ -70,6 +71,24 @@ check_keys(struct check_call *call, const struct settings *s)
 	else
 		say(call, FINDING_BAD, "key_file", err.text);
 	keyring_wipe(&ring);
+}
+
+static void
+check_shaping(struct check_call *call, const struct settings *s)
+{
+	struct shaping *shaping = NULL;
+	struct error err = { 0 };
+	char text[64];
+
+	if (shaping_load(s->shaping_file, &shaping, &err) != 0) {
+		say(call, FINDING_BAD, "shaping_file", err.text);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s, %zu providers",
+	    s->shaping_file[0] != '\0' ? "read" : "built in",
+	    shaping_provider_count(shaping));
+	say(call, FINDING_OK, "shaping_file", text);
+	shaping_free(&shaping);
 }
 
 /* A password in the file is for its owner only. */
@@ -160,6 +179,7 @@ run(const struct args *a)
 	check_file(&call, &s, a->config);
 	say(&call, FINDING_OK, "mode", mode_name(s.mode));
 	check_keys(&call, &s);
+	check_shaping(&call, &s);
 	if (!is_running(&call, &s)) {
 		check_ports(&call, "http_listen", s.http_listen);
 		check_ports(&call, "smtp_in_listen", s.smtp_in_listen);

@@ -30,6 +30,7 @@
 #include "net/resolver.h"
 #include "outcome/outcome.h"
 #include "queue/queue.h"
+#include "queue/shaping.h"
 #include "smtp/client.h"
 
 #define JOB_MAGIC 0x6a6f6231u
@@ -180,6 +181,8 @@ struct route {
 	size_t host_count;
 	struct route_host host[ROUTE_HOSTS_MAX]; /* by preference */
 	struct slice site; /* canonical name of the MX set */
+	int provider;	   /* by its hosts, else by its domain; or -1 */
+	struct shaping_limits limits;
 	struct arena arena;
 	/* while asking */
 	struct dns_query *query[1 + 2 * ROUTE_HOSTS_MAX];

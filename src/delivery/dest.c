@@ -392,6 +392,14 @@ dest_return(struct job *j)
 
 /* -- connections ----------------------------------------------------------- */
 
+static size_t
+connections_max(const struct dest *d)
+{
+	uint64_t max = d->route->limits.site_connections;
+
+	return max > 0 ? max : SIZE_MAX;
+}
+
 static unsigned int
 sessions_wanted(const struct dest *d)
 {
@@ -400,7 +408,7 @@ sessions_wanted(const struct dest *d)
 	/* One for two, unless those that there are do not get on. */
 	size_t wanted = d->stands_still ? backlog : (backlog + 1) / 2;
 
-	return (unsigned int)MIN(wanted, d->mta->opt.connections_max);
+	return (unsigned int)MIN(wanted, connections_max(d));
 }
 
 static void
@@ -421,7 +429,7 @@ open_sessions(struct dest *d)
 	if (d->fail_count > 0 || d->more_fail_count > 0)
 		connecting = 1;
 	while (live_count(d) < wanted && d->connecting_count < connecting &&
-	    d->session_count < m->opt.connections_max &&
+	    d->session_count < connections_max(d) &&
 	    m->session_count < m->sessions_max) {
 		struct session *s = session_new(d);
 

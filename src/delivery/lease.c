@@ -353,7 +353,7 @@ has_pool(const struct mta *m, int pool)
 static void
 add_pool(struct mta *m, int pool)
 {
-	size_t count = queue_lane_count();
+	size_t count = queue_lane_count(m->opt.shaping);
 
 	m->lanes =
 	    xrealloc(m->lanes, (m->lane_count + count) * sizeof(m->lanes[0]));
@@ -362,7 +362,7 @@ add_pool(struct mta *m, int pool)
 
 		lane->mta = m;
 		list_init(&lane->held);
-		queue_lane_nth(pool, i, &lane->lane);
+		queue_lane_nth(m->opt.shaping, pool, i, &lane->lane);
 		m->lanes[m->lane_count++] = lane;
 	}
 }
@@ -398,7 +398,8 @@ lanes_update(struct mta *m)
 	if (!changed)
 		return;
 	pools = xcalloc(m->lane_count, sizeof(*pools));
-	for (size_t i = 0; i < m->lane_count; i += queue_lane_count())
+	for (size_t i = 0; i < m->lane_count;
+	     i += queue_lane_count(m->opt.shaping))
 		pools[n++] = m->lanes[i]->lane.pool;
 	queue_free(&m->queue);
 	/* Answers to what was asked on the old connection never come. */

@@ -52,10 +52,6 @@ set_defaults(struct mta_options *opt)
 		opt->in_hand_max = 2000;
 	if (opt->in_hand_bytes_max == 0)
 		opt->in_hand_bytes_max = (size_t)128 << 20;
-	if (opt->connections_max == 0)
-		opt->connections_max = 20;
-	if (opt->connection_mails_max == 0)
-		opt->connection_mails_max = 1000;
 	if (opt->idle_ms == 0)
 		opt->idle_ms = 30000;
 	if (opt->smtp_port == 0)

@@ -97,14 +97,14 @@ static void
 reap_dead(struct owner *o)
 {
 	struct mta *m = o->mta;
-	size_t step = queue_lane_count();
+	size_t step = queue_lane_count(m->opt.shaping);
 
 	if (m->queue == NULL || !queue_is_connected(m->queue))
 		return; /* the keeper does it */
 	for (size_t d = 0; d < o->dead_count; d++)
 		for (size_t i = 0; i < m->lane_count; i += step)
-			reap_worker(m->queue, &m->lanes[i]->lane.pool, 1,
-			    o->dead[d]);
+			reap_worker(m->queue, m->opt.shaping,
+			    &m->lanes[i]->lane.pool, 1, o->dead[d]);
 	o->dead_count = 0;
 }
 

@@ -406,7 +406,8 @@ session_pull(struct session *s)
 	while (may_send(s)) {
 		struct job *j;
 
-		if (s->mail_count >= s->mta->opt.connection_mails_max) {
+		if (s->route->limits.connection_mails > 0 &&
+		    s->mail_count >= s->route->limits.connection_mails) {
 			session_quit(s);
 			return;
 		}

@@ -32,6 +32,7 @@ options(const struct role_http *r, const struct worker *w, int fd)
 		.pg = r->pg,
 		.pg_side = r->pg_side,
 		.queue = r->queue,
+		.shaping = w->shaping,
 		.keyring = w->keyring,
 		.listen_fd = fd,
 		.http = {

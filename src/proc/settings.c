@@ -120,6 +120,11 @@ const struct config_row settings_rows[] = {
 	UINT(recipients_max, "50", 1, 100,
 	    "Most recipients of one email."),
 
+	TEXT(shaping_file, "",
+	    "File with the limits for sites and providers: connections, "
+	    "messages in a time, messages in a day. Empty: what is built in, "
+	    "which is also there to read as shaping.conf. All nodes have the "
+	    "same."),
 	UINT(smtp_port, "25", 1, 65535,
 	    "Port that mail exchangers are connected to. Anything but 25 is "
 	    "for tests."),
@@ -140,10 +145,6 @@ const struct config_row settings_rows[] = {
 	    "Recipients that one process takes from the queue at a time."),
 	SIZE(in_hand_bytes_max, "128M", MEGA, 4096 * MEGA,
 	    "Memory for the content of those."),
-	UINT(connections_max, "20", 1, 1000,
-	    "Open connections from one source address to one site."),
-	UINT(connection_mails_max, "1000", 1, 100000,
-	    "Messages over one connection before it is closed."),
 	TIME(connection_idle, "30s", SECOND, 300 * SECOND,
 	    "How long an unused connection is kept for the next message."),
 
@@ -228,6 +229,14 @@ check_path(const char *key, const char *path, struct error *err)
 }
 
 static int
+check_shaping(const struct settings *s, struct error *err)
+{
+	return s->shaping_file[0] == '\0'
+	    ? 0
+	    : check_path("shaping_file", s->shaping_file, err);
+}
+
+static int
 check_live(const struct settings *s, struct error *err)
 {
 	if (s->mode != MODE_LIVE)
@@ -246,6 +255,7 @@ settings_check(const struct settings *s, struct error *err)
 	if (check_path("run_dir", s->run_dir, err) != 0 ||
 	    check_path("state_dir", s->state_dir, err) != 0 ||
 	    check_path("key_file", s->key_file, err) != 0 ||
+	    check_shaping(s, err) != 0 ||
 	    check_listen("http_listen", s->http_listen, err) != 0 ||
 	    check_listen("smtp_in_listen", s->smtp_in_listen, err) != 0 ||
 	    check_listen("simulator_listen", s->simulator_listen, err) != 0 ||

@@ -12,4 +12,12 @@ tests_integration_test_walk_SOURCES = tests/integration/test_walk.c \
 	tests/integration/servers.h tests/integration/queue_world.h
 tests_integration_test_walk_LDADD = $(store_test_libs)
 tests_integration_test_walk_CFLAGS = $(store_test_cflags)
+
+check_PROGRAMS += tests/unit/test_queue_shaping
+TESTS += tests/unit/test_queue_shaping
+tests_unit_test_queue_shaping_SOURCES = tests/unit/test_queue_shaping.c \
+	tests/unit/test.h
+tests_unit_test_queue_shaping_LDADD = src/queue/libqueue.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_queue_shaping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif
