@@ -3,7 +3,9 @@ src_delivery_libdelivery_a_SOURCES = \
 	include/delivery/mta.h \
 	%reldir%/claim.c \
 	%reldir%/delivery_priv.h \
-	%reldir%/dest.c \
+	%reldir%/dest.c %reldir%/dest_priv.h \
+	%reldir%/dest_links.c \
+	%reldir%/dest_table.c \
 	%reldir%/finish.c \
 	%reldir%/identity.c \
 	%reldir%/job.c \
