@@ -10,6 +10,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/identity.c \
 	%reldir%/job.c \
 	%reldir%/lease.c \
+	%reldir%/limit.c %reldir%/limit.h \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
