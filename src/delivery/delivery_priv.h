@@ -4,7 +4,9 @@
  *   lease.c   Redis lanes -> jobs        one lane_state per lane
  *   job.c     read the row, decide       finished? not due? expired?
  *   route.c   domain -> mail hosts       struct route, cached, single flight
- *   dest.c    route x source             waiting jobs, sessions, back-off
+ *   dest.c    route x source             waiting jobs, claims; dest_links.c:
+ *                                        sessions, back-off; dest_table.c
+ *   scope.c   source x site or provider  limits (limit.c), whose turn it is
  *   claim.c   attempts row, committed    only what is claimed is sent
  *   message.c MIME and DKIM              identity.c: the domain's key
  *   session.c one connection             smtp/client over net/conn
@@ -24,6 +26,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "delivery/mta.h"
+#include "delivery/scope.h"
 #include "mail/address.h"
 #include "mail/dkim.h"
 #include "net/conn.h"
@@ -211,6 +214,7 @@ struct source {
 	unsigned int weight;
 	struct net_addr addr; /* port 0 */
 	char helo[256];
+	int64_t owned_at_us; /* clock_mono_us: since when nobody else's */
 };
 
 struct dest {
@@ -224,14 +228,21 @@ struct dest {
 	struct list sessions;
 	size_t waiting_count, claimed_count, claiming_count, sending_count;
 	unsigned int session_count;    /* all */
+	unsigned int idle_count;       /* usable, and without work */
 	unsigned int connecting_count; /* not yet usable; none of the next */
 	unsigned int quitting_count;   /* take no more mail */
-	double rate;		  /* mails a second, smoothed; first a guess */
-	unsigned int done_count;  /* ended since the last tick */
-	bool stands_still;	  /* nothing did in the last second */
-	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
-	unsigned int fail_count;  /* rounds over all hosts, in a row */
-	int64_t retry_at_mono_ms; /* no connection before */
+	size_t scope_count;
+	struct scope *scope[SCOPES_MAX];
+	struct limit *limit[SCOPES_MAX];     /* of these */
+	struct list mail_node, connect_node; /* lines of a scope */
+	bool mail_is_first;	 /* there among those that could send at once */
+	bool is_called;		 /* its turn has come */
+	double rate;		 /* mails a second, smoothed; first a guess */
+	unsigned int done_count; /* ended since the last tick */
+	bool stands_still;	 /* nothing did in the last second */
+	int64_t turn_at_mono_ms; /* when the next one beyond the cap is due */
+	unsigned int fail_count; /* rounds over all hosts, in a row */
+	int64_t retry_at_mono_ms;     /* no connection before */
 	unsigned int more_fail_count; /* refused beside connections that work */
 	int64_t more_at_mono_ms;      /* no further connection before */
 	bool is_retired;	      /* its source is not owned any more */
@@ -247,7 +258,8 @@ void dests_fini(struct mta *m);
 void dests_tick(struct mta *m);
 /* Queues the job on a destination of its route. */
 void dest_add(struct job *j);
-/* A claimed job for a session that can send, or NULL; asks for claims. */
+/* A claimed job for a session that can send, or NULL: there is none, or the
+ * limits let none begin now; asks for claims. */
 struct job *dest_take(struct dest *d);
 /* A claim came back for the job. */
 void dest_claimed(struct job *j);
@@ -264,6 +276,8 @@ struct session_end {
 	const char *host;
 };
 void dest_session_over(struct dest *d, const struct session_end *end);
+/* Its connection is closed, and counts no more. */
+void dest_session_gone(struct dest *d);
 void dest_session_ready(struct dest *d);
 /* It is to be tried on another host. */
 void dest_session_unready(struct dest *d);
@@ -338,6 +352,7 @@ void session_quit(struct session *s);
 void session_abort(struct session *s);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
+struct session *session_of_idle(struct list *idle_node);
 /* A claim older than this starts no transaction. */
 #define CLAIM_OLD_MS (3 * 60 * 1000)
 
@@ -391,6 +406,7 @@ struct mta {
 	struct lane_state **lanes;
 	struct hash *routes;	 /* domain -> struct route */
 	struct hash *dests;	 /* key -> struct dest */
+	struct hash *scopes;	 /* key -> struct scope */
 	struct hash *identities; /* number -> struct identity */
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;

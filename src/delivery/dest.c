@@ -9,24 +9,31 @@
 #include "store/pg.h"
 
 /*
- * What waits here is about what leaves within a second, so that a slow site
- * does not fill the process.
+ * What waits here is about what leaves within a quarter of a second, so that
+ * a slow site does not fill the process, and what is urgent waits for little.
  */
+#define WAITING_S 0.25
 #define WAITING_MIN 2
 #define WAITING_MAX 512
 #define TURN_MAX_MS (60 * 60 * 1000)
 /* Claims are taken this far ahead of what is being sent, per connection: the
  * commit of the next hides behind the transaction of this one. */
 #define CLAIM_AHEAD 4
+#define CLAIM_WAIT_US (30 * 1000000)
 
 /* -- waiting --------------------------------------------------------------- */
 
-/* From the back: mostly the newcomer has the largest tag. */
+/* Mostly the newcomer has the largest tag, or it is urgent and has the
+ * smallest. */
 static void
 insert_by_tag(struct dest *d, struct job *j)
 {
+	struct list *first = list_first(&d->waiting);
 	struct list *at = d->waiting.prev;
 
+	if (first != NULL &&
+	    list_entry(first, struct job, node)->q.tag > j->q.tag)
+		at = &d->waiting;
 	while (at != &d->waiting &&
 	    list_entry(at, struct job, node)->q.tag > j->q.tag)
 		at = at->prev;
@@ -43,22 +50,39 @@ leave_waiting(struct job *j)
 	j->lane->waiting_count--;
 }
 
+/* For good. */
+static void
+leave(struct job *j)
+{
+	scopes_wait(j->dest, -1);
+	leave_waiting(j);
+	j->dest = NULL;
+}
+
 void
 dest_give_back_waiting(struct dest *d, int64_t delay_ms)
 {
 	list_each_safe (node, &d->waiting) {
 		struct job *j = list_entry(node, struct job, node);
 
-		leave_waiting(j);
-		j->dest = NULL;
+		leave(j);
 		lane_defer(j, delay_ms);
 	}
+}
+
+/* Mails a second: what it has shown, within what the limits allow. */
+static double
+rate_of(const struct dest *d)
+{
+	double allowed = scopes_rate(d);
+
+	return allowed > 0 ? MIN(allowed, d->rate) : d->rate;
 }
 
 static size_t
 waiting_cap(const struct dest *d)
 {
-	size_t cap = (size_t)d->rate; /* of one second */
+	size_t cap = (size_t)(rate_of(d) * WAITING_S);
 
 	return MIN(MAX(cap, WAITING_MIN), WAITING_MAX);
 }
@@ -68,18 +92,38 @@ waiting_cap(const struct dest *d)
  * is passed over about once and the rest of its lane flows on.
  */
 static void
-send_back_last(struct dest *d)
+send_back_last(struct dest *d, int64_t turn_ms)
 {
 	struct job *last = list_entry(d->waiting.prev, struct job, node);
+
+	leave(last);
+	lane_defer(last, turn_ms);
+}
+
+/* When the next one beyond those that wait has its turn. */
+static int64_t
+next_turn_ms(struct dest *d)
+{
 	int64_t now = loop_mono_ms(d->mta->opt.loop);
-	double gap_ms = 1000.0 / MAX(d->rate, 0.1);
+	double gap_ms = 1000.0 / MAX(rate_of(d), 0.0003);
 	int64_t first = now + (int64_t)(gap_ms * (double)waiting_cap(d));
 
 	d->turn_at_mono_ms = MAX(d->turn_at_mono_ms, first) + (int64_t)gap_ms;
 	d->turn_at_mono_ms = MIN(d->turn_at_mono_ms, now + TURN_MAX_MS);
-	leave_waiting(last);
-	last->dest = NULL;
-	lane_defer(last, d->turn_at_mono_ms - now);
+	return d->turn_at_mono_ms - now;
+}
+
+/* An urgent one (which stands in front) may be one too many of the scope. */
+static void
+keep_few(struct dest *d, const struct job *newcomer)
+{
+	bool is_urgent = (newcomer->q.member.flags & QUEUE_TRANSACTIONAL) != 0;
+	int64_t turn_ms;
+
+	if (d->waiting_count > waiting_cap(d))
+		send_back_last(d, next_turn_ms(d));
+	else if (scopes_are_full(d, is_urgent, &turn_ms))
+		send_back_last(d, turn_ms);
 }
 
 void
@@ -101,8 +145,8 @@ dest_add(struct job *j)
 	j->state = JOB_WAITING;
 	j->dest = d;
 	insert_by_tag(d, j);
-	if (d->waiting_count > waiting_cap(d))
-		send_back_last(d);
+	scopes_wait(d, 1);
+	keep_few(d, j);
 	dest_work_soon(d);
 }
 
@@ -120,11 +164,16 @@ claims_wanted(const struct dest *d)
 void
 dest_ask_for_claims(struct dest *d)
 {
+	size_t most = 0;
+
 	/* Without Postgres they wait here: nothing is sent without a claim. */
 	if (d->mta->draining || d->is_retired || !pg_is_up(d->mta->opt.pg))
 		return;
+	if (d->waiting_count > 0 &&
+	    d->claimed_count + d->claiming_count < claims_wanted(d))
+		most = MIN(claims_wanted(d), scopes_claims(d));
 	while (d->waiting_count > 0 &&
-	    d->claimed_count + d->claiming_count < claims_wanted(d)) {
+	    d->claimed_count + d->claiming_count < most) {
 		struct job *j = list_entry(d->waiting.next, struct job, node);
 
 		leave_waiting(j);
@@ -159,13 +208,16 @@ dest_forget(struct job *j)
 		return;
 	switch (j->state) {
 	case JOB_WAITING:
+		scopes_wait(d, -1);
 		leave_waiting(j);
 		break;
 	case JOB_CLAIMING:
 	case JOB_LOADING:
+		scopes_wait(d, -1);
 		d->claiming_count--;
 		break;
 	case JOB_CLAIMED:
+		scopes_wait(d, -1);
 		d->claimed_count--;
 		break;
 	case JOB_SENDING:
@@ -183,18 +235,42 @@ dest_forget(struct job *j)
 	dest_work_soon(d);
 }
 
+/* A claim that has to wait so long goes back: others wait for less. */
+static void
+give_back_claimed(struct dest *d)
+{
+	list_each_safe (node, &d->claimed)
+		claim_release(list_entry(node, struct job, node));
+}
+
+static struct job *
+pop_claimed(struct dest *d)
+{
+	struct list *node = list_first(&d->claimed);
+	int64_t wait_us;
+	struct job *j;
+
+	if (node == NULL)
+		return NULL;
+	wait_us = scopes_mail_wait_us(d);
+	if (wait_us > CLAIM_WAIT_US)
+		give_back_claimed(d);
+	if (wait_us > 0)
+		return NULL;
+	j = list_entry(node, struct job, node);
+	list_remove(node);
+	scopes_wait(d, -1);
+	d->claimed_count--;
+	d->sending_count++;
+	j->state = JOB_SENDING;
+	return j;
+}
+
 struct job *
 dest_take(struct dest *d)
 {
-	struct list *node = list_pop(&d->claimed);
-	struct job *j = NULL;
+	struct job *j = pop_claimed(d);
 
-	if (node != NULL) {
-		j = list_entry(node, struct job, node);
-		d->claimed_count--;
-		d->sending_count++;
-		j->state = JOB_SENDING;
-	}
 	dest_ask_for_claims(d);
 	return j;
 }
@@ -206,6 +282,7 @@ dest_return(struct job *j)
 
 	d->sending_count--;
 	d->claimed_count++;
+	scopes_wait(d, 1);
 	j->state = JOB_CLAIMED;
 	list_remove(&j->node);
 	list_prepend(&d->claimed, &j->node);
@@ -232,7 +309,7 @@ smooth_rate(struct dest *d)
 	d->rate = d->rate * 0.6 + seen * 0.4;
 	d->done_count = 0;
 	while (d->waiting_count > 2 * waiting_cap(d))
-		send_back_last(d);
+		send_back_last(d, next_turn_ms(d));
 }
 
 /* A host that keeps us waiting: they are not kept for it any longer. */

@@ -10,6 +10,7 @@
  */
 #include "delivery/dest_priv.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #define REST_BASE_MS 1000
@@ -38,14 +39,6 @@ dest_is_resting(const struct dest *d)
 	return dest_live_count(d) == 0 && dest_rest_left_ms(d) > 0;
 }
 
-static size_t
-connections_max(const struct dest *d)
-{
-	uint64_t max = d->route->limits.site_connections;
-
-	return max > 0 ? max : SIZE_MAX;
-}
-
 static unsigned int
 sessions_wanted(const struct dest *d)
 {
@@ -54,7 +47,7 @@ sessions_wanted(const struct dest *d)
 	/* One for two, unless those that there are do not get on. */
 	size_t wanted = d->stands_still ? backlog : (backlog + 1) / 2;
 
-	return (unsigned int)MIN(wanted, connections_max(d));
+	return (unsigned int)MIN(wanted, UINT_MAX);
 }
 
 void
@@ -63,7 +56,9 @@ dest_open_sessions(struct dest *d)
 	unsigned int wanted = sessions_wanted(d), connecting = CONNECTING_MAX;
 	struct mta *m = d->mta;
 
-	if (m->draining || d->is_retired)
+	/* With one that stands idle for its turn no more would be of use. */
+	if (m->draining || d->is_retired ||
+	    (d->idle_count > 0 && list_is_linked(&d->mail_node)))
 		return;
 	if (dest_live_count(d) == 0) {
 		if (dest_rest_left_ms(d) > 0)
@@ -71,13 +66,16 @@ dest_open_sessions(struct dest *d)
 	} else if (d->more_at_mono_ms > loop_mono_ms(m->opt.loop)) {
 		return;
 	}
+	/* Nor would one that had to wait for its first mail. */
+	if (d->session_count == 0 && wanted > 0 &&
+	    d->claimed_count + d->claiming_count == 0 && scopes_claims(d) == 0)
+		return;
 	/* While nothing has answered yet, one attempt is enough. */
 	if (d->fail_count > 0 || d->more_fail_count > 0)
 		connecting = 1;
 	while (dest_live_count(d) < wanted &&
 	    d->connecting_count < connecting &&
-	    d->session_count < connections_max(d) &&
-	    m->session_count < m->sessions_max) {
+	    m->session_count < m->sessions_max && scopes_open(d)) {
 		struct session *s = session_new(d);
 
 		list_append(&d->sessions, session_node(s));
@@ -181,10 +179,17 @@ open_no_more(struct dest *d)
 }
 
 void
-dest_session_over(struct dest *d, const struct session_end *end)
+dest_session_gone(struct dest *d)
 {
 	d->session_count--;
 	d->mta->session_count--;
+	scopes_closed(d);
+}
+
+void
+dest_session_over(struct dest *d, const struct session_end *end)
+{
+	dest_session_gone(d);
 	if (end->was_quitting)
 		d->quitting_count--;
 	else if (!end->was_ready)

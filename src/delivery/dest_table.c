@@ -21,6 +21,7 @@ dest_free(struct dest *d)
 {
 	list_each_safe (node, &d->sessions)
 		session_abort(session_of(node));
+	scopes_leave(d);
 	list_remove(&d->work_node);
 	route_unref(d->route);
 	free((void *)(uintptr_t)d->key.ptr);
@@ -93,14 +94,16 @@ dest_pick_source(const struct mta *m, const struct job *j)
 	return s != NULL ? s : pick_among(m, j, false);
 }
 
-/* A source that changed is another one. No host is called "*". */
+/* A source that changed is another one, and one site may belong to two
+ * providers by the domain. No host is called "*". */
 static void
 add_key(struct strbuf *key, const struct route *r, const struct source *s)
 {
 	char ip[NET_ADDR_TEXT];
 
 	net_addr_format(&s->addr, ip);
-	strbuf_add_fmt(key, "%d|%s|%s|", s->number, ip, s->helo);
+	strbuf_add_fmt(key, "%d|%s|%s|%d|", s->number, ip, s->helo,
+	    r->provider);
 	if (r->is_simulator)
 		strbuf_add_char(key, '*');
 	else
@@ -120,6 +123,7 @@ dest_new(struct mta *m, struct route *r, const struct source *s)
 	list_init(&d->sessions);
 	list_init(&d->work_node);
 	d->route = route_ref(r);
+	scopes_join(d);
 	return d;
 }
 

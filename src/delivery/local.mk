@@ -15,4 +15,5 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
 	%reldir%/route.c \
+	%reldir%/scope.c %reldir%/scope.h \
 	%reldir%/session.c

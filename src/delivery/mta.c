@@ -26,6 +26,7 @@ on_tick(void *ctx)
 	lanes_tick(m);
 	lanes_ask(m);
 	dests_tick(m);
+	scopes_tick(m);
 	routes_tick(m);
 	identities_tick(m);
 	if (m->draining)
@@ -93,6 +94,7 @@ mta_new(const struct mta_options *opt)
 	make_tools(m);
 	m->outcomes = outcome_writer_new(opt->loop, opt->pg);
 	routes_init(m);
+	scopes_init(m);
 	dests_init(m);
 	identities_init(m);
 	claims_init(m);
@@ -172,6 +174,7 @@ mta_free(struct mta **mp)
 	outcome_writer_free(&m->outcomes);
 	lanes_fini(m);
 	dests_fini(m);
+	scopes_fini(m);
 	identities_fini(m);
 	routes_fini(m);
 	resolver_free(&m->resolver);

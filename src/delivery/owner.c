@@ -108,6 +108,19 @@ reap_dead(struct owner *o)
 	o->dead_count = 0;
 }
 
+/* What another process sent from it until now is not known here. */
+static void
+keep_or_restart(struct mta *m, struct source *s)
+{
+	s->owned_at_us = clock_mono_us();
+	for (size_t i = 0; i < m->source_count; i++)
+		if (m->sources[i].number == s->number) {
+			s->owned_at_us = m->sources[i].owned_at_us;
+			return;
+		}
+	scopes_restart(m, s);
+}
+
 static void
 take_sources(struct mta *m, struct source *list, size_t n)
 {
@@ -115,6 +128,8 @@ take_sources(struct mta *m, struct source *list, size_t n)
 		free(list);
 		return;
 	}
+	for (size_t i = 0; i < n; i++)
+		keep_or_restart(m, &list[i]);
 	free(m->sources);
 	m->sources = list;
 	m->source_count = n;

@@ -48,6 +48,8 @@ struct session {
 	struct smtp_client *client;
 	struct list mails; /* jobs under way, first one first */
 	struct timer *idle;
+	struct list idle_node; /* of a scope, while it is set */
+	struct timer *later;   /* the next attempt to connect */
 	struct timer *dot_limit;
 	unsigned int mail_count;
 	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;
@@ -64,6 +66,7 @@ struct session {
 };
 
 static void session_connect(struct session *s);
+static void end_idle(struct session *s);
 
 struct list *
 session_node(struct session *s)
@@ -75,6 +78,15 @@ struct session *
 session_of(struct list *node)
 {
 	struct session *s = list_entry(node, struct session, node);
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	return s;
+}
+
+struct session *
+session_of_idle(struct list *idle_node)
+{
+	struct session *s = list_entry(idle_node, struct session, idle_node);
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	return s;
@@ -144,8 +156,10 @@ static void
 session_dispose(struct session *s)
 {
 	s->over = true;
+	end_idle(s);
 	list_remove(&s->node);
 	timer_free(&s->idle);
+	timer_free(&s->later);
 	timer_free(&s->dot_limit);
 	conn_close(&s->conn);
 	smtp_client_free(&s->client);
@@ -194,7 +208,7 @@ forget_host(struct session *s)
 {
 	conn_close(&s->conn);
 	smtp_client_free(&s->client);
-	timer_cancel(s->idle);
+	end_idle(s);
 	timer_cancel(s->dot_limit);
 	s->mail_count = 0;
 	if (s->ready)
@@ -381,6 +395,7 @@ start_mail(struct session *s, struct job *j)
 	mail.eightbit = mail.smtputf8;
 	mail.ctx = j;
 	arm_dot_limit(s);
+	scopes_mail_begins(s->dest);
 	smtp_client_send(s->client, &mail);
 	return true;
 }
@@ -401,6 +416,29 @@ may_send(struct session *s)
 }
 
 static void
+begin_idle(struct session *s)
+{
+	if (timer_is_set(s->idle))
+		return;
+	if (!scopes_idle(s->dest, &s->idle_node)) {
+		session_quit(s);
+		return;
+	}
+	s->dest->idle_count++;
+	timer_set(s->idle, s->mta->opt.idle_ms);
+}
+
+static void
+end_idle(struct session *s)
+{
+	if (!timer_is_set(s->idle))
+		return;
+	timer_cancel(s->idle);
+	list_remove(&s->idle_node);
+	s->dest->idle_count--;
+}
+
+static void
 session_pull(struct session *s)
 {
 	while (may_send(s)) {
@@ -414,12 +452,11 @@ session_pull(struct session *s)
 		j = dest_take(s->dest);
 		if (j == NULL)
 			break;
-		timer_cancel(s->idle);
+		end_idle(s);
 		(void)start_mail(s, j);
 	}
-	if (!s->over && list_is_empty(&s->mails) && s->ready && !s->quitting &&
-	    !timer_is_set(s->idle))
-		timer_set(s->idle, s->mta->opt.idle_ms);
+	if (!s->over && list_is_empty(&s->mails) && s->ready && !s->quitting)
+		begin_idle(s);
 }
 
 void
@@ -437,6 +474,7 @@ session_quit(struct session *s)
 	if (s->over || s->quitting)
 		return;
 	s->quitting = true;
+	end_idle(s);
 	dest_session_quits(s->dest, s->ready);
 	if (s->client == NULL) {
 		struct smtp_outcome why = { .source = SMTP_LOCAL,
@@ -455,15 +493,18 @@ session_abort(struct session *s)
 {
 	list_each_safe (node, &s->mails)
 		job_free(list_entry(node, struct job, node));
-	s->dest->session_count--;
-	s->mta->session_count--;
 	session_dispose(s);
+	dest_session_gone(s->dest);
 }
 
 static void
 on_idle(void *ctx)
 {
-	session_quit(ctx);
+	struct session *s = ctx;
+
+	list_remove(&s->idle_node);
+	s->dest->idle_count--;
+	session_quit(s);
 }
 
 /* -- smtp/client speaks
@@ -663,7 +704,12 @@ session_connect(struct session *s)
 	struct net_addr to = host->addr[s->order[s->order_at].addr];
 	const struct net_addr *from = &s->dest->source.addr;
 	char ip[NET_ADDR_TEXT];
+	int64_t wait_ms = scopes_connect_ms(s->dest);
 
+	if (wait_ms > 0) {
+		timer_set(s->later, wait_ms);
+		return;
+	}
 	s->clear_text = s->dest->clear_text_only || m->tls == NULL;
 	s->tls_wanted = false;
 	net_addr_format_port(&to, ip);
@@ -675,6 +721,12 @@ session_connect(struct session *s)
 	    conn_connect(m->opt.loop, &to, s->route->is_simulator ? NULL : from,
 		s->route->is_simulator ? &m->open_guard : &m->opt.guard,
 		CONNECT_MS, &conn_ops, s);
+}
+
+static void
+on_later(void *ctx)
+{
+	session_connect(ctx);
 }
 
 static void
@@ -707,7 +759,9 @@ session_new(struct dest *d)
 	list_init(&s->node);
 	list_init(&s->mails);
 	s->idle = timer_new(m->opt.loop, on_idle, s);
+	s->later = timer_new(m->opt.loop, on_later, s);
 	s->dot_limit = timer_new(m->opt.loop, on_dot_limit, s);
+	list_init(&s->idle_node);
 	make_order(s);
 	if (s->order_count == 0)
 		loop_defer(m->opt.loop, no_address, s);

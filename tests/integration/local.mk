@@ -14,6 +14,7 @@ integration_tests = \
 	tests/integration/test_engine_stress.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_hooks.py \
+	tests/integration/test_limits.py \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
 	tests/integration/test_resend_node.py \
