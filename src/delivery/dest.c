@@ -9,10 +9,12 @@
 #include "store/pg.h"
 
 /*
- * What waits here is about what leaves within a quarter of a second, so that
- * a slow site does not fill the process, and what is urgent waits for little.
+ * What waits here is about what leaves within a second at the rate that was
+ * seen, so that a slow site does not fill the process. That rate is small also
+ * when this process got little time; so a shorter while would let it starve.
+ * A rate that is a limit is known, and a quarter of a second enough.
  */
-#define WAITING_S 0.25
+#define LIMITED_S 0.25
 #define WAITING_MIN 2
 #define WAITING_MAX 512
 #define TURN_MAX_MS (60 * 60 * 1000)
@@ -82,9 +84,11 @@ rate_of(const struct dest *d)
 static size_t
 waiting_cap(const struct dest *d)
 {
-	size_t cap = (size_t)(rate_of(d) * WAITING_S);
+	double allowed = scopes_rate(d), cap = d->rate;
 
-	return MIN(MAX(cap, WAITING_MIN), WAITING_MAX);
+	if (allowed > 0)
+		cap = MIN(cap, allowed * LIMITED_S);
+	return (size_t)MIN(MAX(cap, WAITING_MIN), WAITING_MAX);
 }
 
 /*
