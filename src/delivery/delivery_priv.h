@@ -116,6 +116,12 @@ struct lane_state {
 	bool asking;	      /* a lease call is under way */
 	bool woken;	      /* work arrived since that call */
 	bool has_more;	      /* ask again as soon as there is room */
+	int provider;	      /* whose lane it is; -1: a hash lane */
+	size_t asked;	      /* of the call under way */
+	size_t room;	      /* room.c: as it was then */
+	int64_t room_at_mono_ms, opens_us;
+	const char *why; /* Redis was told; NULL: nothing */
+	int64_t why_said_mono_ms;
 	struct queue_job acks[100], defers[100];
 	size_t ack_count, defer_count;
 };
@@ -134,6 +140,14 @@ void lanes_ask(struct mta *m);
 void lane_ack(struct job *j);
 /* Back to the schedule after delay_ms (0: in front); it is freed. */
 void lane_defer(struct job *j, int64_t delay_ms);
+
+/* -- room.c: what of a lane could start soon. */
+size_t lane_room(struct lane_state *lane);
+/* It was not asked for that reason: the lanes are looked at when it opens. */
+void lane_closed(struct lane_state *lane);
+/* Nothing is left in it that waits for room. */
+void lane_is_drained(struct lane_state *lane);
+
 /* All held jobs but those whose outcome is not yet written or which are being
  * sent: back to the schedule; claims are taken back. For draining. */
 void lanes_give_back(struct mta *m);
@@ -419,6 +433,8 @@ struct mta {
 	size_t next_sync;   /* lane to sync next */
 	size_t session_count, sessions_max; /* descriptors are finite */
 	struct timer *tick;
+	struct timer *room_opens; /* of a lane that is closed */
+	int64_t room_opens_us;
 	struct timer *yield;	     /* a lane said: ask again in 2 ms */
 	struct loop_call flush_call; /* acks, defers and new leases */
 	struct list work;	     /* destinations with something to do */

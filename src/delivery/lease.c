@@ -97,7 +97,9 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 		timer_set(m->yield, 2);
 		return;
 	}
-	lane->has_more = lane->woken || r->count >= LEASE_BATCH / 2;
+	lane->has_more = lane->woken || r->count >= (lane->asked + 1) / 2;
+	if (r->count < lane->asked)
+		lane_is_drained(lane);
 	if (lane->has_more)
 		mta_flush_soon(m);
 	if (r->count == 0)
@@ -112,17 +114,38 @@ lane_is_full(const struct lane_state *lane)
 	return lane->waiting_count + LEASE_BATCH > LANE_WAITING_MAX;
 }
 
-static void
+/* Of the sources of its pool here: what processes share is shared by it. */
+static unsigned int
+lane_weight(const struct lane_state *lane)
+{
+	const struct mta *m = lane->mta;
+	unsigned int sum = 0;
+
+	for (size_t i = 0; i < m->source_count; i++)
+		if (m->sources[i].pool == lane->lane.pool)
+			sum += m->sources[i].weight;
+	return sum;
+}
+
+/* Returns how many were asked for. */
+static size_t
 lane_ask(struct lane_state *lane, size_t n)
 {
-	if (lane_is_full(lane)) {
+	size_t room = lane_is_full(lane) ? 0 : lane_room(lane);
+
+	if (room == 0) {
 		lane->has_more = true;
-		return;
+		lane_closed(lane);
+		return 0;
 	}
 	lane->asking = true;
 	lane->woken = false;
+	lane->asked = MIN(MIN(n, room), LEASE_BATCH);
+	if (lane->room != SIZE_MAX)
+		lane->room -= lane->asked;
 	queue_lease(lane->mta->queue, &lane->lane, lane->mta->worker,
-	    MIN(n, LEASE_BATCH), 1, on_leased, lane);
+	    lane->asked, lane_weight(lane), on_leased, lane);
+	return lane->asked;
 }
 
 void
@@ -139,8 +162,7 @@ lanes_ask(struct mta *m)
 
 		if (lane->asking || !lane->is_served)
 			continue;
-		lane_ask(lane, n);
-		n -= MIN(n, LEASE_BATCH);
+		n -= lane_ask(lane, n);
 	}
 	if (m->lane_count > 0)
 		m->next_lane = (m->next_lane + 1) % m->lane_count;
@@ -161,8 +183,7 @@ lanes_ask_again(struct mta *m)
 			continue;
 		if (n < LEASE_BATCH || n < m->opt.in_hand_max / 4)
 			break;
-		lane_ask(lane, n);
-		n -= LEASE_BATCH;
+		n -= lane_ask(lane, n);
 	}
 }
 
@@ -180,6 +201,12 @@ void
 mta_flush_soon(struct mta *m)
 {
 	loop_call_schedule(m->opt.loop, &m->flush_call, on_flush, m);
+}
+
+static void
+on_room(void *ctx)
+{
+	lanes_ask_again(ctx);
 }
 
 static void
@@ -339,6 +366,7 @@ lanes_init(struct mta *m)
 {
 	m->held = hash_new();
 	m->yield = timer_new(m->opt.loop, on_yield_over, m);
+	m->room_opens = timer_new(m->opt.loop, on_room, m);
 }
 
 static bool
@@ -363,6 +391,9 @@ add_pool(struct mta *m, int pool)
 		lane->mta = m;
 		list_init(&lane->held);
 		queue_lane_nth(m->opt.shaping, pool, i, &lane->lane);
+		lane->provider = shaping_provider_find(m->opt.shaping,
+		    slice_of(lane->lane.name));
+		lane->opens_us = INT64_MAX;
 		m->lanes[m->lane_count++] = lane;
 	}
 }
@@ -422,5 +453,6 @@ lanes_fini(struct mta *m)
 	m->lane_count = 0;
 	hash_free(&m->held);
 	timer_free(&m->yield);
+	timer_free(&m->room_opens);
 	queue_free(&m->queue);
 }

@@ -572,6 +572,53 @@ waiting_cap(const struct scope *s)
 	    size_t)MIN(MAX(WAITING_US / interval_us, WAITING_MIN), WAITING_MAX);
 }
 
+static const struct scope *
+find_provider(struct mta *m, const struct source *s, int provider)
+{
+	struct strbuf key = STRBUF_INIT;
+	const struct scope *found;
+
+	provider_key(&key, m, s->number, provider);
+	found = hash_find(m->scopes, strbuf_slice(&key));
+	strbuf_fini(&key);
+	return found;
+}
+
+struct scope_room
+scopes_room(struct mta *m, const struct source *s, int provider,
+    int64_t within_us)
+{
+	struct scope_room r = { .now = SIZE_MAX, .most = SIZE_MAX };
+	struct scope fresh = { 0 };
+	const struct scope *scope;
+	const struct gcra *g;
+	int64_t now_us;
+
+	if (provider < 0)
+		return r;
+	scope = find_provider(m, s, provider);
+	if (scope == NULL) { /* nothing was sent yet */
+		struct shaping_limits l =
+		    shaping_limits_of(m->opt.shaping, provider, NULL, 0);
+
+		gcra_init(&fresh.limit.mail, l.provider_mail_rate,
+		    s->owned_at_us);
+		scope = &fresh;
+	}
+	g = &scope->limit.mail;
+	if (g->interval_us == 0)
+		return r;
+	now_us = clock_mono_us();
+	r.most = waiting_cap(scope);
+	r.now = MIN(gcra_room(g, now_us, within_us), r.most);
+	r.now -= MIN(r.now, scope->waiting);
+	r.why = "rate limit";
+	/* One interval lets one more begin, or one that waits leave. */
+	r.opens_us = MAX(gcra_at(g, now_us) - within_us,
+	    now_us + MIN(g->interval_us, within_us));
+	return r;
+}
+
 bool
 scopes_are_full(struct dest *d, bool is_urgent, int64_t *turn_ms)
 {

@@ -52,6 +52,16 @@ bool scopes_idle(struct dest *d, struct list *idle_node);
 
 /* Mails a second that the limits allow; 0: there is no limit. */
 double scopes_rate(const struct dest *d);
+/* What a source could begin with a provider (-1: none, no limit) within a time,
+ * less what waits already; and the most that this can be. */
+struct scope_room {
+	size_t now, most;
+	int64_t opens_us; /* now == 0: not before */
+	const char *why;
+};
+struct scope_room scopes_room(struct mta *m, const struct source *s,
+    int provider, int64_t within_us);
+
 /* A job waits in the destination (+1), or does not any more (-1). */
 void scopes_wait(struct dest *d, int change);
 /* Whether as many wait for one of its scopes as may; if so, ms until the next
