@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "delivery/mta.h"
+#include "delivery/quota.h"
 #include "delivery/scope.h"
 #include "mail/address.h"
 #include "mail/dkim.h"
@@ -65,6 +66,7 @@ struct job {
 	struct lane_state *lane;
 	struct list lane_node; /* lane->held */
 	struct list node;      /* the list its state names */
+	bool is_fresh;	       /* counted in lane->fresh_count */
 	struct queue_job q;
 	struct arena arena;
 
@@ -98,6 +100,7 @@ struct job {
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
+	int quota_day;		 /* of the unit that it has spent */
 	unsigned int host_tries; /* links lost under it, this attempt */
 	struct strbuf message;	 /* built and signed, while sending */
 	bool smtputf8;		 /* its header or its recipient asks for that */
@@ -112,6 +115,7 @@ struct lane_state {
 	struct list held; /* every job of this lane in this process */
 	size_t held_count;
 	size_t waiting_count; /* of those, JOB_WAITING */
+	size_t fresh_count;   /* and those that have no destination yet */
 	bool is_served;	      /* a source of its pool is owned */
 	bool asking;	      /* a lease call is under way */
 	bool woken;	      /* work arrived since that call */
@@ -156,6 +160,8 @@ void lanes_give_back(struct mta *m);
 
 struct job *job_new(struct lane_state *lane, const struct queue_job *q);
 void job_free(struct job *j); /* takes it off all lists */
+/* It has come as far as a destination, or to its end. */
+void job_is_placed(struct job *j);
 struct job *job_find(struct mta *m, struct id recipient); /* in hand, or NULL */
 /* Its record is not needed any more (the message may be). */
 void job_drop_content(struct job *j);
@@ -168,6 +174,8 @@ void jobs_fini(struct mta *m);
 void job_identified(struct job *j);
 /* Its route is known: to a destination, or to an end. */
 void job_routed(struct job *j);
+/* Its max age is over: it ends, wherever it stood (not while it is sent). */
+void job_expired(struct job *j);
 /* It was claimed (at j->claimed_at_ms): to its destination, or ends. */
 void job_claimed(struct job *j);
 
@@ -226,6 +234,7 @@ struct source {
 	int number;
 	int pool;
 	unsigned int weight;
+	int daily;	      /* mails in a UTC day; 0: no limit */
 	struct net_addr addr; /* port 0 */
 	char helo[256];
 	int64_t owned_at_us; /* clock_mono_us: since when nobody else's */
@@ -249,6 +258,9 @@ struct dest {
 	struct scope *scope[SCOPES_MAX];
 	struct limit *limit[SCOPES_MAX];     /* of these */
 	struct list mail_node, connect_node; /* lines of a scope */
+	size_t quota_count;
+	struct quota *quota[QUOTAS_MAX];
+	struct list quota_node;	 /* waits for a block of one of them */
 	bool mail_is_first;	 /* there among those that could send at once */
 	bool is_called;		 /* its turn has come */
 	double rate;		 /* mails a second, smoothed; first a guess */
@@ -421,6 +433,7 @@ struct mta {
 	struct hash *routes;	 /* domain -> struct route */
 	struct hash *dests;	 /* key -> struct dest */
 	struct hash *scopes;	 /* key -> struct scope */
+	struct hash *quotas;	 /* key -> struct quota */
 	struct hash *identities; /* number -> struct identity */
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;

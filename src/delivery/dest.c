@@ -21,7 +21,17 @@
 /* Claims are taken this far ahead of what is being sent, per connection: the
  * commit of the next hides behind the transaction of this one. */
 #define CLAIM_AHEAD 4
+/* What finds the day used up comes again then: a limit may be raised. */
+#define USED_UP_MS (60 * 60 * 1000)
 #define CLAIM_WAIT_US (30 * 1000000)
+
+/* Claimed ones wait, too. */
+static void
+count_waiting(struct dest *d, int change)
+{
+	scopes_wait(d, change);
+	quotas_wait(d, change);
+}
 
 /* -- waiting --------------------------------------------------------------- */
 
@@ -52,11 +62,18 @@ leave_waiting(struct job *j)
 	j->lane->waiting_count--;
 }
 
+/* Not beyond its max age: it comes back then, to end. */
+static void
+defer(struct job *j, int64_t delay_ms)
+{
+	lane_defer(j, MIN(delay_ms, j->expires_at_ms - clock_now_ms()));
+}
+
 /* For good. */
 static void
 leave(struct job *j)
 {
-	scopes_wait(j->dest, -1);
+	count_waiting(j->dest, -1);
 	leave_waiting(j);
 	j->dest = NULL;
 }
@@ -68,7 +85,7 @@ dest_give_back_waiting(struct dest *d, int64_t delay_ms)
 		struct job *j = list_entry(node, struct job, node);
 
 		leave(j);
-		lane_defer(j, delay_ms);
+		defer(j, delay_ms);
 	}
 }
 
@@ -101,7 +118,7 @@ send_back_last(struct dest *d, int64_t turn_ms)
 	struct job *last = list_entry(d->waiting.prev, struct job, node);
 
 	leave(last);
-	lane_defer(last, turn_ms);
+	defer(last, turn_ms);
 }
 
 /* When the next one beyond those that wait has its turn. */
@@ -143,13 +160,18 @@ dest_add(struct job *j)
 	}
 	d = dest_find(m, j->route, s);
 	if (dest_is_resting(d)) {
-		lane_defer(j, dest_rest_left_ms(d));
+		defer(j, dest_rest_left_ms(d));
 		return;
 	}
+	if (quotas_used_up_ms(d) > 0) {
+		defer(j, MIN(quotas_used_up_ms(d), USED_UP_MS));
+		return;
+	}
+	job_is_placed(j);
 	j->state = JOB_WAITING;
 	j->dest = d;
 	insert_by_tag(d, j);
-	scopes_wait(d, 1);
+	count_waiting(d, 1);
 	keep_few(d, j);
 	dest_work_soon(d);
 }
@@ -165,17 +187,39 @@ claims_wanted(const struct dest *d)
 	return d->connecting_count + ready * CLAIM_AHEAD;
 }
 
+/* A claim that has to wait so long goes back: others wait for less. */
+static void
+give_back_claimed(struct dest *d)
+{
+	list_each_safe (node, &d->claimed)
+		claim_release(list_entry(node, struct job, node));
+}
+
+/* The day of its source is used up: others wait for it in the schedule. */
+static void
+give_back_used_up(struct dest *d)
+{
+	int64_t ms = quotas_used_up_ms(d);
+
+	if (ms == 0)
+		return;
+	give_back_claimed(d);
+	dest_give_back_waiting(d, MIN(ms, USED_UP_MS));
+}
+
 void
 dest_ask_for_claims(struct dest *d)
 {
 	size_t most = 0;
 
+	give_back_used_up(d);
 	/* Without Postgres they wait here: nothing is sent without a claim. */
 	if (d->mta->draining || d->is_retired || !pg_is_up(d->mta->opt.pg))
 		return;
 	if (d->waiting_count > 0 &&
 	    d->claimed_count + d->claiming_count < claims_wanted(d))
-		most = MIN(claims_wanted(d), scopes_claims(d));
+		most = MIN(MIN(claims_wanted(d), scopes_claims(d)),
+		    quotas_left(d));
 	while (d->waiting_count > 0 &&
 	    d->claimed_count + d->claiming_count < most) {
 		struct job *j = list_entry(d->waiting.next, struct job, node);
@@ -212,16 +256,16 @@ dest_forget(struct job *j)
 		return;
 	switch (j->state) {
 	case JOB_WAITING:
-		scopes_wait(d, -1);
+		count_waiting(d, -1);
 		leave_waiting(j);
 		break;
 	case JOB_CLAIMING:
 	case JOB_LOADING:
-		scopes_wait(d, -1);
+		count_waiting(d, -1);
 		d->claiming_count--;
 		break;
 	case JOB_CLAIMED:
-		scopes_wait(d, -1);
+		count_waiting(d, -1);
 		d->claimed_count--;
 		break;
 	case JOB_SENDING:
@@ -239,14 +283,6 @@ dest_forget(struct job *j)
 	dest_work_soon(d);
 }
 
-/* A claim that has to wait so long goes back: others wait for less. */
-static void
-give_back_claimed(struct dest *d)
-{
-	list_each_safe (node, &d->claimed)
-		claim_release(list_entry(node, struct job, node));
-}
-
 static struct job *
 pop_claimed(struct dest *d)
 {
@@ -254,7 +290,7 @@ pop_claimed(struct dest *d)
 	int64_t wait_us;
 	struct job *j;
 
-	if (node == NULL)
+	if (node == NULL || quotas_left(d) == 0)
 		return NULL;
 	wait_us = scopes_mail_wait_us(d);
 	if (wait_us > CLAIM_WAIT_US)
@@ -263,7 +299,8 @@ pop_claimed(struct dest *d)
 		return NULL;
 	j = list_entry(node, struct job, node);
 	list_remove(node);
-	scopes_wait(d, -1);
+	quotas_spend(j);
+	count_waiting(d, -1);
 	d->claimed_count--;
 	d->sending_count++;
 	j->state = JOB_SENDING;
@@ -286,7 +323,7 @@ dest_return(struct job *j)
 
 	d->sending_count--;
 	d->claimed_count++;
-	scopes_wait(d, 1);
+	count_waiting(d, 1);
 	j->state = JOB_CLAIMED;
 	list_remove(&j->node);
 	list_prepend(&d->claimed, &j->node);
@@ -318,10 +355,8 @@ smooth_rate(struct dest *d)
 
 /* A host that keeps us waiting: they are not kept for it any longer. */
 static void
-end_aged(struct dest *d)
+end_aged(struct dest *d, int64_t now_ms)
 {
-	int64_t now_ms = clock_now_ms();
-
 	list_each_safe (node, &d->claimed) {
 		struct job *j = list_entry(node, struct job, node);
 
@@ -330,9 +365,24 @@ end_aged(struct dest *d)
 	}
 }
 
+static void
+end_expired(struct list *jobs, int64_t now_ms)
+{
+	list_each_safe (node, jobs) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (j->expires_at_ms <= now_ms)
+			job_expired(j);
+	}
+}
+
 void
 dest_age(struct dest *d)
 {
+	int64_t now_ms = clock_now_ms();
+
 	smooth_rate(d);
-	end_aged(d);
+	end_expired(&d->waiting, now_ms);
+	end_expired(&d->claimed, now_ms);
+	end_aged(d, now_ms);
 }

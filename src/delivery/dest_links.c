@@ -68,7 +68,8 @@ dest_open_sessions(struct dest *d)
 	}
 	/* Nor would one that had to wait for its first mail. */
 	if (d->session_count == 0 && wanted > 0 &&
-	    d->claimed_count + d->claiming_count == 0 && scopes_claims(d) == 0)
+	    d->claimed_count + d->claiming_count == 0 &&
+	    (scopes_claims(d) == 0 || quotas_left(d) == 0))
 		return;
 	/* While nothing has answered yet, one attempt is enough. */
 	if (d->fail_count > 0 || d->more_fail_count > 0)

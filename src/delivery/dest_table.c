@@ -22,6 +22,7 @@ dest_free(struct dest *d)
 	list_each_safe (node, &d->sessions)
 		session_abort(session_of(node));
 	scopes_leave(d);
+	quotas_leave(d);
 	list_remove(&d->work_node);
 	route_unref(d->route);
 	free((void *)(uintptr_t)d->key.ptr);
@@ -48,22 +49,33 @@ dests_fini(struct mta *m)
 
 /* -- which destination ---------------------------------------------------- */
 
-/* Of the job's pool; when need_family, able to reach a host of the route. */
+/* What a source of the job's pool should have, as long as one has it. */
+enum need {
+	NEED_POOL,
+	NEED_FAMILY, /* it can reach a host of the route */
+	NEED_QUOTA,  /* and something is left of its day */
+};
+
 static bool
-can_use(const struct source *s, const struct job *j, bool need_family)
+can_use(const struct source *s, const struct job *j, enum need need)
 {
-	return s->pool == j->lane->lane.pool &&
-	    (!need_family || j->route->is_simulator ||
-		route_has_family(j->route, net_addr_family(&s->addr)));
+	const struct route *r = j->route;
+
+	if (s->pool != j->lane->lane.pool)
+		return false;
+	if (need == NEED_POOL || r->is_simulator)
+		return true;
+	return route_has_family(r, net_addr_family(&s->addr)) &&
+	    (need < NEED_QUOTA || !quota_is_used_up(j->mta, s, r->provider));
 }
 
 static const struct source *
-pick_among(const struct mta *m, const struct job *j, bool need_family)
+pick_among(const struct mta *m, const struct job *j, enum need need)
 {
 	uint64_t sum = 0, at;
 
 	for (size_t i = 0; i < m->source_count; i++)
-		if (can_use(&m->sources[i], j, need_family))
+		if (can_use(&m->sources[i], j, need))
 			sum += m->sources[i].weight;
 	if (sum == 0)
 		return NULL;
@@ -71,7 +83,7 @@ pick_among(const struct mta *m, const struct job *j, bool need_family)
 	for (size_t i = 0; i < m->source_count; i++) {
 		const struct source *s = &m->sources[i];
 
-		if (!can_use(s, j, need_family))
+		if (!can_use(s, j, need))
 			continue;
 		if (at < s->weight)
 			return s;
@@ -89,9 +101,11 @@ pick_among(const struct mta *m, const struct job *j, bool need_family)
 const struct source *
 dest_pick_source(const struct mta *m, const struct job *j)
 {
-	const struct source *s = pick_among(m, j, true);
+	const struct source *s = pick_among(m, j, NEED_QUOTA);
 
-	return s != NULL ? s : pick_among(m, j, false);
+	if (s == NULL)
+		s = pick_among(m, j, NEED_FAMILY);
+	return s != NULL ? s : pick_among(m, j, NEED_POOL);
 }
 
 /* A source that changed is another one, and one site may belong to two
@@ -124,6 +138,7 @@ dest_new(struct mta *m, struct route *r, const struct source *s)
 	list_init(&d->work_node);
 	d->route = route_ref(r);
 	scopes_join(d);
+	quotas_join(d);
 	return d;
 }
 

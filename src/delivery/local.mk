@@ -14,6 +14,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
+	%reldir%/quota.c %reldir%/quota.h \
 	%reldir%/room.c \
 	%reldir%/route.c \
 	%reldir%/scope.c %reldir%/scope.h \

@@ -27,6 +27,7 @@ on_tick(void *ctx)
 	lanes_ask(m);
 	dests_tick(m);
 	scopes_tick(m);
+	quotas_tick(m);
 	routes_tick(m);
 	identities_tick(m);
 	if (m->draining)
@@ -95,6 +96,7 @@ mta_new(const struct mta_options *opt)
 	m->outcomes = outcome_writer_new(opt->loop, opt->pg);
 	routes_init(m);
 	scopes_init(m);
+	quotas_init(m);
 	dests_init(m);
 	identities_init(m);
 	claims_init(m);
@@ -144,6 +146,7 @@ check_drained(struct mta *m)
 	if (!was_idle)
 		return;
 	dests_close_sessions(m);
+	quotas_return(m);
 	owner_stop(m, tell_drained);
 }
 
@@ -175,6 +178,7 @@ mta_free(struct mta **mp)
 	lanes_fini(m);
 	dests_fini(m);
 	scopes_fini(m);
+	quotas_fini(m);
 	identities_fini(m);
 	routes_fini(m);
 	resolver_free(&m->resolver);

@@ -87,6 +87,7 @@ same_sources(const struct mta *m, const struct source *s, size_t n)
 		if (s[i].number != m->sources[i].number ||
 		    s[i].pool != m->sources[i].pool ||
 		    s[i].weight != m->sources[i].weight ||
+		    s[i].daily != m->sources[i].daily ||
 		    strcmp(s[i].helo, m->sources[i].helo) != 0 ||
 		    !net_addr_eq_host(&s[i].addr, &m->sources[i].addr))
 			return false;
@@ -143,6 +144,7 @@ take_sources(struct mta *m, struct source *list, size_t n)
 	}
 	lanes_update(m);
 	dests_retire(m);
+	quotas_update(m);
 	lanes_ask(m);
 }
 
@@ -164,6 +166,7 @@ on_owned(void *ctx, const struct store_source *row, size_t count,
 		s->number = row[i].number;
 		s->pool = row[i].pool;
 		s->weight = (unsigned int)MAX(row[i].weight, 1);
+		s->daily = row[i].daily_limit;
 		snprintf(s->helo, sizeof(s->helo), "%.*s",
 		    SLICE_FMT(row[i].helo));
 		if (net_addr_parse(row[i].address, 0, &s->addr, &why) == -1)

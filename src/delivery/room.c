@@ -32,7 +32,18 @@ static void
 add_source(struct sum *sum, struct mta *m, const struct source *s, int provider)
 {
 	struct scope_room r = scopes_room(m, s, provider, WITHIN_US);
+	int64_t opens_us = 0;
+	size_t day = quota_room(m, s, provider, &opens_us);
 
+	if (opens_us > 0) {
+		r.opens_us = opens_us;
+		r.why = "daily limit";
+	} else if (day == 0 && r.now > 0) { /* all of it waits already */
+		r.opens_us = clock_mono_us() + WITHIN_US;
+		r.why = "daily limit";
+	}
+	r.now = MIN(r.now, day);
+	r.most = MIN(r.most, day);
 	sum->room = add(sum->room, r.now);
 	sum->most = add(sum->most, r.most);
 	if (r.now == 0 && r.opens_us < sum->opens_us) {
@@ -82,6 +93,12 @@ look(struct lane_state *lane)
 	for (size_t i = 0; i < m->source_count; i++)
 		if (m->sources[i].pool == lane->lane.pool)
 			add_source(&sum, m, &m->sources[i], lane->provider);
+	/* What has not got to its destination is counted by none. */
+	if (sum.room != SIZE_MAX && lane->fresh_count > 0) {
+		sum.room -= MIN(sum.room, lane->fresh_count);
+		sum.opens_us =
+		    MIN(sum.opens_us, clock_mono_us() + FRESH_MS * 1000);
+	}
 	/* Small leases cost Redis several times as much per job. */
 	if (sum.room > 0 && sum.room < (sum.most + 3) / 4) {
 		sum.room = 0;

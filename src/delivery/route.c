@@ -409,6 +409,12 @@ tick_one(void *ctx, struct slice key, void *value)
 	struct route *r = value;
 	int64_t now = loop_mono_ms(m->opt.loop);
 
+	list_each_safe (node, &r->jobs) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (j->expires_at_ms <= clock_now_ms())
+			job_expired(j);
+	}
 	if (r->state != ROUTE_ASKING && r->refs == 1 &&
 	    (r->expires_at_ms <= now ||
 		now - r->used_at_mono_ms > ROUTE_UNUSED_MS)) {

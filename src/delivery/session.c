@@ -360,19 +360,21 @@ session_flush(struct session *s)
 #endif
 }
 
+/* What can be said without the host. False: it ended, or will. */
 static bool
-start_mail(struct session *s, struct job *j)
+build_mail(struct session *s, struct job *j)
 {
-	struct smtp_mail mail = { 0 };
 	struct identity *i;
 	struct error err;
 
 	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
+		quotas_give_back(j);
 		finish_aged(j);
 		return false;
 	}
 	i = identity_get(s->mta, j->domain);
 	if (i == NULL || !i->usable) {
+		quotas_give_back(j);
 		finish_local(j, VERDICT_DEFERRED, NULL, "4.3.5",
 		    i != NULL ? i->why_not
 			      : "the sending domain was not looked up");
@@ -381,10 +383,21 @@ start_mail(struct session *s, struct job *j)
 	if (message_build(j, i, &err) == -1) {
 		log_error(&s->mta->log, "message.build", log_err(&err),
 		    log_text("recipient", id_text(j->q.member.id).s));
+		quotas_give_back(j);
 		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.6.0",
 		    err.text);
 		return false;
 	}
+	return true;
+}
+
+static void
+start_mail(struct session *s, struct job *j)
+{
+	struct smtp_mail mail = { 0 };
+
+	if (!build_mail(s, j))
+		return;
 	list_append(&s->mails, &j->node);
 	j->dot = DOT_NONE;
 	s->mail_count++;
@@ -397,7 +410,6 @@ start_mail(struct session *s, struct job *j)
 	arm_dot_limit(s);
 	scopes_mail_begins(s->dest);
 	smtp_client_send(s->client, &mail);
-	return true;
 }
 
 static bool
@@ -453,7 +465,7 @@ session_pull(struct session *s)
 		if (j == NULL)
 			break;
 		end_idle(s);
-		(void)start_mail(s, j);
+		start_mail(s, j);
 	}
 	if (!s->over && list_is_empty(&s->mails) && s->ready && !s->quitting)
 		begin_idle(s);
@@ -542,6 +554,17 @@ is_answer(const struct smtp_outcome *outcome)
 	    outcome->stage <= SMTP_STAGE_DOT && outcome->reply.code != 421;
 }
 
+/* The host cannot take it (size, 8-bit), and was not asked to. */
+static bool
+never_left(const struct smtp_outcome *outcome)
+{
+	return outcome->source == SMTP_LOCAL &&
+	    outcome->stage == SMTP_STAGE_MAIL &&
+	    (outcome->error.kind == ERR_LIMIT ||
+		outcome->error.kind == ERR_NOTFOUND ||
+		outcome->error.kind == ERR_DENIED);
+}
+
 static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
@@ -556,6 +579,8 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 		s->of_use = true;
 		dest_progress(s->dest);
 	}
+	if (never_left(outcome))
+		quotas_give_back(j);
 	/* A connection that died under it before the dot (often the first use
 	 * after a pause): again at once, but not for ever. */
 	lost = outcome->source == SMTP_LOCAL &&

@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -16,6 +17,8 @@ from harness.procs import wait_until  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 CLAIM_S = 15 * 60
+DAY_S = 86400
+MAX_AGE_S = 72 * 3600
 RATE, RATE_S = 20, 4
 # The counter may read a little late or early: by at most this part.
 SLACK = 0.95
@@ -23,11 +26,22 @@ SLACK = 0.95
 SHAPING = """
 [default]
 site_connections = 30
+provider_daily = 0
+[provider daily]
+domains = daily.zz
+mx = mx.daily.zz
+provider_daily = 25
 [provider prov]
 mx = one.prov.zz two.prov.zz
 provider_connections = 3
 provider_connection_rate = 12/4s
 provider_mail_rate = 20/4s
+[provider closed]
+domains = closed.zz
+mx = mx.closed.zz
+provider_mail_rate = 1/d
+[site mx.slow.zz]
+site_mail_rate = 1/d
 [site mx.rate.zz]
 site_mail_rate = 20/4s
 [site mx.conn.zz]
@@ -48,8 +62,14 @@ class Limits(WorldTest):
         cls.counters = {
             name: Counter("%s.%d" % (world.net, host), MX_PORT, delay)
             for name, host, delay in (("rate", 51, 0), ("conn", 52, 0.4),
-                                      ("prov", 53, 0.05))}
+                                      ("prov", 53, 0.05),
+                                      ("daily", 54, 0))}
         world.dns.add(
+            "slow IN MX 10 mx.slow", "mx.slow IN A %s.54" % world.net,
+            "closed IN MX 10 mx.closed", "mx.closed IN A %s.54" % world.net,
+            "rest IN MX 10 mx.rest", "mx.rest IN A %s.99" % world.net,
+            "daily IN MX 10 mx.daily",
+            "mx.daily IN A %s.54" % world.net,
             "rate IN MX 10 mx.rate", "mx.rate IN A %s.51" % world.net,
             "conn IN MX 10 mx.conn", "mx.conn IN A %s.52" % world.net,
             "prov1 IN MX 10 a.one.prov", "a.one.prov IN A %s.53" % world.net,
@@ -106,6 +126,69 @@ class Limits(WorldTest):
             self.assertLessEqual(
                 most_within(moments, seconds * SLACK), most, source)
 
+    def redis_why(self, lane):
+        """What the workers say about a lane of the first pool."""
+        fields = self.world.redis.command("HGETALL", "q:{p1.%s}:m" % lane)
+        return fields.count("why:")
+
+    def left_in(self, lane):
+        return int(self.world.redis.command("ZCARD", "q:{p1.%s}:r" % lane))
+
+    def mails_of(self, counter):
+        with counter.lock:
+            return {source: len(times)
+                    for source, times in counter.mail_times.items()}
+
+    def next_day(self):
+        clock = self.world.verpost.clock
+        now = time.time() + clock.offset_ms / 1000
+        clock.advance(DAY_S - now % DAY_S + 60)
+
+    def test_a_daily_limit_holds_through_kills_and_over_days(self):
+        counter = self.counters["daily"]
+        to = ["d%d@daily.zz" % n for n in range(110)]
+        self.post(to)
+        wait_until("some are sent", lambda: counter.mails() >= 10)
+        self.end_mtas(signal.SIGKILL)
+        self.world.redis.command("FLUSHALL")
+        # A block that a killed process had in hand is forfeited.
+        wait_until("the day is used up", lambda: counter.mails() >= 48
+                   and self.redis_why("daily") >= 2
+                   and self.left_in("daily") > 0, 60)
+        first = self.mails_of(counter)
+        for source, mails in first.items():
+            self.assertLessEqual(mails, 25, source)
+        self.end_mtas(signal.SIGTERM)
+        self.next_day()
+        wait_until("another day is used up", lambda: sum(
+            self.mails_of(counter).values()) >= sum(first.values()) + 50
+            or counter.total() >= len(to), 60)
+        wait_until("and they say so", lambda: self.redis_why("daily") >= 2, 30)
+        for source, mails in self.mails_of(counter).items():
+            self.assertLessEqual(mails - first[source], 25, source)
+        self.next_day()
+        wait_until("all are finished", lambda: self.unfinished() == 0, 60)
+        self.assertEqual(set(counter.taken), set(to))
+        for source, mails in self.mails_of(counter).items():
+            self.assertLessEqual(mails, 75, source)
+
+    def test_mail_past_its_age_ends_wherever_it_waits(self):
+        """In memory, for its turn, in a closed lane, for a host that rests."""
+        to = ["x%d@%s.zz" % (n, name) for n in range(6)
+              for name in ("slow", "closed", "rest")]
+        idents = [self.mail(address, "age") for address in to]
+        wait_until("a lane says why it is closed",
+                   lambda: self.redis_why("closed") >= 2, 30)
+        wait_until("a host rests", lambda: self.world.verpost.pg.value(
+            "SELECT count(*) > 0 FROM attempts WHERE outcome IS NOT NULL")
+            == "t")
+        self.world.verpost.clock.advance(MAX_AGE_S + 60)
+        for ident in idents:
+            email = self.api.wait_event(ident, "failed", 30)
+            self.assertEqual(email["recipients"][0]["reason"], "expired")
+        self.assertFalse(any("@closed" in rcpt or "@slow" in rcpt
+                             for rcpt in self.counters["daily"].taken))
+
     def test_rates_and_connections_are_never_passed(self):
         to = []
         for n in range(90):
@@ -114,11 +197,9 @@ class Limits(WorldTest):
         self.post(to)
         self.trouble(self.counters["rate"])
         self.drive()
-        taken = {}
-        for counter in self.counters.values():
-            taken.update(counter.taken)
-        self.assertEqual(set(taken), set(to))
         rate, conn, prov = (self.counters[n] for n in ("rate", "conn", "prov"))
+        self.assertEqual(
+            set(rate.taken) | set(conn.taken) | set(prov.taken), set(to))
         self.check_rate(rate.mail_times, RATE, RATE_S)
         self.check_rate(prov.mail_times, RATE, RATE_S)
         self.check_rate(prov.connect_times, 12, 4)
