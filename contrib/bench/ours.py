@@ -12,6 +12,8 @@ POSTGRES = ("max_connections=60", "shared_buffers=1GB", "max_wal_size=8GB",
             "min_wal_size=2GB",
             "fsync=on", "synchronous_commit=on")
 LOG_FILES = 40  # of 16 MB
+# What the machine can do is asked, not what a receiver would take.
+SHAPING = "[default]\nsite_connections = 20\nconnection_mails = 1000\n"
 ROLES = ("httpd", "mta", "smtpd", "hooks", "keeper", "parser", "simulator")
 
 
@@ -29,7 +31,7 @@ class Side:
             "smtp_port": str(sink_port),
             "retry_first": "1m",
             "log_level": "warn",
-        })
+        }, shaping=SHAPING)
         for n in range(1, args.mta_processes):
             self.verpost.command("source add", "%s.%d" % (net, 20 + n),
                                  "--helo", "out%d.%s" % (n, domain))

@@ -22,6 +22,8 @@ int64_t clock_now_ms(void);
 int64_t clock_offset_ms(void);
 /* CLOCK_BOOTTIME in milliseconds: goes on during suspend. */
 int64_t clock_mono_ms(void);
+/* The same clock in microseconds. */
+int64_t clock_mono_us(void);
 
 /* "2025-11-30T20:39:59.540Z" */
 #define CLOCK_ISO_LEN 25

@@ -26,12 +26,18 @@ enum config_type {
 	CONFIG_SIZE,	 /* uint64_t octets: 10, 64k, 40M, 2G */
 	CONFIG_DURATION, /* uint64_t ms: 250ms, 30s, 5m, 72h, 90d */
 	CONFIG_CHOICE,	 /* int: index into choices */
+	CONFIG_RATE,	 /* struct config_rate: 100/s, 60/m, 20/4s, none */
 };
 
 /* What a text must look like; NULL: anything. */
 struct config_form {
 	const char *wants; /* "an absolute path", for the refusal */
 	bool (*accepts)(const char *value);
+};
+
+struct config_rate {
+	uint64_t count; /* 0: none, that is no limit */
+	uint64_t per_ms;
 };
 
 struct config_row {
@@ -73,6 +79,17 @@ struct config_report {
  */
 int config_parse(const struct config_row *rows, size_t n, struct slice text,
     void *settings, struct config_report *report) MUST_CHECK;
+/*
+ * The same for a part of a file that begins at line first_line. A row without
+ * a default keeps what *settings holds, so that a section can differ from
+ * another in a few values.
+ */
+int config_parse_part(const struct config_row *rows, size_t n,
+    struct slice text, unsigned int first_line, void *settings,
+    struct config_report *report) MUST_CHECK;
+/* A regular file of at most 1 MB, appended to *text. */
+int config_read_file(const char *path, struct strbuf *text,
+    struct error *err) MUST_CHECK;
 /* Reads the file, then config_parse. */
 int config_load(const struct config_row *rows, size_t n, const char *path,
     void *settings, struct config_report *report) MUST_CHECK;

@@ -18,6 +18,7 @@
 
 struct mta;
 struct pg;
+struct shaping;
 
 enum mta_mode {
 	MTA_SIMULATOR, /* every recipient goes to the simulator; no DNS */
@@ -27,8 +28,9 @@ enum mta_mode {
 
 struct mta_options {
 	struct loop *loop;
-	struct pg *pg;	   /* borrowed; reconnects by itself */
-	const char *redis; /* "unix:/path" or "host:port" */
+	struct pg *pg;		       /* borrowed; reconnects by itself */
+	const char *redis;	       /* "unix:/path" or "host:port" */
+	const struct shaping *shaping; /* borrowed */
 	const struct keyring *ring;
 	const char *node;
 	unsigned int slot;    /* 0.. within the node */
@@ -40,11 +42,9 @@ struct mta_options {
 	uint16_t smtp_port;	   /* 25 */
 	const char *dns_servers;   /* NULL: the system's */
 	struct retry_policy retry;
-	size_t in_hand_max;		   /* jobs leased; 0: 2,000 */
-	size_t in_hand_bytes_max;	   /* of their content; 0: 128 MB */
-	unsigned int connections_max;	   /* per site and source; 0: 20 */
-	unsigned int connection_mails_max; /* mails per connection; 0: 1,000 */
-	int64_t idle_ms;		   /* an unused connection; 0: 30 s */
+	size_t in_hand_max;	  /* jobs leased; 0: 2,000 */
+	size_t in_hand_bytes_max; /* of their content; 0: 128 MB */
+	int64_t idle_ms;	  /* an unused connection; 0: 30 s */
 	/* This process was declared dead and others take its work: it must
 	 * end now and come back under a new number. */
 	void (*lost)(void *ctx);

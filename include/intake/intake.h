@@ -31,6 +31,7 @@
 struct intake;
 struct loop;
 struct queue;
+struct shaping;
 
 /* 0 means the default. */
 struct intake_limits {
@@ -54,6 +55,7 @@ struct intake_options {
 	struct pg *pg_side; /* for look-ups and large contents, so that they
 			       do not wait behind commits; NULL: pg */
 	struct queue *queue;
+	const struct shaping *shaping; /* picks the lanes */
 	struct intake_limits limits;
 };
 

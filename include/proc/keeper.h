@@ -15,11 +15,13 @@
 
 struct keeper;
 struct loop;
+struct shaping;
 
 struct keeper_options {
 	struct loop *loop;
 	const char *conninfo; /* its own connection: the lock lives with it */
 	const char *redis;
+	const struct shaping *shaping; /* borrowed */
 	const char *node;
 	struct store_retention retention;
 };

@@ -60,6 +60,7 @@ struct settings {
 	uint64_t recipients_max;
 	uint64_t queue_max;
 
+	char *shaping_file;
 	uint64_t smtp_port;
 	char *mx_private;
 	uint64_t max_age;
@@ -68,8 +69,6 @@ struct settings {
 	uint64_t retry_unknown;
 	uint64_t in_hand_max;
 	uint64_t in_hand_bytes_max;
-	uint64_t connections_max;
-	uint64_t connection_mails_max;
 	uint64_t connection_idle;
 
 	char *webhook_private;

@@ -21,10 +21,12 @@
 struct loop;
 struct pg;
 struct queue;
+struct shaping;
 
 /* What the master hands to a child through fork. */
 struct worker_start {
 	const struct settings *settings;
+	const struct shaping *shaping;
 	struct keyring *keyring; /* wiped in roles that need no keys */
 	struct listeners *listeners;
 	const struct identity *identity;
@@ -36,6 +38,7 @@ struct worker_start {
 /* What a role sees. */
 struct worker {
 	const struct settings *settings;
+	const struct shaping *shaping;
 	const struct keyring *keyring;
 	const struct listeners *listeners; /* only the role's own ports */
 	struct net_addr simulator;	   /* len 0: there is none */

@@ -12,6 +12,7 @@ struct depth;
 struct loop;
 struct pg;
 struct queue;
+struct shaping;
 
 struct depth_ops {
 	/* The question leaves: what is enqueued over the same queue from now
@@ -21,10 +22,11 @@ struct depth_ops {
 	void (*counted)(void *ctx, size_t jobs);
 };
 
-/* pg (for the list of pools), queue and ops are borrowed. Costs Redis about 10
- * us per lane and count. */
+/* pg (for the list of pools), queue, shaping and ops are borrowed. Costs Redis
+ * about 10 us per lane and count. */
 struct depth *depth_new(struct loop *l, struct pg *pg, struct queue *q,
-    int64_t period_ms, const struct depth_ops *ops, void *ctx);
+    const struct shaping *shaping, int64_t period_ms,
+    const struct depth_ops *ops, void *ctx);
 void depth_free(struct depth **d);
 
 #endif

@@ -13,16 +13,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "queue/lane.h"
+
 struct loop;
 struct pg;
 struct queue;
 struct reap;
+struct shaping;
 
-struct reap *reap_new(struct loop *l, struct pg *pg, struct queue *q);
+/* Everything is borrowed. */
+struct reap *reap_new(struct loop *l, struct pg *pg, struct queue *q,
+    const struct shaping *shaping);
 void reap_free(struct reap **r);
 /* Duty, every 5 s: liveness, then holders of all lanes of all pools. A step
  * that is still under way makes the next call do nothing. */
 void reap_step(struct reap *r);
+/* From now on this lane, too: one that the shaping does not know any more, and
+ * in which dead workers may hold jobs. */
+void reap_also(struct reap *r, const struct queue_lane *lane);
 /* Whether a step is under way (for tests). */
 bool reap_is_busy(const struct reap *r);
 
@@ -36,7 +44,7 @@ struct reap_counts reap_counts(const struct reap *r);
  * successor in the slot that knows its predecessor is gone. Fire and forget;
  * the keeper does it again if it fails.
  */
-void reap_worker(struct queue *q, const int *pools, size_t pool_count,
-    int dead);
+void reap_worker(struct queue *q, const struct shaping *shaping,
+    const int *pools, size_t pool_count, int dead);
 
 #endif

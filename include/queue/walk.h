@@ -8,7 +8,8 @@
  * cursor moves only after Redis has answered. Old walk: all unfinished ids,
  * round after round, at most WALK_OLD_RATE a second; at full speed after
  * Redis was found empty, another, or older. It also finds what is past its
- * max age and leased by nobody.
+ * max age and leased by nobody, and what is in a lane that is no more (the
+ * shaping changed): it goes to the lane of today.
  */
 #ifndef QUEUE_WALK_H
 #define QUEUE_WALK_H
@@ -18,11 +19,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "queue/lane.h"
 #include "store/walks.h"
 
 struct loop;
 struct pg;
 struct queue;
+struct shaping;
 struct walk;
 
 #define WALK_YOUNG_MS 10000
@@ -37,11 +40,15 @@ struct walk_ops {
 	 */
 	void (
 	    *expired)(void *ctx, const struct store_unfinished *rows, size_t n);
+	/* Recipients are in a lane that the shaping does not know (any more):
+	 * they are moved, except jobs that somebody holds. May be NULL. */
+	void (*strange_lane)(void *ctx, const struct queue_lane *lane);
 };
 
-/* pg and queue are borrowed. ops may be NULL (expired ones then stay). */
+/* pg, queue and shaping are borrowed. ops may be NULL (expired ones then
+ * stay). */
 struct walk *walk_new(struct loop *l, struct pg *pg, struct queue *q,
-    const struct walk_ops *ops, void *ctx);
+    const struct shaping *shaping, const struct walk_ops *ops, void *ctx);
 /* Cancels what is under way. */
 void walk_free(struct walk **w);
 
@@ -61,7 +68,7 @@ bool walk_is_filling(const struct walk *w);
 
 /* How much was done since the start, for logs and tests. */
 struct walk_counts {
-	uint64_t young_seen, old_seen, added, expired, rounds, failures;
+	uint64_t young_seen, old_seen, added, expired, moved, rounds, failures;
 };
 struct walk_counts walk_counts(const struct walk *w);
 

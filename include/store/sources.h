@@ -16,6 +16,7 @@ struct store_source {
 	int pool;
 	struct slice pool_name;
 	int weight;
+	int daily_limit;   /* mails in a UTC day; 0: no limit */
 	struct slice node; /* the only node that may own it; ptr NULL: any */
 	int owner;	   /* worker, or 0 */
 	bool enabled;
@@ -32,6 +33,14 @@ struct pg_tx *store_source_add(struct pg *pg, const struct store_source *source,
 /* node.ptr NULL: all; else the enabled ones that this node may own. */
 struct pg_tx *store_source_list(struct pg *pg, struct slice node,
     store_source_got *done, void *ctx);
+/* What is to be another way; ERR_NOTFOUND: no such source. */
+struct store_source_change {
+	int weight;		/* 0: as it is */
+	int daily_limit;	/* -1: as it is; 0: none */
+	struct slice pool_name; /* ptr NULL: as it is; made when it is new */
+};
+struct pg_tx *store_source_set(struct pg *pg, struct slice id_or_address,
+    const struct store_source_change *change, store_done *done, void *ctx);
 /* By id or address. ERR_CONFLICT while a living worker owns it. */
 struct pg_tx *store_source_remove(struct pg *pg, struct slice id_or_address,
     store_done *done, void *ctx);

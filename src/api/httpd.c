@@ -57,6 +57,7 @@ httpd_new(const struct httpd_options *opt)
 		.pg = opt->pg,
 		.pg_side = opt->pg_side,
 		.queue = opt->queue,
+		.shaping = opt->shaping,
 		.limits = opt->limits,
 	};
 

@@ -216,11 +216,11 @@ config_refuse(const struct config_row *rows, size_t n,
 }
 
 int
-config_parse(const struct config_row *rows, size_t n, struct slice text,
-    void *settings, struct config_report *report)
+config_parse_part(const struct config_row *rows, size_t n, struct slice text,
+    unsigned int first_line, void *settings, struct config_report *report)
 {
 	struct parse p = { rows, n, settings, report };
-	unsigned int number = 0;
+	unsigned int number = first_line - 1;
 	struct slice line;
 
 	report->place = xcalloc(n, sizeof(*report->place));
@@ -242,8 +242,15 @@ config_report_fini(struct config_report *report)
 	report->place = NULL;
 }
 
-static int
-read_file(const char *path, struct strbuf *text, struct error *err)
+int
+config_parse(const struct config_row *rows, size_t n, struct slice text,
+    void *settings, struct config_report *report)
+{
+	return config_parse_part(rows, n, text, 1, settings, report);
+}
+
+int
+config_read_file(const char *path, struct strbuf *text, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -277,7 +284,7 @@ config_load(const struct config_row *rows, size_t n, const char *path,
 {
 	struct strbuf text = STRBUF_INIT;
 	struct error err = { 0 };
-	int rc = read_file(path, &text, &err);
+	int rc = config_read_file(path, &text, &err);
 
 	if (rc == 0)
 		rc = config_parse(rows, n, strbuf_slice(&text), settings,

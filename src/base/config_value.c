@@ -1,5 +1,6 @@
 #include "config_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,7 @@ units_of(enum config_type type, size_t *n)
 	case CONFIG_BOOL:
 	case CONFIG_UINT:
 	case CONFIG_CHOICE:
+	case CONFIG_RATE:
 		break;
 	}
 	*n = 1;
@@ -145,6 +147,56 @@ set_number(const struct config_row *row, struct slice value, uint64_t *to,
 	return 0;
 }
 
+/* "100/s", "60/m", "20/4s", or "none". */
+static int
+set_rate(const struct config_row *row, struct slice value,
+    struct config_rate *to, struct error *err)
+{
+	struct slice rest = value;
+	struct slice count = slice_trim(slice_take_until(&rest, '/'));
+	struct config_rate rate = { 0 };
+	char period[16];
+
+	if (slice_eq_nocase(value, SLICE("none"))) {
+		*to = rate;
+		return 0;
+	}
+	rest = slice_trim(rest);
+	snprintf(period, sizeof(period), "%s%.*s",
+	    rest.len > 0 && ascii_is_digit(*rest.ptr) ? "" : "1",
+	    SLICE_FMT(slice_first(rest, sizeof(period) - 2)));
+	if (!slice_to_u64(count, &rate.count) || rate.count == 0 ||
+	    rate.count < row->smallest || rate.count > row->largest ||
+	    !number_read(CONFIG_DURATION, slice_of(period), &rate.per_ms) ||
+	    rate.per_ms == 0 || rate.per_ms > durations[0].factor)
+		return error_set(err, ERR_CONFIG,
+		    "%s must be none, or a number (at most %llu) for a time "
+		    "of at most a day, like 100/s, 60/m or 20/4s",
+		    row->key, (unsigned long long)row->largest);
+	*to = rate;
+	return 0;
+}
+
+static void
+rate_print(const struct config_rate *rate, struct strbuf *out)
+{
+	struct strbuf period = STRBUF_INIT;
+	struct slice text;
+
+	if (rate->count == 0) {
+		strbuf_add_text(out, "none");
+		return;
+	}
+	number_print(CONFIG_DURATION, rate->per_ms, &period);
+	text = strbuf_slice(&period);
+	if (text.len > 1 && *text.ptr == '1' && !ascii_is_digit(text.ptr[1]))
+		text = slice_from(text, 1);
+	strbuf_add_u64(out, rate->count);
+	strbuf_add_char(out, '/');
+	strbuf_add_slice(out, text);
+	strbuf_fini(&period);
+}
+
 static int
 set_bool(const struct config_row *row, struct slice value, bool *to,
     struct error *err)
@@ -214,6 +266,8 @@ config_value_set(const struct config_row *row, struct slice value,
 		return set_number(row, value, field, err);
 	case CONFIG_CHOICE:
 		return set_choice(row, value, field, err);
+	case CONFIG_RATE:
+		return set_rate(row, value, field, err);
 	}
 	return error_set(err, ERR_CONFIG, "%s has no type", row->key);
 }
@@ -259,6 +313,9 @@ config_value_print(const struct config_row *row, const void *settings,
 		break;
 	case CONFIG_CHOICE:
 		strbuf_add_text(out, row->choices[*(const int *)field]);
+		break;
+	case CONFIG_RATE:
+		rate_print(field, out);
 		break;
 	}
 }

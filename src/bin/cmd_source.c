@@ -1,5 +1,6 @@
-/* verpost source add|list|remove */
+/* verpost source add|list|set|remove */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -93,6 +94,10 @@ got_all(void *ctx, const struct store_source *source, size_t count,
 		table_add(call->table, source[i].helo);
 		table_add(call->table, source[i].pool_name);
 		table_add_int(call->table, source[i].weight);
+		if (source[i].daily_limit > 0)
+			table_add_int(call->table, source[i].daily_limit);
+		else
+			table_add_text(call->table, "-");
 		table_add(call->table,
 		    source[i].node.ptr != NULL ? source[i].node : SLICE("-"));
 		table_add_text(call->table,
@@ -107,7 +112,7 @@ static int
 run_list(const struct args *a)
 {
 	static const char *const columns[] = { "address", "helo", "pool",
-		"weight", "node", "state", NULL };
+		"weight", "daily", "node", "state", NULL };
 	struct source_list call = { .table = table_new(columns) };
 
 	session_open(&call.s, a, 0);
@@ -125,6 +130,66 @@ const struct command command_source_list = {
 	.operands = "",
 	.summary = "list the addresses to send from",
 	.run = run_list,
+};
+
+static const struct flag set_flags[] = {
+	{ "daily", "N", "mails in a UTC day at most; 'none': no limit" },
+	{ "weight", "N", "share within the pool, 1 to 1000" },
+	{ "pool", "NAME", "pool it belongs to from now on" },
+	{ NULL, NULL, NULL },
+};
+
+static int
+daily_limit(const struct args *a)
+{
+	const char *text = args_flag(a, "daily");
+
+	if (text != NULL && strcmp(text, "none") == 0)
+		return 0;
+	return (int)args_number(a, "daily", 1, 1000000000, -1);
+}
+
+static int
+run_set(const struct args *a)
+{
+	struct session s;
+	struct error err;
+	struct store_source_change change = {
+		.weight = (int)args_number(a, "weight", 1, 1000, 0),
+		.daily_limit = daily_limit(a),
+		.pool_name = slice_of(args_flag(a, "pool")),
+	};
+
+	if (change.weight == 0 && change.daily_limit == -1 &&
+	    change.pool_name.ptr == NULL)
+		die("nothing to set: say --daily, --weight or --pool");
+	session_open(&s, a, 0);
+	store_source_set(s.pg, slice_of(a->operand[0]), &change, session_done,
+	    &s);
+	err = session_try(&s);
+	if (err.kind == ERR_NOTFOUND)
+		die("there is no source %s", a->operand[0]);
+	if (err.kind != ERR_NONE)
+		die("changing source %s: %s", a->operand[0], err.text);
+	if (!a->json)
+		printf("Source %s changed. A running mta takes it within "
+		       "seconds.\n",
+		    a->operand[0]);
+	session_close(&s);
+	return 0;
+}
+
+const struct command command_source_set = {
+	.name = "source set",
+	.operands = "ADDRESS",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "change the limit, share or pool of an address",
+	.help = "The daily limit holds for all mail from the address; what is "
+		"beyond it waits for\nanother address of the pool, or for the "
+		"next day.",
+	.flags = set_flags,
+	.run = run_set,
 };
 
 static int

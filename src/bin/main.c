@@ -24,6 +24,7 @@ const struct command *const command_table[] = {
 	&command_domain_remove,
 	&command_source_add,
 	&command_source_list,
+	&command_source_set,
 	&command_source_remove,
 	&command_key_add,
 	&command_key_list,

@@ -288,6 +288,7 @@ claim_job(struct job *j)
 	    j->end == JOB_END_SUPPRESSED || j->end == JOB_END_ADDRESS;
 	struct line *line = &j->mta->claims->line[anyway];
 
+	job_is_placed(j);
 	j->state = JOB_CLAIMING;
 	list_append(&line->pending, &j->node);
 }

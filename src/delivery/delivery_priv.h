@@ -4,7 +4,9 @@
  *   lease.c   Redis lanes -> jobs        one lane_state per lane
  *   job.c     read the row, decide       finished? not due? expired?
  *   route.c   domain -> mail hosts       struct route, cached, single flight
- *   dest.c    route x source             waiting jobs, sessions, back-off
+ *   dest.c    route x source             waiting jobs, claims; dest_links.c:
+ *                                        sessions, back-off; dest_table.c
+ *   scope.c   source x site or provider  limits (limit.c), whose turn it is
  *   claim.c   attempts row, committed    only what is claimed is sent
  *   content.c its email's record         beside the claim, within a budget
  *   renew.c   the same, kept alive       what takes long
@@ -28,12 +30,15 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "delivery/mta.h"
+#include "delivery/quota.h"
+#include "delivery/scope.h"
 #include "mail/address.h"
 #include "mail/dkim.h"
 #include "net/conn.h"
 #include "net/resolver.h"
 #include "outcome/outcome.h"
 #include "queue/queue.h"
+#include "queue/shaping.h"
 #include "slot.h"
 #include "smtp/client.h"
 #include "smtp/transcript.h"
@@ -74,6 +79,7 @@ struct job {
 	struct lane_state *lane;
 	struct list lane_node; /* lane->held */
 	struct list node;      /* the list its state names */
+	bool is_fresh;	       /* counted in lane->fresh_count */
 	struct queue_job q;
 	struct arena arena;
 
@@ -109,6 +115,7 @@ struct job {
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
+	int quota_day;		     /* of the unit that it has spent */
 	unsigned int host_tries;     /* links lost under it, this attempt */
 	struct strbuf message;	     /* built and signed, while sending */
 	struct smtp_transcript said; /* in the last transaction */
@@ -124,10 +131,17 @@ struct lane_state {
 	struct list held; /* every job of this lane in this process */
 	size_t held_count;
 	size_t waiting_count; /* of those, JOB_WAITING */
+	size_t fresh_count;   /* and those that have no destination yet */
 	bool is_served;	      /* a source of its pool is owned */
 	bool asking;	      /* a lease call is under way */
 	bool woken;	      /* work arrived since that call */
 	bool has_more;	      /* ask again as soon as there is room */
+	int provider;	      /* whose lane it is; -1: a hash lane */
+	size_t asked;	      /* of the call under way */
+	size_t room;	      /* room.c: as it was then */
+	int64_t room_at_mono_ms, opens_us;
+	const char *why; /* Redis was told; NULL: nothing */
+	int64_t why_said_mono_ms;
 	struct queue_job acks[100], defers[100];
 	size_t ack_count, defer_count;
 };
@@ -146,6 +160,14 @@ void lanes_ask(struct mta *m);
 void lane_ack(struct job *j);
 /* Back to the schedule after delay_ms (0: in front); it is freed. */
 void lane_defer(struct job *j, int64_t delay_ms);
+
+/* -- room.c: what of a lane could start soon. */
+size_t lane_room(struct lane_state *lane);
+/* It was not asked for that reason: the lanes are looked at when it opens. */
+void lane_closed(struct lane_state *lane);
+/* Nothing is left in it that waits for room. */
+void lane_is_drained(struct lane_state *lane);
+
 /* All held jobs but those whose outcome is not yet written or which are being
  * sent: back to the schedule; claims are taken back. For draining. */
 void lanes_give_back(struct mta *m);
@@ -154,6 +176,8 @@ void lanes_give_back(struct mta *m);
 
 struct job *job_new(struct lane_state *lane, const struct queue_job *q);
 void job_free(struct job *j); /* takes it off all lists */
+/* It has come as far as a destination, or to its end. */
+void job_is_placed(struct job *j);
 struct job *job_find(struct mta *m, struct id recipient); /* in hand, or NULL */
 /* Reads the rows of freshly leased jobs, all JOB_READING on the list. */
 void jobs_read(struct mta *m, struct list *fresh);
@@ -162,6 +186,8 @@ void jobs_fini(struct mta *m);
 void job_identified(struct job *j);
 /* Its route is known: to a destination, or to an end. */
 void job_routed(struct job *j);
+/* Its max age is over: it ends, wherever it stood (not while it is sent). */
+void job_expired(struct job *j);
 /* It was claimed (at j->claimed_at_ms): to its destination, or ends. */
 void job_claimed(struct job *j);
 
@@ -192,6 +218,8 @@ struct route {
 	size_t host_count;
 	struct route_host host[ROUTE_HOSTS_MAX]; /* by preference */
 	struct slice site; /* canonical name of the MX set */
+	int provider;	   /* by its hosts, else by its domain; or -1 */
+	struct shaping_limits limits;
 	struct arena arena;
 	/* while asking */
 	struct dns_query *query[1 + 2 * ROUTE_HOSTS_MAX];
@@ -218,8 +246,10 @@ struct source {
 	int number;
 	int pool;
 	unsigned int weight;
+	int daily;	      /* mails in a UTC day; 0: no limit */
 	struct net_addr addr; /* port 0 */
 	char helo[256];
+	int64_t owned_at_us; /* clock_mono_us: since when nobody else's */
 };
 
 struct dest {
@@ -233,15 +263,25 @@ struct dest {
 	struct list sessions;
 	size_t waiting_count, claimed_count, claiming_count, sending_count;
 	unsigned int session_count;    /* all */
+	unsigned int idle_count;       /* usable, and without work */
 	unsigned int connecting_count; /* not yet usable; none of the next */
 	unsigned int quitting_count;   /* take no more mail */
-	double rate;		  /* mails a second, smoothed; first a guess */
-	unsigned int done_count;  /* ended since the last tick */
-	bool stands_still;	  /* nothing did in the last second */
-	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
-	int64_t full_since_mono_ms; /* more came than may wait; 0: not so */
-	unsigned int fail_count;  /* rounds over all hosts, in a row */
-	int64_t retry_at_mono_ms; /* no connection before */
+	size_t scope_count;
+	struct scope *scope[SCOPES_MAX];
+	struct limit *limit[SCOPES_MAX];     /* of these */
+	struct list mail_node, connect_node; /* lines of a scope */
+	size_t quota_count;
+	struct quota *quota[QUOTAS_MAX];
+	struct list quota_node;	 /* waits for a block of one of them */
+	bool mail_is_first;	 /* there among those that could send at once */
+	bool is_called;		 /* its turn has come */
+	double rate;		 /* mails a second, smoothed; first a guess */
+	unsigned int done_count; /* ended since the last tick */
+	bool stands_still;	 /* nothing did in the last second */
+	int64_t turn_at_mono_ms; /* when the next one beyond the cap is due */
+	int64_t full_since_mono_ms;   /* more came than may wait; 0: not so */
+	unsigned int fail_count;      /* rounds over all hosts, in a row */
+	int64_t retry_at_mono_ms;     /* no connection before */
 	unsigned int more_fail_count; /* refused beside connections that work */
 	int64_t more_at_mono_ms;      /* no further connection before */
 	bool is_retired;	      /* its source is not owned any more */
@@ -258,7 +298,8 @@ void dests_fini(struct mta *m);
 void dests_tick(struct mta *m);
 /* Queues the job on a destination of its route. */
 void dest_add(struct job *j);
-/* A claimed job for a session that can send, or NULL; asks for claims. */
+/* A claimed job for a session that can send, or NULL: there is none, or the
+ * limits let none begin now; asks for claims. */
 struct job *dest_take(struct dest *d);
 /* A claim came back for the job. */
 void dest_claimed(struct job *j);
@@ -279,6 +320,8 @@ struct session_end {
 	struct slice transcript;
 };
 void dest_session_over(struct dest *d, const struct session_end *end);
+/* Its connection is closed, and counts no more. */
+void dest_session_gone(struct dest *d);
 void dest_session_ready(struct dest *d);
 /* It is to be tried on another host. */
 void dest_session_unready(struct dest *d);
@@ -378,6 +421,7 @@ void session_quit(struct session *s);
 void session_abort(struct session *s);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
+struct session *session_of_idle(struct list *idle_node);
 
 /* -- finish.c ----------------------------------------------------------- */
 
@@ -466,6 +510,8 @@ struct mta {
 	struct lane_state **lanes;
 	struct hash *routes;	 /* domain -> struct route */
 	struct hash *dests;	 /* key -> struct dest */
+	struct hash *scopes;	 /* key -> struct scope */
+	struct hash *quotas;	 /* key -> struct quota */
 	struct hash *identities; /* number -> struct identity */
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;
@@ -483,6 +529,8 @@ struct mta {
 	size_t next_sync;		    /* lane to sync next */
 	size_t session_count, sessions_max; /* descriptors are finite */
 	struct timer *tick;
+	struct timer *room_opens; /* of a lane that is closed */
+	int64_t room_opens_us;
 	struct timer *yield;	     /* a lane said: ask again in 2 ms */
 	struct loop_call flush_call; /* acks, defers and new leases */
 	struct list work;	     /* destinations with something to do */

@@ -49,6 +49,8 @@ job_new(struct lane_state *lane, const struct queue_job *q)
 	list_init(&j->node);
 	list_append(&lane->held, &j->lane_node);
 	lane->held_count++;
+	lane->fresh_count++;
+	j->is_fresh = true;
 	lane->mta->in_hand++;
 	invariant(hash_put(lane->mta->held, held_key(&j->q), j) == NULL);
 	return j;
@@ -61,6 +63,14 @@ job_find(struct mta *m, struct id recipient)
 }
 
 void
+job_is_placed(struct job *j)
+{
+	if (j->is_fresh)
+		j->lane->fresh_count--;
+	j->is_fresh = false;
+}
+
+void
 job_free(struct job *j)
 {
 	struct mta *m = j->mta;
@@ -68,6 +78,7 @@ job_free(struct job *j)
 	OBJ_CHECK(j, JOB_MAGIC);
 	dest_forget(j);
 	renew_cancel(j);
+	job_is_placed(j);
 	list_remove(&j->node);
 	list_remove(&j->lane_node);
 	j->lane->held_count--;
@@ -130,6 +141,37 @@ end_when_claimed(struct job *j, int end)
 	j->end = end;
 	claim_job(j);
 	claims_flush(j->mta);
+}
+
+static void
+finish_expired(struct job *j)
+{
+	finish_local(j, VERDICT_FAILED, FAIL_EXPIRED, "4.4.7",
+	    "not delivered within the time allowed");
+}
+
+void
+job_expired(struct job *j)
+{
+	switch (j->state) {
+	case JOB_ROUTING:
+	case JOB_WAITING:
+		dest_forget(j);
+		list_remove(&j->node);
+		end_when_claimed(j, JOB_END_EXPIRED);
+		return;
+	case JOB_CLAIMED:
+		finish_expired(j);
+		return;
+	case JOB_READING: /* its row will say so */
+	case JOB_CLAIMING:
+	case JOB_LOADING:
+	case JOB_RENEWING:
+	case JOB_SENDING:
+	case JOB_WRITING:
+	case JOB_RELEASING:
+		return;
+	}
 }
 
 static void
@@ -268,8 +310,7 @@ job_claimed(struct job *j)
 		finish_dns(j, j->route->why_none);
 		return;
 	case JOB_END_EXPIRED:
-		finish_local(j, VERDICT_FAILED, FAIL_EXPIRED, "4.4.7",
-		    "not delivered within the time allowed");
+		finish_expired(j);
 		return;
 	case JOB_END_SUPPRESSED:
 		finish_suppressed(j);

@@ -96,7 +96,9 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 		timer_set(m->yield, 2);
 		return;
 	}
-	lane->has_more = lane->woken || r->count >= LEASE_BATCH / 2;
+	lane->has_more = lane->woken || r->count >= (lane->asked + 1) / 2;
+	if (r->count < lane->asked)
+		lane_is_drained(lane);
 	if (lane->has_more)
 		mta_flush_soon(m);
 	if (r->count == 0)
@@ -111,17 +113,38 @@ lane_is_full(const struct lane_state *lane)
 	return lane->waiting_count + LEASE_BATCH > LANE_WAITING_MAX;
 }
 
-static void
+/* Of the sources of its pool here: what processes share is shared by it. */
+static unsigned int
+lane_weight(const struct lane_state *lane)
+{
+	const struct mta *m = lane->mta;
+	unsigned int sum = 0;
+
+	for (size_t i = 0; i < m->source_count; i++)
+		if (m->sources[i].pool == lane->lane.pool)
+			sum += m->sources[i].weight;
+	return sum;
+}
+
+/* Returns how many were asked for. */
+static size_t
 lane_ask(struct lane_state *lane, size_t n)
 {
-	if (lane_is_full(lane)) {
+	size_t room = lane_is_full(lane) ? 0 : lane_room(lane);
+
+	if (room == 0) {
 		lane->has_more = true;
-		return;
+		lane_closed(lane);
+		return 0;
 	}
 	lane->asking = true;
 	lane->woken = false;
+	lane->asked = MIN(MIN(n, room), LEASE_BATCH);
+	if (lane->room != SIZE_MAX)
+		lane->room -= lane->asked;
 	queue_lease(lane->mta->queue, &lane->lane, lane->mta->worker,
-	    MIN(n, LEASE_BATCH), 1, on_leased, lane);
+	    lane->asked, lane_weight(lane), on_leased, lane);
+	return lane->asked;
 }
 
 void
@@ -138,8 +161,7 @@ lanes_ask(struct mta *m)
 
 		if (lane->asking || !lane->is_served)
 			continue;
-		lane_ask(lane, n);
-		n -= MIN(n, LEASE_BATCH);
+		n -= lane_ask(lane, n);
 	}
 	if (m->lane_count > 0)
 		m->next_lane = (m->next_lane + 1) % m->lane_count;
@@ -160,8 +182,7 @@ lanes_ask_again(struct mta *m)
 			continue;
 		if (n < LEASE_BATCH || n < m->opt.in_hand_max / 4)
 			break;
-		lane_ask(lane, n);
-		n -= LEASE_BATCH;
+		n -= lane_ask(lane, n);
 	}
 }
 
@@ -179,6 +200,12 @@ void
 mta_flush_soon(struct mta *m)
 {
 	loop_call_schedule(m->opt.loop, &m->flush_call, on_flush, m);
+}
+
+static void
+on_room(void *ctx)
+{
+	lanes_ask_again(ctx);
 }
 
 static void
@@ -340,6 +367,7 @@ lanes_init(struct mta *m)
 {
 	m->held = hash_new();
 	m->yield = timer_new(m->opt.loop, on_yield_over, m);
+	m->room_opens = timer_new(m->opt.loop, on_room, m);
 }
 
 static bool
@@ -354,7 +382,7 @@ has_pool(const struct mta *m, int pool)
 static void
 add_pool(struct mta *m, int pool)
 {
-	size_t count = queue_lane_count();
+	size_t count = queue_lane_count(m->opt.shaping);
 
 	m->lanes =
 	    xrealloc(m->lanes, (m->lane_count + count) * sizeof(m->lanes[0]));
@@ -363,7 +391,10 @@ add_pool(struct mta *m, int pool)
 
 		lane->mta = m;
 		list_init(&lane->held);
-		queue_lane_nth(pool, i, &lane->lane);
+		queue_lane_nth(m->opt.shaping, pool, i, &lane->lane);
+		lane->provider = shaping_provider_find(m->opt.shaping,
+		    slice_of(lane->lane.name));
+		lane->opens_us = INT64_MAX;
 		m->lanes[m->lane_count++] = lane;
 	}
 }
@@ -399,7 +430,8 @@ lanes_update(struct mta *m)
 	if (!changed)
 		return;
 	pools = xcalloc(m->lane_count, sizeof(*pools));
-	for (size_t i = 0; i < m->lane_count; i += queue_lane_count())
+	for (size_t i = 0; i < m->lane_count;
+	     i += queue_lane_count(m->opt.shaping))
 		pools[n++] = m->lanes[i]->lane.pool;
 	queue_free(&m->queue);
 	/* Answers to what was asked on the old connection never come. */
@@ -422,5 +454,6 @@ lanes_fini(struct mta *m)
 	m->lane_count = 0;
 	hash_free(&m->held);
 	timer_free(&m->yield);
+	timer_free(&m->room_opens);
 	queue_free(&m->queue);
 }

@@ -4,17 +4,23 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/claim.c \
 	%reldir%/content.c \
 	%reldir%/delivery_priv.h \
-	%reldir%/dest.c \
+	%reldir%/dest.c %reldir%/dest_priv.h \
+	%reldir%/dest_links.c \
+	%reldir%/dest_table.c \
 	%reldir%/finish.c \
 	%reldir%/identity.c \
 	%reldir%/job.c \
 	%reldir%/lease.c \
+	%reldir%/limit.c %reldir%/limit.h \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
+	%reldir%/quota.c %reldir%/quota.h \
 	%reldir%/renew.c \
 	%reldir%/resolve.c \
+	%reldir%/room.c \
 	%reldir%/route.c \
+	%reldir%/scope.c %reldir%/scope.h \
 	%reldir%/session.c \
 	%reldir%/session_limit.c \
 	%reldir%/session_order.c \

@@ -26,6 +26,8 @@ on_tick(void *ctx)
 	lanes_tick(m);
 	lanes_ask(m);
 	dests_tick(m);
+	scopes_tick(m);
+	quotas_tick(m);
 	routes_tick(m);
 	identities_tick(m);
 	trace_tick(m);
@@ -53,10 +55,6 @@ set_defaults(struct mta_options *opt)
 		opt->in_hand_max = 2000;
 	if (opt->in_hand_bytes_max == 0)
 		opt->in_hand_bytes_max = (size_t)128 << 20;
-	if (opt->connections_max == 0)
-		opt->connections_max = 20;
-	if (opt->connection_mails_max == 0)
-		opt->connection_mails_max = 1000;
 	if (opt->idle_ms == 0)
 		opt->idle_ms = 30000;
 	if (opt->smtp_port == 0)
@@ -97,6 +95,8 @@ mta_new(const struct mta_options *opt)
 	make_tools(m);
 	m->outcomes = outcome_writer_new(opt->loop, opt->pg);
 	routes_init(m);
+	scopes_init(m);
+	quotas_init(m);
 	dests_init(m);
 	identities_init(m);
 	contents_init(m);
@@ -150,8 +150,10 @@ check_drained(struct mta *m)
 	/* The limits on a source hold for whoever has it next: not before its
 	 * connections are gone. */
 	dests_close_sessions(m);
-	if (m->session_count == 0)
-		owner_stop(m, tell_drained);
+	if (m->session_count > 0)
+		return;
+	quotas_return(m);
+	owner_stop(m, tell_drained);
 }
 
 void
@@ -183,6 +185,8 @@ mta_free(struct mta **mp)
 	lanes_fini(m);
 	dests_fini(m);
 	contents_fini(m);
+	scopes_fini(m);
+	quotas_fini(m);
 	identities_fini(m);
 	routes_fini(m);
 	resolver_free(&m->resolver);

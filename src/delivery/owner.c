@@ -94,6 +94,7 @@ same_sources(const struct mta *m, const struct source *s, size_t n)
 		if (s[i].number != m->sources[i].number ||
 		    s[i].pool != m->sources[i].pool ||
 		    s[i].weight != m->sources[i].weight ||
+		    s[i].daily != m->sources[i].daily ||
 		    strcmp(s[i].helo, m->sources[i].helo) != 0 ||
 		    !net_addr_eq_host(&s[i].addr, &m->sources[i].addr))
 			return false;
@@ -104,15 +105,28 @@ void
 owner_reap(struct mta *m)
 {
 	struct owner *o = m->owner;
-	size_t step = queue_lane_count();
+	size_t step = queue_lane_count(m->opt.shaping);
 
 	if (m->queue == NULL || !queue_is_connected(m->queue))
 		return; /* once it is */
 	for (size_t d = 0; d < o->dead_count; d++)
 		for (size_t i = 0; i < m->lane_count; i += step)
-			reap_worker(m->queue, &m->lanes[i]->lane.pool, 1,
-			    o->dead[d]);
+			reap_worker(m->queue, m->opt.shaping,
+			    &m->lanes[i]->lane.pool, 1, o->dead[d]);
 	o->dead_count = 0;
+}
+
+/* What another process sent from it until now is not known here. */
+static void
+keep_or_restart(struct mta *m, struct source *s)
+{
+	s->owned_at_us = clock_mono_us();
+	for (size_t i = 0; i < m->source_count; i++)
+		if (m->sources[i].number == s->number) {
+			s->owned_at_us = m->sources[i].owned_at_us;
+			return;
+		}
+	scopes_restart(m, s);
 }
 
 static void
@@ -122,6 +136,8 @@ take_sources(struct mta *m, struct source *list, size_t n)
 		free(list);
 		return;
 	}
+	for (size_t i = 0; i < n; i++)
+		keep_or_restart(m, &list[i]);
 	free(m->sources);
 	m->sources = list;
 	m->source_count = n;
@@ -135,6 +151,7 @@ take_sources(struct mta *m, struct source *list, size_t n)
 	}
 	lanes_update(m);
 	dests_retire(m);
+	quotas_update(m);
 	lanes_ask(m);
 }
 
@@ -202,6 +219,7 @@ on_owned(void *ctx, const struct store_source *row, size_t count,
 		s->number = row[i].number;
 		s->pool = row[i].pool;
 		s->weight = (unsigned int)MAX(row[i].weight, 1);
+		s->daily = row[i].daily_limit;
 		snprintf(s->helo, sizeof(s->helo), "%.*s",
 		    SLICE_FMT(row[i].helo));
 		if (net_addr_parse(row[i].address, 0, &s->addr, &why) == -1)

@@ -139,6 +139,24 @@ name_site(struct route *r)
 	strbuf_fini(&site);
 }
 
+/* The simulator is nobody's: of the limits it has what holds for anybody. */
+static void
+find_limits(struct route *r)
+{
+	const struct shaping *s = r->mta->opt.shaping;
+	struct slice names[ROUTE_HOSTS_MAX] = { { NULL, 0 } };
+
+	r->provider = -1;
+	for (size_t i = 0; i < r->host_count; i++)
+		names[i] = r->host[i].name;
+	if (!r->is_simulator)
+		r->provider =
+		    shaping_provider_of_hosts(s, names, r->host_count);
+	if (!r->is_simulator && r->provider < 0)
+		r->provider = shaping_provider_of_domain(s, r->domain);
+	r->limits = shaping_limits_of(s, r->provider, names, r->host_count);
+}
+
 static void
 settle_hosts(struct route *r, uint32_t ttl_s)
 {
@@ -151,6 +169,7 @@ settle_hosts(struct route *r, uint32_t ttl_s)
 	if (usable > 0) {
 		r->state = ROUTE_READY;
 		name_site(r);
+		find_limits(r);
 		settle(r, ttl_s);
 	} else if (r->address_failed) {
 		settle_none(r, VERDICT_DNS_FAILED);
@@ -390,6 +409,12 @@ tick_one(void *ctx, struct slice key, void *value)
 	struct route *r = value;
 	int64_t now = loop_mono_ms(m->opt.loop);
 
+	list_each_safe (node, &r->jobs) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (j->expires_at_ms <= clock_now_ms())
+			job_expired(j);
+	}
 	if (r->state != ROUTE_ASKING && r->refs == 1 &&
 	    (r->expires_at_ms <= now ||
 		now - r->used_at_mono_ms > ROUTE_UNUSED_MS)) {

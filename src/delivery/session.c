@@ -33,6 +33,7 @@
 #define SAID_MAX SMTP_TRANSCRIPT_LEAST
 
 static void session_connect(struct session *s);
+static void end_idle(struct session *s);
 
 struct list *
 session_node(struct session *s)
@@ -44,6 +45,15 @@ struct session *
 session_of(struct list *node)
 {
 	struct session *s = list_entry(node, struct session, node);
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	return s;
+}
+
+struct session *
+session_of_idle(struct list *idle_node)
+{
+	struct session *s = list_entry(idle_node, struct session, idle_node);
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	return s;
@@ -66,8 +76,10 @@ static void
 session_dispose(struct session *s)
 {
 	s->over = true;
+	end_idle(s);
 	list_remove(&s->node);
 	timer_free(&s->idle);
+	timer_free(&s->later);
 	timer_free(&s->dot_limit);
 	conn_close(&s->conn);
 	smtp_client_free(&s->client);
@@ -122,7 +134,7 @@ forget_host(struct session *s)
 {
 	conn_close(&s->conn);
 	smtp_client_free(&s->client);
-	timer_cancel(s->idle);
+	end_idle(s);
 	timer_cancel(s->dot_limit);
 	s->mail_count = 0;
 	if (s->ready)
@@ -225,19 +237,21 @@ session_flush(struct session *s)
 	    conn_pending(s->conn) < BODY_CHUNK && smtp_client_more(s->client));
 }
 
+/* What can be said without the host. False: it ended, or will. */
 static bool
-start_mail(struct session *s, struct job *j)
+build_mail(struct session *s, struct job *j)
 {
-	struct smtp_mail mail = { 0 };
 	struct identity *i;
 	struct error err;
 
 	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
+		quotas_give_back(j);
 		dest_renew(j);
 		return false;
 	}
 	i = identity_get(s->mta, j->domain);
 	if (i == NULL || !i->usable) {
+		quotas_give_back(j);
 		finish_local(j, VERDICT_DEFERRED, NULL, "4.3.5",
 		    i != NULL ? i->why_not
 			      : "the sending domain was not looked up");
@@ -246,10 +260,21 @@ start_mail(struct session *s, struct job *j)
 	if (message_build(j, i, &err) == -1) {
 		log_error(&s->mta->log, "message.build", log_err(&err),
 		    log_text("recipient", id_text(j->q.member.id).s));
+		quotas_give_back(j);
 		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.6.0",
 		    err.text);
 		return false;
 	}
+	return true;
+}
+
+static void
+start_mail(struct session *s, struct job *j)
+{
+	struct smtp_mail mail = { 0 };
+
+	if (!build_mail(s, j))
+		return;
 	list_append(&s->mails, &j->node);
 	smtp_transcript_reset(&j->said);
 	j->dot = DOT_NONE;
@@ -261,8 +286,8 @@ start_mail(struct session *s, struct job *j)
 	mail.eightbit = mail.smtputf8;
 	mail.ctx = j;
 	session_arm_limit(s);
+	scopes_mail_begins(s->dest);
 	smtp_client_send(s->client, &mail);
-	return true;
 }
 
 static bool
@@ -281,24 +306,47 @@ may_send(struct session *s)
 }
 
 static void
+begin_idle(struct session *s)
+{
+	if (timer_is_set(s->idle))
+		return;
+	if (!scopes_idle(s->dest, &s->idle_node)) {
+		session_quit(s);
+		return;
+	}
+	s->dest->idle_count++;
+	timer_set(s->idle, s->mta->opt.idle_ms);
+}
+
+static void
+end_idle(struct session *s)
+{
+	if (!timer_is_set(s->idle))
+		return;
+	timer_cancel(s->idle);
+	list_remove(&s->idle_node);
+	s->dest->idle_count--;
+}
+
+static void
 session_pull(struct session *s)
 {
 	while (may_send(s)) {
 		struct job *j;
 
-		if (s->mail_count >= s->mta->opt.connection_mails_max) {
+		if (s->route->limits.connection_mails > 0 &&
+		    s->mail_count >= s->route->limits.connection_mails) {
 			session_quit(s);
 			return;
 		}
 		j = dest_take(s->dest);
 		if (j == NULL)
 			break;
-		timer_cancel(s->idle);
-		(void)start_mail(s, j);
+		end_idle(s);
+		start_mail(s, j);
 	}
-	if (!s->over && list_is_empty(&s->mails) && s->ready && !s->quitting &&
-	    !timer_is_set(s->idle))
-		timer_set(s->idle, s->mta->opt.idle_ms);
+	if (!s->over && list_is_empty(&s->mails) && s->ready && !s->quitting)
+		begin_idle(s);
 }
 
 void
@@ -316,6 +364,7 @@ session_quit(struct session *s)
 	if (s->over || s->quitting)
 		return;
 	s->quitting = true;
+	end_idle(s);
 	dest_session_quits(s->dest, s->ready);
 	if (s->client == NULL) {
 		struct smtp_outcome why = { .source = SMTP_LOCAL,
@@ -334,15 +383,18 @@ session_abort(struct session *s)
 {
 	list_each_safe (node, &s->mails)
 		job_free(list_entry(node, struct job, node));
-	s->dest->session_count--;
-	s->mta->session_count--;
 	session_dispose(s);
+	dest_session_gone(s->dest);
 }
 
 static void
 on_idle(void *ctx)
 {
-	session_quit(ctx);
+	struct session *s = ctx;
+
+	list_remove(&s->idle_node);
+	s->dest->idle_count--;
+	session_quit(s);
 }
 
 /* -- smtp/client speaks
@@ -446,6 +498,17 @@ note_reply(const struct session *s, const struct job *j,
 	    });
 }
 
+/* The host cannot take it (size, 8-bit), and was not asked to. */
+static bool
+never_left(const struct smtp_outcome *outcome)
+{
+	return outcome->source == SMTP_LOCAL &&
+	    outcome->stage == SMTP_STAGE_MAIL &&
+	    (outcome->error.kind == ERR_LIMIT ||
+		outcome->error.kind == ERR_NOTFOUND ||
+		outcome->error.kind == ERR_DENIED);
+}
+
 static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
@@ -460,6 +523,8 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 		s->of_use = true;
 		dest_progress(s->dest);
 	}
+	if (never_left(outcome))
+		quotas_give_back(j);
 	if (may_go_again(s, outcome) && j->host_tries++ < 3) {
 		go_again(j);
 		return;
@@ -539,8 +604,7 @@ on_conn_readable(void *ctx)
 		return; /* cannot be: the client is made when it connects */
 	in = conn_peek(s->conn);
 	s->in_client = true;
-	used =
-	    smtp_client_input_unsent(s->client, in, conn_pending(s->conn));
+	used = smtp_client_input_unsent(s->client, in, conn_pending(s->conn));
 	s->in_client = false;
 	if (s->over || s->conn == NULL || s->client == NULL)
 		return;
@@ -604,7 +668,12 @@ session_connect(struct session *s)
 	struct net_addr to = host->addr[s->order[s->order_at].addr];
 	const struct net_addr *from = &s->dest->source.addr;
 	char ip[NET_ADDR_TEXT];
+	int64_t wait_ms = scopes_connect_ms(s->dest);
 
+	if (wait_ms > 0) {
+		timer_set(s->later, wait_ms);
+		return;
+	}
 	s->clear_text = s->dest->clear_text_only || m->tls == NULL;
 	s->tls_wanted = false;
 	net_addr_format_port(&to, ip);
@@ -617,6 +686,12 @@ session_connect(struct session *s)
 	    conn_connect(m->opt.loop, &to, s->route->is_simulator ? NULL : from,
 		s->route->is_simulator ? &m->open_guard : &m->opt.guard,
 		CONNECT_MS, &conn_ops, s);
+}
+
+static void
+on_later(void *ctx)
+{
+	session_connect(ctx);
 }
 
 static void
@@ -651,6 +726,8 @@ session_new(struct dest *d)
 	list_init(&s->node);
 	list_init(&s->mails);
 	s->idle = timer_new(m->opt.loop, on_idle, s);
+	s->later = timer_new(m->opt.loop, on_later, s);
+	list_init(&s->idle_node);
 	s->dot_limit = timer_new(m->opt.loop, session_on_limit, s);
 	session_order(s);
 	if (s->order_count == 0)

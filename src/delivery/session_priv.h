@@ -26,6 +26,8 @@ struct session {
 	struct smtp_client *client;
 	struct list mails; /* jobs under way, first one first */
 	struct timer *idle;
+	struct list idle_node; /* of a scope, while it is set */
+	struct timer *later;   /* the next attempt to connect */
 	struct timer *dot_limit;
 	unsigned int mail_count;
 	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;

@@ -63,6 +63,7 @@ intake_new(const struct intake_options *opt)
 	in->pg = opt->pg;
 	in->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
 	in->queue = opt->queue;
+	in->shaping = opt->shaping;
 	in->limits = opt->limits;
 	fill_limits(&in->limits);
 	in->pressure.max = in->limits.queue_max;
@@ -332,7 +333,8 @@ fill_recipients(struct intake_item *item)
 	for (size_t i = 0; i < s->count; i++) {
 		const struct check_rcpt *r = &item->rcpt[i];
 
-		queue_lane_of_domain(pool, r->domain, &item->lane[i]);
+		queue_lane_of_domain(item->in->shaping, pool, r->domain,
+		    &item->lane[i]);
 		s->recipient[i] = (struct store_accept_recipient){
 			.address = r->address,
 			.key = r->key,

@@ -35,6 +35,7 @@ struct intake {
 	struct loop *loop;
 	struct pg *pg, *side;
 	struct queue *queue;
+	const struct shaping *shaping;
 	struct intake_limits limits;
 	struct log_ctx log;
 	struct cache *keys;

@@ -331,11 +331,19 @@ expired(void *ctx, const struct store_unfinished *rows, size_t n)
 		expire_take(k->expire, k->worker, rows, n);
 }
 
+static void
+strange_lane(void *ctx, const struct queue_lane *lane)
+{
+	struct keeper *k = ctx;
+
+	reap_also(k->reap, lane);
+}
+
 struct keeper *
 keeper_new(const struct keeper_options *opt)
 {
 	static const struct pg_ops pg_ops = { pg_up, pg_down };
-	static const struct walk_ops walk_ops = { expired };
+	static const struct walk_ops walk_ops = { expired, strange_lane };
 	struct keeper *k = xmalloc(sizeof(*k));
 	struct pg_options pg_options = {
 		.conninfo = opt->conninfo,
@@ -349,8 +357,9 @@ keeper_new(const struct keeper_options *opt)
 	k->timer = timer_new(k->loop, turn, k);
 	k->pg = pg_new(k->loop, &pg_options, &pg_ops, k);
 	k->queue = queue_new(k->loop, opt->redis, NULL, 0, NULL, NULL);
-	k->walk = walk_new(k->loop, k->pg, k->queue, &walk_ops, k);
-	k->reap = reap_new(k->loop, k->pg, k->queue);
+	k->walk =
+	    walk_new(k->loop, k->pg, k->queue, opt->shaping, &walk_ops, k);
+	k->reap = reap_new(k->loop, k->pg, k->queue, opt->shaping);
 	k->expire = expire_new(k->loop, k->pg);
 	timer_set(k->timer, 0);
 	return k;

@@ -37,6 +37,7 @@
 #include "proc/startup.h"
 #include "proc/title.h"
 #include "proc/worker.h"
+#include "queue/shaping.h"
 
 #define LOCK_PATIENCE_MS 3000
 #define PORT_PATIENCE_MS 10000
@@ -63,6 +64,7 @@ struct master_child {
 
 struct master {
 	struct settings settings;
+	struct shaping *shaping;
 	char *config_path; /* own copy: the title overwrites argv */
 	struct identity identity;
 	struct keyring keyring;
@@ -156,6 +158,7 @@ set_up(struct master *m, struct error *err)
 	    m->signal_fd, err);
 	if (m->lock_fd < 0 ||
 	    keyring_load(&m->keyring, s->key_file, err) != 0 ||
+	    shaping_load(s->shaping_file, &m->shaping, err) != 0 ||
 	    startup_ask(s, &m->identity, m->signal_fd, err) != 0 ||
 	    listeners_open(&m->listeners, s, &m->identity, PORT_PATIENCE_MS,
 		m->signal_fd, err) != 0)
@@ -177,6 +180,7 @@ tear_down(struct master *m)
 	for (size_t i = 0; i < m->child_count; i++)
 		free(m->child[i]);
 	keyring_wipe(&m->keyring);
+	shaping_free(&m->shaping);
 	settings_fini(&m->settings);
 	free(m->config_path);
 }
@@ -191,6 +195,7 @@ child_run(void *ctx)
 	struct master *m = child->m;
 	struct worker_start start = {
 		.settings = &m->settings,
+		.shaping = m->shaping,
 		.keyring = &m->keyring,
 		.listeners = &m->listeners,
 		.identity = &m->identity,
@@ -309,13 +314,16 @@ static void
 reload(struct master *m)
 {
 	struct settings fresh = { 0 };
+	struct shaping *shaping = NULL;
 	struct keyring keys = { 0 };
 	struct error err = { 0 };
 
 	if (m->phase >= PHASE_STOP_FRONT)
 		return;
 	if (settings_load(&fresh, m->config_path, NULL, NULL, &err) != 0 ||
-	    keyring_load(&keys, fresh.key_file, &err) != 0) {
+	    keyring_load(&keys, fresh.key_file, &err) != 0 ||
+	    shaping_load(fresh.shaping_file, &shaping, &err) != 0) {
+		keyring_wipe(&keys);
 		settings_fini(&fresh);
 		log_error(NULL, "master.reload",
 		    log_text("result", "nothing changed"), log_err(&err));
@@ -326,6 +334,8 @@ reload(struct master *m)
 	settings_warn_fixed(&m->settings, &fresh);
 	settings_fini(&m->settings);
 	m->settings = fresh;
+	shaping_free(&m->shaping);
+	m->shaping = shaping;
 	m->keyring = keys;
 	keyring_wipe(&keys);
 	log_set_level((enum log_level)m->settings.log_level);

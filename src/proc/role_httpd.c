@@ -36,6 +36,7 @@ options(const struct role_http *r, const struct worker *w, int fd)
 		.pg = r->pg,
 		.pg_side = r->pg_side,
 		.queue = r->queue,
+		.shaping = w->shaping,
 		.keyring = w->keyring,
 		.listen_fd = fd,
 		.http = {
@@ -89,8 +90,8 @@ start(struct worker *w, struct error *err)
 
 		r->httpd[r->count] = httpd_new(&o);
 	}
-	r->depth = depth_new(w->loop, r->pg_side, r->queue, DEPTH_PERIOD_MS,
-	    &depth_ops, r);
+	r->depth = depth_new(w->loop, r->pg_side, r->queue, w->shaping,
+	    DEPTH_PERIOD_MS, &depth_ops, r);
 	return r;
 }
 

@@ -25,6 +25,7 @@ start(struct worker *w, struct error *err)
 		.loop = w->loop,
 		.conninfo = s->postgres,
 		.redis = s->redis,
+		.shaping = w->shaping,
 		.node = s->node,
 		.retention = {
 			.mail_days = days(s->retention),

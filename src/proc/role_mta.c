@@ -43,6 +43,7 @@ fill(struct mta_options *o, const struct worker *w)
 
 	o->loop = w->loop;
 	o->redis = s->redis;
+	o->shaping = w->shaping;
 	o->ring = w->keyring;
 	o->node = s->node;
 	o->slot = w->slot;
@@ -57,8 +58,6 @@ fill(struct mta_options *o, const struct worker *w)
 	o->retry.unknown_ms = (int64_t)s->retry_unknown;
 	o->in_hand_max = s->in_hand_max;
 	o->in_hand_bytes_max = s->in_hand_bytes_max;
-	o->connections_max = (unsigned int)s->connections_max;
-	o->connection_mails_max = (unsigned int)s->connection_mails_max;
 	o->idle_ms = (int64_t)s->connection_idle;
 	o->lost = lost;
 	o->lost_ctx = w->loop;

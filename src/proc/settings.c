@@ -130,6 +130,11 @@ const struct config_row settings_rows[] = {
 	    "429 and a Retry-After, the last tenth being kept for transactional "
 	    "mail. A million take about 130 MB of Redis."),
 
+	FORM(shaping_file, "", file,
+	    "File with the limits for sites and providers: connections, "
+	    "messages in a time, messages in a day. Empty: what is built in, "
+	    "which is also there to read as shaping.conf. All nodes have the "
+	    "same."),
 	UINT(smtp_port, "25", 1, 65535,
 	    "Port that mail exchangers are connected to. Anything but 25 is "
 	    "for tests."),
@@ -153,10 +158,6 @@ const struct config_row settings_rows[] = {
 	    "Recipients that one process takes from the queue at a time."),
 	SIZE(in_hand_bytes_max, "128M", MEGA, 4096 * MEGA,
 	    "Memory for the content of the emails that are about to be sent."),
-	UINT(connections_max, "20", 1, 1000,
-	    "Open connections from one source address to one site."),
-	UINT(connection_mails_max, "1000", 1, 100000,
-	    "Messages over one connection before it is closed."),
 	TIME(connection_idle, "30s", SECOND, 300 * SECOND,
 	    "How long an unused connection is kept for the next message."),
 

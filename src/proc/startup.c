@@ -18,6 +18,7 @@
 #include "proc/listeners.h"
 #include "proc/runlock.h"
 #include "proc/startup_priv.h"
+#include "queue/shaping.h"
 
 /* ---- The child ----------------------------------------------------------- */
 
@@ -224,6 +225,23 @@ check_keys(const struct check *c)
 }
 
 static void
+check_shaping(const struct check *c)
+{
+	const char *path = c->s->shaping_file;
+	struct shaping *shaping = NULL;
+	struct error err = { 0 };
+
+	if (shaping_load(path, &shaping, &err) != 0) {
+		say(c, FINDING_BAD, "shaping_file", "%s", err.text);
+		return;
+	}
+	say(c, FINDING_OK, "shaping_file", "%s: %zu providers",
+	    path[0] != '\0' ? path : "built in",
+	    shaping_provider_count(shaping));
+	shaping_free(&shaping);
+}
+
+static void
 tried(void *ctx, const char *key, const char *address, const struct error *err)
 {
 	const struct check *c = ctx;
@@ -253,6 +271,7 @@ startup_check(const struct settings *s, startup_say *fn, void *ctx)
 	} else {
 		say(&c, FINDING_BAD, "user", "%s", err.text);
 	}
+	check_shaping(&c);
 	check_keys(&c);
 	if (known && probe(s, &c.who, false, -1, fn, ctx, &err) != 0)
 		say(&c, FINDING_BAD, "servers", "%s", err.text);

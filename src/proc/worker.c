@@ -144,6 +144,7 @@ set_up(struct life *life, const struct worker_start *start)
 	if (!life->role->needs_keys)
 		keyring_wipe(start->keyring);
 	life->w.settings = start->settings;
+	life->w.shaping = start->shaping;
 	life->w.keyring = start->keyring;
 	life->w.listeners = start->listeners;
 }

@@ -18,6 +18,7 @@ struct depth {
 	struct loop *loop;
 	struct pg *pg;
 	struct queue *queue;
+	const struct shaping *shaping;
 	const struct depth_ops *ops;
 	void *ctx;
 	struct timer *timer;
@@ -56,11 +57,11 @@ count(struct depth *d)
 	d->counts++;
 	d->sum = 0;
 	d->has_failed = false;
-	d->open = d->pool_count * queue_lane_count();
+	d->open = d->pool_count * queue_lane_count(d->shaping);
 	d->ops->asked(d->ctx);
 	for (size_t p = 0; p < d->pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(); i++) {
-			queue_lane_nth(d->pool[p], i, &lane);
+		for (size_t i = 0; i < queue_lane_count(d->shaping); i++) {
+			queue_lane_nth(d->shaping, d->pool[p], i, &lane);
 			queue_state(d->queue, &lane, on_state, d);
 		}
 }
@@ -98,7 +99,8 @@ on_time(void *ctx)
 }
 
 struct depth *
-depth_new(struct loop *l, struct pg *pg, struct queue *q, int64_t period_ms,
+depth_new(struct loop *l, struct pg *pg, struct queue *q,
+    const struct shaping *shaping, int64_t period_ms,
     const struct depth_ops *ops, void *ctx)
 {
 	struct depth *d = xmalloc(sizeof(*d));
@@ -106,6 +108,7 @@ depth_new(struct loop *l, struct pg *pg, struct queue *q, int64_t period_ms,
 	d->loop = l;
 	d->pg = pg;
 	d->queue = q;
+	d->shaping = shaping;
 	d->period_ms = period_ms;
 	d->ops = ops;
 	d->ctx = ctx;

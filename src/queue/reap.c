@@ -1,6 +1,7 @@
 #include "queue/reap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/list.h"
@@ -21,6 +22,7 @@
  */
 
 #define REAP_BATCH 100
+#define STRANGE_MAX 64
 
 /* A worker that holds jobs in a lane. */
 struct holding {
@@ -41,10 +43,13 @@ struct reap {
 	struct loop *loop;
 	struct pg *pg;
 	struct queue *queue;
+	const struct shaping *shaping;
 	bool is_busy;
 	struct pg_tx *tx;
 	int64_t reached_ms; /* since when Postgres answers; 0: it did not */
 	struct question *question;
+	struct queue_lane strange[STRANGE_MAX];
+	size_t strange_count;
 	size_t question_count, open;
 	struct list holdings;
 	bool has_failed;
@@ -179,7 +184,7 @@ on_pools(void *ctx, const struct store_pool *pool, size_t count,
     const struct error *err)
 {
 	struct reap *r = ctx;
-	size_t lanes = queue_lane_count(), n = 0;
+	size_t lanes = queue_lane_count(r->shaping), n = 0;
 
 	r->tx = NULL;
 	if (err != NULL) {
@@ -191,15 +196,30 @@ on_pools(void *ctx, const struct store_pool *pool, size_t count,
 		return;
 	}
 	free(r->question);
-	r->question = xcalloc(count * lanes, sizeof(*r->question));
-	r->question_count = r->open = count * lanes;
+	r->question_count = r->open = count * lanes + r->strange_count;
+	r->question = xcalloc(r->question_count, sizeof(*r->question));
 	for (size_t p = 0; p < count; p++)
-		for (size_t i = 0; i < lanes; i++, n++) {
-			r->question[n].r = r;
-			queue_lane_nth(pool[p].number, i, &r->question[n].lane);
-			queue_holders(r->queue, &r->question[n].lane,
-			    on_holders, &r->question[n]);
-		}
+		for (size_t i = 0; i < lanes; i++, n++)
+			queue_lane_nth(r->shaping, pool[p].number, i,
+			    &r->question[n].lane);
+	for (size_t i = 0; i < r->strange_count; i++, n++)
+		r->question[n].lane = r->strange[i];
+	for (size_t i = 0; i < n; i++) {
+		r->question[i].r = r;
+		queue_holders(r->queue, &r->question[i].lane, on_holders,
+		    &r->question[i]);
+	}
+}
+
+void
+reap_also(struct reap *r, const struct queue_lane *lane)
+{
+	for (size_t i = 0; i < r->strange_count; i++)
+		if (r->strange[i].pool == lane->pool &&
+		    strcmp(r->strange[i].name, lane->name) == 0)
+			return;
+	if (r->strange_count < STRANGE_MAX)
+		r->strange[r->strange_count++] = *lane;
 }
 
 static void
@@ -266,13 +286,15 @@ reap_counts(const struct reap *r)
 }
 
 struct reap *
-reap_new(struct loop *l, struct pg *pg, struct queue *q)
+reap_new(struct loop *l, struct pg *pg, struct queue *q,
+    const struct shaping *shaping)
 {
 	struct reap *r = xmalloc(sizeof(*r));
 
 	r->loop = l;
 	r->pg = pg;
 	r->queue = q;
+	r->shaping = shaping;
 	list_init(&r->holdings);
 	return r;
 }
@@ -306,13 +328,14 @@ reap_free(struct reap **rp)
 #define REAP_ALL 5000
 
 void
-reap_worker(struct queue *q, const int *pools, size_t pool_count, int dead)
+reap_worker(struct queue *q, const struct shaping *shaping, const int *pools,
+    size_t pool_count, int dead)
 {
 	struct queue_lane lane;
 
 	for (size_t p = 0; p < pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(); i++) {
-			queue_lane_nth(pools[p], i, &lane);
+		for (size_t i = 0; i < queue_lane_count(shaping); i++) {
+			queue_lane_nth(shaping, pools[p], i, &lane);
 			queue_reap(q, &lane, dead, REAP_ALL, NULL, NULL);
 		}
 }

@@ -15,7 +15,7 @@
  *
  *   read a page of unfinished rows
  *     -> per lane one enqueue of those that should have a job
- *     -> one drop for each that is past its max age
+ *     -> one drop for each that is past its max age or in a strange lane
  *   -> all answered: the cursor moves, or stays if one failed.
  *
  * Young and old walk are two of these with a range and a pace of their own; at
@@ -43,7 +43,7 @@ struct side {
 	struct id cursor, before;
 	size_t limit;
 	bool is_busy;
-	struct pg_tx *tx;
+	struct pg_tx *tx, *moving;
 	/* The step under way. */
 	struct arena arena;
 	struct store_unfinished *row;
@@ -60,7 +60,8 @@ struct side {
 struct drop {
 	struct side *side;
 	const struct store_unfinished *row;
-	bool is_free; /* no job any more */
+	bool is_free;	 /* no job any more */
+	bool is_strange; /* its lane is not one of ours */
 };
 
 struct lane_batch {
@@ -73,6 +74,7 @@ struct walk {
 	struct loop *loop;
 	struct pg *pg;
 	struct queue *queue;
+	const struct shaping *shaping;
 	const struct walk_ops *ops;
 	void *ctx;
 	struct side young, old;
@@ -105,8 +107,8 @@ set_marks(struct walk *w)
 	if (w->fill_for == NULL)
 		return;
 	for (size_t p = 0; p < w->pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(); i++) {
-			queue_lane_nth(w->pool[p], i, &lane);
+		for (size_t i = 0; i < queue_lane_count(w->shaping); i++) {
+			queue_lane_nth(w->shaping, w->pool[p], i, &lane);
 			queue_mark(w->queue, &lane, slice_of(w->fill_for), NULL,
 			    NULL);
 		}
@@ -127,6 +129,44 @@ end_round(struct walk *w)
 }
 
 static void
+on_moved(void *ctx, const struct error *err)
+{
+	struct side *s = ctx;
+
+	s->moving = NULL;
+	if (err != NULL)
+		s->walk->counts.failures++;
+}
+
+/* Their rows say where they belong now; the next round enqueues them. */
+static void
+move_strangers(struct side *s)
+{
+	struct walk *w = s->walk;
+	struct store_move *move =
+	    arena_calloc(&s->arena, s->drop_count + 1, sizeof(*move));
+	struct queue_lane lane;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->drop_count; i++) {
+		const struct store_unfinished *row = s->drop[i].row;
+		struct slice domain = row->address;
+
+		if (!s->drop[i].is_free || !s->drop[i].is_strange)
+			continue;
+		while (slice_has_char(domain, '@'))
+			(void)slice_take_until(&domain, '@');
+		queue_lane_of_domain(w->shaping, row->pool, domain, &lane);
+		move[n++] = (struct store_move){ row->id, row->lane,
+			arena_slice(&s->arena, slice_of(lane.name)) };
+	}
+	if (n == 0 || s->moving != NULL)
+		return;
+	w->counts.moved += n;
+	s->moving = store_walk_move(w->pg, move, n, on_moved, s);
+}
+
+static void
 tell_expired(struct side *s)
 {
 	struct walk *w = s->walk;
@@ -135,7 +175,7 @@ tell_expired(struct side *s)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->drop_count; i++)
-		if (s->drop[i].is_free)
+		if (s->drop[i].is_free && !s->drop[i].is_strange)
 			free_ones[n++] = *s->drop[i].row;
 	w->counts.expired += n;
 	if (n > 0 && w->ops != NULL && w->ops->expired != NULL)
@@ -166,6 +206,7 @@ end_step(struct side *s)
 	/* The young walk and a filling round do not wait for the next beat. */
 	if (!is_last && (s->which == YOUNG || w->is_filling))
 		next_page(s);
+	move_strangers(s);
 	tell_expired(s);
 }
 
@@ -247,6 +288,13 @@ add_job(struct side *s, const struct store_unfinished *row,
 }
 
 static void
+tell_strange(struct walk *w, const struct queue_lane *lane)
+{
+	if (w->ops != NULL && w->ops->strange_lane != NULL)
+		w->ops->strange_lane(w->ctx, lane);
+}
+
+static void
 sort_row(struct side *s, const struct store_unfinished *row, int64_t now_ms)
 {
 	struct queue_lane lane;
@@ -259,7 +307,14 @@ sort_row(struct side *s, const struct store_unfinished *row, int64_t now_ms)
 		return;
 	}
 	if (row->expires_at_ms <= now_ms) {
-		s->drop[s->drop_count++] = (struct drop){ s, row, false };
+		s->drop[s->drop_count++] =
+		    (struct drop){ .side = s, .row = row };
+		return;
+	}
+	if (queue_lane_index(s->walk->shaping, row->lane) < 0) {
+		s->drop[s->drop_count++] =
+		    (struct drop){ .side = s, .row = row, .is_strange = true };
+		tell_strange(s->walk, &lane);
 		return;
 	}
 	if (row->status == STATUS_SCHEDULED &&
@@ -313,6 +368,7 @@ on_page(void *ctx, const struct store_unfinished *row, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		s->row[i] = row[i];
 		s->row[i].lane = arena_slice(&s->arena, row[i].lane);
+		s->row[i].address = arena_slice(&s->arena, row[i].address);
 		sort_row(s, &s->row[i], now_ms);
 	}
 	send_all(s);
@@ -416,10 +472,10 @@ on_run_id(void *ctx, struct slice run_id, const struct error *err)
 	free(w->run_id);
 	w->run_id = slice_dup(run_id);
 	w->is_marked = true;
-	w->states_open = w->pool_count * queue_lane_count();
+	w->states_open = w->pool_count * queue_lane_count(w->shaping);
 	for (size_t p = 0; p < w->pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(); i++) {
-			queue_lane_nth(w->pool[p], i, &lane);
+		for (size_t i = 0; i < queue_lane_count(w->shaping); i++) {
+			queue_lane_nth(w->shaping, w->pool[p], i, &lane);
 			queue_state(w->queue, &lane, on_state, w);
 		}
 }
@@ -467,6 +523,7 @@ static void
 side_fini(struct side *s)
 {
 	pg_tx_cancel(&s->tx);
+	pg_tx_cancel(&s->moving);
 	queue_forget(s->walk->queue, s);
 	for (size_t i = 0; i < s->drop_count; i++)
 		queue_forget(s->walk->queue, &s->drop[i]);
@@ -475,13 +532,14 @@ side_fini(struct side *s)
 
 struct walk *
 walk_new(struct loop *l, struct pg *pg, struct queue *q,
-    const struct walk_ops *ops, void *ctx)
+    const struct shaping *shaping, const struct walk_ops *ops, void *ctx)
 {
 	struct walk *w = xmalloc(sizeof(*w));
 
 	w->loop = l;
 	w->pg = pg;
 	w->queue = q;
+	w->shaping = shaping;
 	w->ops = ops;
 	w->ctx = ctx;
 	side_init(&w->young, w, YOUNG);

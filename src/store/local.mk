@@ -1,6 +1,6 @@
 # Migrations, in order; contrib/embed puts them into the binary.
 migrations = \
-	sql/0001_tables.sql sql/0004_attempts.sql
+	sql/0001_tables.sql sql/0002_quota.sql sql/0004_attempts.sql
 
 src/store/migrations.c: $(migrations) contrib/embed src/store/$(am__dirstamp)
 	$(AM_V_GEN)cd $(srcdir) && sh contrib/embed migrations $(migrations) \
@@ -25,6 +25,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/partitions.c include/store/partitions.h \
 	%reldir%/pg.c include/store/pg.h %reldir%/pg_priv.h \
 	%reldir%/pg_reply.c %reldir%/pg_tx.c %reldir%/pg_wire.c \
+	%reldir%/quota.c include/store/quota.h \
 	%reldir%/redis.c include/store/redis.h \
 	%reldir%/returns.c include/store/returns.h \
 	%reldir%/simulator.c include/store/simulator.h \

@@ -4,7 +4,8 @@
 
 #define COLUMNS                                                                \
 	"s.number, s.id, host(s.address), s.helo, s.pool, p.name, s.weight, "  \
-	"s.node, coalesce(s.owner, 0), s.enabled, s.created_at"
+	"s.node, coalesce(s.owner, 0), s.enabled, s.created_at, "              \
+	"coalesce(s.daily_limit, 0)"
 
 static const struct pg_stmt stmt_pool = { "source_pool",
 	"INSERT INTO pools (name) VALUES ($1::text) "
@@ -14,6 +15,12 @@ static const struct pg_stmt stmt_add = { "source_add",
 	"created_at) SELECT $1::uuid, $2::text::inet, $3::text, p.number, "
 	"$5::int2, $6::text, $7::timestamptz FROM pools p "
 	"WHERE p.name = $4::text" };
+static const struct pg_stmt stmt_set = { "source_set",
+	"UPDATE sources SET weight = coalesce(nullif($2::int2, 0), weight), "
+	"daily_limit = CASE WHEN $3::int4 < 0 THEN daily_limit "
+	"ELSE nullif($3, 0) END, "
+	"pool = coalesce((SELECT number FROM pools WHERE name = $4::text), "
+	"pool) WHERE id::text = $1::text OR host(address) = $1" };
 static const struct pg_stmt stmt_list = { "source_list",
 	"SELECT " COLUMNS " FROM sources s JOIN pools p ON p.number = s.pool "
 	"WHERE $1::text IS NULL OR (s.enabled AND (s.node IS NULL "
@@ -76,6 +83,7 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 		all[i].owner = pg_get_int4(row, 8);
 		all[i].enabled = pg_get_bool(row, 9);
 		all[i].created_at_ms = pg_get_time(row, 10);
+		all[i].daily_limit = pg_get_int4(row, 11);
 	}
 	call->done(call->ctx, all, n, NULL);
 }
@@ -120,6 +128,32 @@ store_source_list(struct pg *pg, struct slice node, store_source_got *done,
 	return send_rows(tx, done, ctx);
 }
 
+static void
+put_id_or_address(struct pg_tx *tx, struct slice text)
+{
+	struct id id;
+
+	pg_tx_text(tx, id_parse(text, &id) ? slice_of(id_text(id).s) : text);
+}
+
+struct pg_tx *
+store_source_set(struct pg *pg, struct slice id_or_address,
+    const struct store_source_change *change, store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	if (change->pool_name.ptr != NULL) {
+		pg_tx_stmt(tx, &stmt_pool);
+		pg_tx_text(tx, change->pool_name);
+	}
+	pg_tx_stmt(tx, &stmt_set);
+	put_id_or_address(tx, id_or_address);
+	pg_tx_int2(tx, change->weight);
+	pg_tx_int4(tx, change->daily_limit);
+	pg_tx_text_or_null(tx, change->pool_name);
+	return store_send(tx, "no such source", done, ctx);
+}
+
 struct remove_call {
 	store_done *done;
 	void *ctx;
@@ -147,14 +181,10 @@ store_source_remove(struct pg *pg, struct slice id_or_address, store_done *done,
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct remove_call *call = pg_tx_mem(tx, sizeof(*call));
-	struct id id;
 
 	*call = (struct remove_call){ done, ctx };
 	pg_tx_stmt(tx, &stmt_remove);
-	if (id_parse(id_or_address, &id))
-		pg_tx_text(tx, slice_of(id_text(id).s));
-	else
-		pg_tx_text(tx, id_or_address);
+	put_id_or_address(tx, id_or_address);
 	pg_tx_send(tx, on_removed, call);
 	return tx;
 }

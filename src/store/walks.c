@@ -3,9 +3,17 @@
 #include "store_priv.h"
 
 static const struct pg_stmt stmt_unfinished = { "walk_unfinished",
-	"SELECT id, pool, lane, flow, flags, status, retry_at, expires_at "
+	"SELECT id, pool, lane, flow, flags, status, retry_at, expires_at, "
+	"address "
 	"FROM recipients WHERE finished_at IS NULL "
 	"AND id > $1::uuid AND id < $2::uuid ORDER BY id LIMIT $3::int8" };
+
+static const struct pg_stmt stmt_move = { "walk_move",
+	"UPDATE recipients r SET lane = m.to_lane "
+	"FROM unnest($1::uuid[], $2::text[], $3::text[]) "
+	"AS m(id, from_lane, to_lane) "
+	"WHERE r.id = m.id AND r.id BETWEEN $4::uuid AND $5::uuid "
+	"AND r.lane = m.from_lane AND r.finished_at IS NULL" };
 
 struct call {
 	store_unfinished_got *done;
@@ -37,6 +45,7 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 		status_from_int(pg_get_int2(row, 5), &all[i].status);
 		all[i].retry_at_ms = pg_get_time(row, 6);
 		all[i].expires_at_ms = pg_get_time(row, 7);
+		all[i].address = pg_get_text(row, 8);
 	}
 	call->done(call->ctx, all, n, NULL);
 }
@@ -55,4 +64,34 @@ store_walk_unfinished(struct pg *pg, struct id after, struct id before,
 	*call = (struct call){ done, ctx };
 	pg_tx_send(tx, on_rows, call);
 	return tx;
+}
+
+struct pg_tx *
+store_walk_move(struct pg *pg, const struct store_move *move, size_t count,
+    store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct id low = move[0].id, high = move[0].id;
+
+	pg_tx_stmt(tx, &stmt_move);
+	pg_tx_array(tx, PG_UUID);
+	for (size_t i = 0; i < count; i++) {
+		pg_tx_id(tx, move[i].id);
+		if (id_cmp(move[i].id, low) < 0)
+			low = move[i].id;
+		if (id_cmp(move[i].id, high) > 0)
+			high = move[i].id;
+	}
+	pg_tx_array_end(tx);
+	pg_tx_array(tx, PG_TEXT);
+	for (size_t i = 0; i < count; i++)
+		pg_tx_text(tx, move[i].from);
+	pg_tx_array_end(tx);
+	pg_tx_array(tx, PG_TEXT);
+	for (size_t i = 0; i < count; i++)
+		pg_tx_text(tx, move[i].to);
+	pg_tx_array_end(tx);
+	pg_tx_id(tx, low);
+	pg_tx_id(tx, high);
+	return store_send(tx, NULL, done, ctx);
 }

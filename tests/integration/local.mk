@@ -16,6 +16,7 @@ integration_tests = \
 	tests/integration/test_faults.py \
 	tests/integration/test_handover.py \
 	tests/integration/test_hooks.py \
+	tests/integration/test_limits.py \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
 	tests/integration/test_pressure.py \

@@ -3,9 +3,11 @@
 #define QUEUE_WORLD_H
 
 #include "queue/queue.h"
+#include "queue/shaping.h"
 #include "tests/integration/servers.h"
 
 static struct queue *queue;
+static struct shaping *shaping;
 static struct pg *pg;
 static const struct queue_lane lane = { .pool = 1, .name = "h3" };
 static unsigned int wakes;
@@ -188,6 +190,7 @@ setup(void **state)
 {
 	test_log_setup_(state);
 	redis_cli("FLUSHALL");
+	assert_int_equal(shaping_load("", &shaping, NULL), 0);
 	is_up = false;
 	wakes = 0;
 	queue = queue_new(servers.loop, servers.redis, pools, 1, &ops, NULL);
@@ -200,6 +203,7 @@ static inline int
 teardown(void **state)
 {
 	queue_free(&queue);
+	shaping_free(&shaping);
 	pg_free(&pg);
 	loop_turn(servers.loop, 0);
 	return test_log_teardown_(state);

@@ -104,7 +104,8 @@ class Hosts(socketserver.ThreadingTCPServer):
 
 class Stress(WorldTest):
     options = {"settings": {"retry_first": "1s", "retry_longest": "5s",
-                            "connections_max": "5", "mta_processes": "2"}}
+                            "mta_processes": "2"},
+               "shaping": "[default]\nsite_connections = 5\n"}
 
     def setUp(self):
         world = self.world

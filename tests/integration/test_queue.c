@@ -6,24 +6,12 @@
 /* Names. ------------------------------------------------------------------ */
 
 static void
-lanes_and_members_have_one_form(void **state)
+members_have_one_form(void **state)
 {
-	struct queue_lane l, again;
 	struct queue_member m = { { { 1, 2, 3 } }, 0x01020304, 0x71 }, out;
 	uint8_t octets[QUEUE_MEMBER_LEN];
 
 	(void)state;
-	queue_lane_of_domain(3, SLICE("gmail.com"), &l);
-	assert_int_equal(l.pool, 3);
-	assert_string_equal(l.name, "google");
-	queue_lane_of_domain(3, SLICE("example.org"), &l);
-	assert_int_equal(l.name[0], 'h');
-	for (size_t i = 0; i < queue_lane_count(); i++) {
-		queue_lane_nth(1, i, &again);
-		assert_int_equal(queue_lane_index(slice_of(again.name)),
-		    (int)i);
-	}
-	assert_int_equal(queue_lane_index(SLICE("nobody")), -1);
 	queue_member_encode(&m, octets);
 	assert_int_equal(octets[16], 1);
 	assert_int_equal(octets[20], 0x71);
@@ -442,7 +430,7 @@ a_server_that_hangs_is_dropped_at_the_deadline(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-SERVERS_MAIN(true, cmocka_unit_test(lanes_and_members_have_one_form),
+SERVERS_MAIN(true, cmocka_unit_test(members_have_one_form),
     CASE(enqueue_adds_only_what_has_no_job),
     CASE(a_lease_holds_an_ack_ends_a_defer_gives_back),
     CASE(what_falls_due_is_leased), CASE(who_waits_is_woken_once),

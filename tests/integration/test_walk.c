@@ -83,7 +83,7 @@ has_seen_young(const struct walk *w)
 static void
 the_young_walk_pushes_what_was_not_pushed(void **state)
 {
-	struct walk *w = walk_new(servers.loop, pg, queue, NULL, NULL);
+	struct walk *w = walk_new(servers.loop, pg, queue, shaping, NULL, NULL);
 	static const struct queue_lane google = { 1, "google" };
 
 	(void)state;
@@ -95,7 +95,7 @@ the_young_walk_pushes_what_was_not_pushed(void **state)
 	assert_int_equal(state_of(&lane).ready, MAILS - MAILS / 3);
 	walk_free(&w);
 	/* Another keeper looks again: all have jobs. */
-	w = walk_new(servers.loop, pg, queue, NULL, NULL);
+	w = walk_new(servers.loop, pg, queue, shaping, NULL, NULL);
 	walk_until(w, walk_young, has_seen_young);
 	assert_int_equal(walk_counts(w).added, 0);
 	walk_free(&w);
@@ -130,7 +130,7 @@ only_check(struct walk *w)
 static void
 a_redis_that_was_flushed_is_filled_again(void **state)
 {
-	struct walk *w = walk_new(servers.loop, pg, queue, NULL, NULL);
+	struct walk *w = walk_new(servers.loop, pg, queue, shaping, NULL, NULL);
 	struct walk_counts before;
 
 	(void)state;
@@ -175,7 +175,7 @@ on_expired(void *ctx, const struct store_unfinished *rows, size_t n)
 	expired_count += n;
 }
 
-static const struct walk_ops walk_ops = { on_expired };
+static const struct walk_ops walk_ops = { on_expired, NULL };
 
 static bool
 has_told(const struct walk *w)
@@ -186,7 +186,8 @@ has_told(const struct walk *w)
 static void
 mail_past_its_age_is_told_unless_somebody_holds_it(void **state)
 {
-	struct walk *w = walk_new(servers.loop, pg, queue, &walk_ops, NULL);
+	struct walk *w =
+	    walk_new(servers.loop, pg, queue, shaping, &walk_ops, NULL);
 	struct queue_job held = { 0 };
 
 	(void)state;
@@ -206,8 +207,9 @@ mail_past_its_age_is_told_unless_somebody_holds_it(void **state)
 static void
 a_walk_may_be_freed_under_way(void **state)
 {
-	struct walk *w = walk_new(servers.loop, pg, queue, &walk_ops, NULL);
-	struct reap *r = reap_new(servers.loop, pg, queue);
+	struct walk *w =
+	    walk_new(servers.loop, pg, queue, shaping, &walk_ops, NULL);
+	struct reap *r = reap_new(servers.loop, pg, queue, shaping);
 
 	(void)state;
 	walk_old(w);
@@ -220,6 +222,67 @@ a_walk_may_be_freed_under_way(void **state)
 	reap_free(&r);
 	for (int i = 0; i < 20; i++)
 		loop_turn(servers.loop, 5);
+}
+
+static void
+strange_lane(void *ctx, const struct queue_lane *l)
+{
+	struct reap *r = ctx;
+
+	assert_int_equal(l->pool, 1);
+	assert_string_equal(l->name, "gone");
+	reap_also(r, l);
+}
+
+static const struct walk_ops strange_ops = { NULL, strange_lane };
+
+static bool
+has_moved_all(const struct walk *w)
+{
+	return walk_counts(w).added >= 9;
+}
+
+/* The file has no such provider any more. */
+static void
+mail_in_a_lane_that_is_no_more_gets_todays_lane(void **state)
+{
+	static const struct queue_lane gone = { 1, "gone" };
+	struct reap *r = reap_new(servers.loop, pg, queue, shaping);
+	struct walk *w =
+	    walk_new(servers.loop, pg, queue, shaping, &strange_ops, r);
+	struct queue_lane today;
+	struct queue_job jobs[9] = { 0 };
+	struct answer *a = fresh();
+
+	(void)state;
+	forget_all_mail();
+	accept_mails(9, 3600000, 1000000);
+	SQL_NUMBER(pg,
+	    "UPDATE recipients SET lane = 'gone' "
+	    "WHERE finished_at IS NULL");
+	for (size_t i = 0; i < 9; i++)
+		jobs[i].member =
+		    (struct queue_member){ id_of_recipient(items[i].email, 1),
+			    2, 0 };
+	queue_enqueue(queue, &gone, jobs, 9, on_done, a);
+	assert_int_equal(counted(a), 9);
+	/* Two are held by somebody whom nobody knows. */
+	a = fresh();
+	queue_lease(queue, &gone, 30000, 2, 1, on_leased, a);
+	assert_int_equal(counted(a), 2);
+	walk_until(w, walk_old, has_told);
+	reap_step(r);
+	while (reap_is_busy(r))
+		loop_turn(servers.loop, 10);
+	assert_int_equal(reap_counts(r).given_back, 2);
+	walk_until(w, walk_old, has_moved_all);
+	assert_int_equal(walk_counts(w).moved, 9);
+	queue_lane_of_domain(shaping, 1, SLICE("example.org"), &today);
+	assert_int_equal(state_of(&today).ready, 9);
+	assert_int_equal(state_of(&gone).ready, 0);
+	assert_int_equal(state_of(&gone).held, 0);
+	walk_free(&w);
+	reap_free(&r);
 }
 
 /* The reaper. -------------------------------------------------------------- */
@@ -257,7 +320,7 @@ add_worker(void)
 static void
 what_the_dead_and_unknown_hold_is_given_back(void **state)
 {
-	struct reap *r = reap_new(servers.loop, pg, queue);
+	struct reap *r = reap_new(servers.loop, pg, queue, shaping);
 	struct queue_job jobs[9];
 	struct outcome_seen seen = { 0 };
 	int alive = add_worker(), dead = add_worker();
@@ -284,7 +347,7 @@ what_the_dead_and_unknown_hold_is_given_back(void **state)
 	assert_int_equal(reap_counts(r).died, 0);
 	reap_free(&r);
 	/* A successor does it for its own predecessor. */
-	reap_worker(queue, pools, 1, alive);
+	reap_worker(queue, shaping, pools, 1, alive);
 	assert_state(9, 0, 0, 0);
 }
 
@@ -293,5 +356,6 @@ what_the_dead_and_unknown_hold_is_given_back(void **state)
 SERVERS_MAIN(true, CASE(the_young_walk_pushes_what_was_not_pushed),
     CASE(a_redis_that_was_flushed_is_filled_again),
     CASE(mail_past_its_age_is_told_unless_somebody_holds_it),
+    CASE(mail_in_a_lane_that_is_no_more_gets_todays_lane),
     CASE(a_walk_may_be_freed_under_way),
     CASE(what_the_dead_and_unknown_hold_is_given_back))

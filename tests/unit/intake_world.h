@@ -162,8 +162,10 @@ pg_tx_cancel(struct pg_tx **tx)
 }
 
 void
-queue_lane_of_domain(int pool, struct slice domain, struct queue_lane *out)
+queue_lane_of_domain(const struct shaping *s, int pool, struct slice domain,
+    struct queue_lane *out)
 {
+	(void)s;
 	*out = (struct queue_lane){ .pool = pool };
 	out->name[0] = 'h';
 	out->name[1] = domain.ptr[0];

@@ -35,4 +35,11 @@ tests_integration_test_queue_model_SOURCES = \
 tests_integration_test_queue_model_LDADD = src/outcome/liboutcome.a \
 	src/smtp/libsmtp.a src/mail/libmail.a $(store_test_libs) $(IDN2_LIBS)
 tests_integration_test_queue_model_CFLAGS = $(store_test_cflags)
+check_PROGRAMS += tests/unit/test_queue_shaping
+TESTS += tests/unit/test_queue_shaping
+tests_unit_test_queue_shaping_SOURCES = tests/unit/test_queue_shaping.c \
+	tests/unit/test.h
+tests_unit_test_queue_shaping_LDADD = src/queue/libqueue.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_queue_shaping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif

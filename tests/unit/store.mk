@@ -2,7 +2,8 @@
 if HAVE_TEST_LIBS
 store_tests = tests/integration/test_store_pg \
 	tests/integration/test_store_mail tests/integration/test_store_claim \
-	tests/integration/test_store_rows tests/integration/test_store_hooks
+	tests/integration/test_store_rows tests/integration/test_store_hooks \
+	tests/integration/test_store_quota
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -40,4 +41,9 @@ tests_integration_test_store_hooks_SOURCES = \
 	tests/integration/rows_world.h
 tests_integration_test_store_hooks_LDADD = $(store_test_libs)
 tests_integration_test_store_hooks_CFLAGS = $(store_test_cflags)
+
+tests_integration_test_store_quota_SOURCES = \
+	tests/integration/test_store_quota.c tests/integration/servers.h
+tests_integration_test_store_quota_LDADD = $(store_test_libs)
+tests_integration_test_store_quota_CFLAGS = $(store_test_cflags)
 endif

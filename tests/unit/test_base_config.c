@@ -11,6 +11,7 @@ struct settings {
 	bool tls;
 	uint64_t workers, body_max, timeout_ms;
 	int mode;
+	struct config_rate rate;
 };
 
 static const char *const modes[] = { "simulator", "log", "live", NULL };
@@ -42,6 +43,8 @@ static const struct config_row rows[] = {
 	    "Where mail goes.", NULL },
 	{ "cache_dir", CONFIG_TEXT, AT(cache_dir), "/", 0, 0, NULL,
 	    "Where things lie.", &path },
+	{ "rate", CONFIG_RATE, AT(rate), "none", 0, 1000, NULL, "How fast.",
+	    NULL },
 };
 
 static int
@@ -70,6 +73,7 @@ starts_from_the_defaults(void **state)
 	assert_true(s.body_max == 60 << 20);
 	assert_true(s.timeout_ms == 90000);
 	assert_int_equal(s.mode, 0);
+	assert_true(s.rate.count == 0);
 	config_fini(rows, ARRAY_LEN(rows), &s);
 	assert_null(s.listen);
 }
@@ -86,7 +90,7 @@ takes_what_the_file_says(void **state)
 				   "# comment\r\n\r\n\thttp_listen=:80 # tail\n"
 				   "note = \" a \\\"#\\\\ b \" # why\n"
 				   "tls = Off\nworkers = 64\nbody_max = 64K\n"
-				   "timeout = 72h\nmode = live"),
+				   "timeout = 72h\nmode = live\nrate = 60 / m"),
 			     &s, &err),
 	    0);
 	assert_string_equal(s.listen, ":80");
@@ -98,7 +102,7 @@ takes_what_the_file_says(void **state)
 	assert_string_equal(out.ptr,
 	    "http_listen = :80\nnote = \" a \\\"#\\\\ b \"\ntls = no\n"
 	    "workers = 64\nbody_max = 64k\ntimeout = 3d\nmode = live\n"
-	    "cache_dir = /\n");
+	    "cache_dir = /\nrate = 60/m\n");
 	/* What it prints, it reads. */
 	config_fini(rows, ARRAY_LEN(rows), &s);
 	assert_int_equal(parse(strbuf_slice(&out), &s, &err), 0);
@@ -156,6 +160,83 @@ refuses_with_file_and_line(void **state)
 		assert_string_equal(err.text, bad[i].error);
 		config_fini(rows, ARRAY_LEN(rows), &s);
 	}
+}
+
+static const struct {
+	const char *text;
+	uint64_t count, per_ms; /* count 0: refused */
+	const char *printed;
+} rates[] = {
+	{ "100/s", 100, 1000, "100/s" },
+	{ "1/d", 1, 86400000, "1/d" },
+	{ "20/4s", 20, 4000, "20/4s" },
+	{ "20/60s", 20, 60000, "20/m" },
+	{ "7/250ms", 7, 250, "7/250ms" },
+	{ "0/s", 0, 0, NULL },
+	{ "1001/s", 0, 0, NULL },
+	{ "-1/s", 0, 0, NULL },
+	{ "100", 0, 0, NULL },
+	{ "100/", 0, 0, NULL },
+	{ "100/0s", 0, 0, NULL },
+	{ "100/2", 0, 0, NULL },
+	{ "100/25h", 0, 0, NULL },
+	{ "100/s/s", 0, 0, NULL },
+	{ "100/month", 0, 0, NULL },
+	{ "1/99999999999999999999s", 0, 0, NULL },
+	{ "", 0, 0, NULL },
+};
+
+static void
+rates_are_a_number_for_a_time(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rates); i++) {
+		struct strbuf line = STRBUF_INIT, out = STRBUF_INIT;
+		struct settings s = { 0 };
+		struct error err = { 0 };
+		int rc;
+
+		print_message("case %zu: %s\n", i, rates[i].text);
+		strbuf_add_fmt(&line, "rate = %s", rates[i].text);
+		rc = parse(strbuf_slice(&line), &s, &err);
+		assert_int_equal(rc, rates[i].count > 0 ? 0 : -1);
+		if (rc == 0) {
+			assert_true(s.rate.count == rates[i].count);
+			assert_true(s.rate.per_ms == rates[i].per_ms);
+			config_print(rows + ARRAY_LEN(rows) - 1, 1, &s, &out);
+			strbuf_reset(&line);
+			strbuf_add_fmt(&line, "rate = %s\n", rates[i].printed);
+			assert_string_equal(out.ptr, line.ptr);
+		}
+		config_fini(rows, ARRAY_LEN(rows), &s);
+		strbuf_fini(&line);
+		strbuf_fini(&out);
+	}
+}
+
+static void
+a_part_keeps_what_it_does_not_name(void **state)
+{
+	struct settings s = { .workers = 5, .rate = { 3, 1000 } };
+	struct config_report first = { .name = "f" }, second = { .name = "f" };
+	static const struct config_row part[] = {
+		{ "workers", CONFIG_UINT, AT(workers), NULL, 1, 64, NULL, "",
+		    NULL },
+		{ "rate", CONFIG_RATE, AT(rate), NULL, 0, 9, NULL, "", NULL },
+	};
+
+	(void)state;
+	assert_int_equal(config_parse_part(part, 2, SLICE("rate = 9/m\n"), 40,
+			     &s, &first),
+	    0);
+	config_report_fini(&first);
+	assert_true(s.workers == 5 && s.rate.count == 9);
+	assert_int_equal(config_parse_part(part, 2,
+			     SLICE("workers = 6\nrate = 10/m\n"), 40, &s,
+			     &second),
+	    -1);
+	assert_non_null(strstr(second.first.text, "f:41: rate must be none"));
+	config_report_fini(&second);
 }
 
 static void
@@ -297,4 +378,6 @@ TEST_MAIN(cmocka_unit_test(starts_from_the_defaults),
     cmocka_unit_test(refuses_with_file_and_line),
     cmocka_unit_test(tells_every_mistake),
     cmocka_unit_test(does_not_go_on_for_ever),
+    cmocka_unit_test(rates_are_a_number_for_a_time),
+    cmocka_unit_test(a_part_keeps_what_it_does_not_name),
     cmocka_unit_test(documents_every_row), cmocka_unit_test(loads_a_file))

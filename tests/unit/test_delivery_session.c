@@ -260,6 +260,40 @@ dest_return(struct job *j)
 }
 
 void
+dest_session_gone(struct dest *d)
+{
+	(void)d;
+}
+
+void
+quotas_give_back(struct job *j)
+{
+	(void)j;
+	note("unspent");
+}
+
+void
+scopes_mail_begins(struct dest *d)
+{
+	(void)d;
+}
+
+bool
+scopes_idle(struct dest *d, struct list *idle_node)
+{
+	(void)d;
+	(void)idle_node;
+	return true;
+}
+
+int64_t
+scopes_connect_ms(struct dest *d)
+{
+	(void)d;
+	return 0;
+}
+
+void
 dest_renew(struct job *j)
 {
 	(void)j;
@@ -375,9 +409,7 @@ set_up(void **state)
 	strbuf_init(&fake.sent, 0);
 	strbuf_init(&fake.in, 0);
 	fake.is_written = true;
-	mta = (struct mta){ .opt = { .loop = loop_new(),
-				.connection_mails_max = 100,
-				.idle_ms = 1000 } };
+	mta = (struct mta){ .opt = { .loop = loop_new(), .idle_ms = 1000 } };
 	list_init(&jobs);
 	assert_int_equal(net_addr_parse(SLICE("192.0.2.1"), 25, &addr, &err),
 	    0);

@@ -125,11 +125,11 @@ class CrashPoints:
 class Verpost:
     """
     One node with a database of its own in pg. settings: lines that differ
-    from the tests' defaults.
+    from the tests' defaults. shaping: text of its shaping.conf.
     """
 
     def __init__(self, base, net, pg, redis, dns=None, settings=None,
-                 name="node1"):
+                 name="node1", shaping=None):
         self.base = directory(os.path.join(base, name))
         self.net, self.pg, self.redis, self.dns = net, pg, redis, dns
         self.http = (net + ".10", HTTP_PORT)
@@ -164,6 +164,9 @@ class Verpost:
         }
         if dns is not None:
             self.settings["dns_servers"] = dns.address
+        if shaping is not None:
+            self.settings["shaping_file"] = write(
+                self.base + "/shaping.conf", shaping)
         self.settings.update(settings or {})
         self.write_config()
         self.process = self.api = None

@@ -27,7 +27,8 @@ class World:
     for remote.zz, .31 the sink for sink.zz, .40 the webhook endpoint.
     """
 
-    def __init__(self, postfix=False, sink=False, settings=None):
+    def __init__(self, postfix=False, sink=False, settings=None,
+                 shaping=None):
         self.base, self.net = scratch(), subnet()
         self.pg, self.redis = Postgres(self.base), Redis(self.base)
         self.dns = Dns(self.base, self.net)
@@ -41,7 +42,8 @@ class World:
                  "nomail IN MX 0 ."]
         self.dns.add(*names)
         self.verpost = verpost.Verpost(self.base, self.net, self.pg,
-                                       self.redis, self.dns, settings)
+                                       self.redis, self.dns, settings,
+                                       shaping=shaping)
         self.verpost.set_up()
         if postfix:
             self.postfix = Postfix(

@@ -185,10 +185,11 @@ open_redis(struct world *w)
 void
 world_open_keeper(struct world *w)
 {
-	static const struct walk_ops ops = { on_expired };
+	static const struct walk_ops ops = { on_expired, NULL };
 
-	w->walk = walk_new(w->loop, w->pg, w->queue, &ops, w);
-	w->reap = reap_new(w->loop, w->pg, w->queue);
+	assert_int_equal(shaping_load("", &w->shaping, NULL), 0);
+	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
+	w->reap = reap_new(w->loop, w->pg, w->queue, w->shaping);
 	w->expire = expire_new(w->loop, w->pg);
 }
 
@@ -198,6 +199,7 @@ world_close_keeper(struct world *w)
 	walk_free(&w->walk);
 	reap_free(&w->reap);
 	expire_free(&w->expire);
+	shaping_free(&w->shaping);
 }
 
 void

@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "model/status.h"
 #include "queue/queue.h"
+#include "queue/shaping.h"
 #include "store/attempts.h"
 #include "tests/integration/model/dice.h"
 
@@ -137,6 +138,7 @@ struct world {
 	struct pg *pg;
 	struct queue *queue;
 	struct redis *raw;
+	struct shaping *shaping;
 	struct walk *walk;
 	struct reap *reap;
 	struct expire *expire;

@@ -1,0 +1,217 @@
+"""
+Every limit holds exactly, for each source, whatever happens: two mta
+processes, killed and restarted, with Redis emptied in between.
+"""
+
+import concurrent.futures
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import runner  # noqa: E402
+from harness.counter import Counter, most_within  # noqa: E402
+from harness.procs import wait_until  # noqa: E402
+from harness.world import MX_PORT, WorldTest  # noqa: E402
+
+CLAIM_S = 15 * 60
+DAY_S = 86400
+MAX_AGE_S = 72 * 3600
+RATE, RATE_S = 20, 4
+# The counter may read a little late or early: by at most this part.
+SLACK = 0.95
+
+SHAPING = """
+[default]
+site_connections = 30
+provider_daily = 0
+[provider daily]
+domains = daily.zz
+mx = mx.daily.zz
+provider_daily = 25
+[provider prov]
+mx = one.prov.zz two.prov.zz
+provider_connections = 3
+provider_connection_rate = 12/4s
+provider_mail_rate = 20/4s
+[provider closed]
+domains = closed.zz
+mx = mx.closed.zz
+provider_mail_rate = 1/d
+[site mx.slow.zz]
+site_mail_rate = 1/d
+[site mx.rate.zz]
+site_mail_rate = 20/4s
+[site mx.conn.zz]
+site_connections = 3
+site_connection_rate = 12/4s
+connection_mails = 4
+"""
+
+
+class Limits(WorldTest):
+    options = {"settings": {"mta_processes": "2", "drain_time": "3s"},
+               "shaping": SHAPING}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        world = cls.world
+        cls.counters = {
+            name: Counter("%s.%d" % (world.net, host), MX_PORT, delay)
+            for name, host, delay in (("rate", 51, 0), ("conn", 52, 0.4),
+                                      ("prov", 53, 0.05),
+                                      ("daily", 54, 0))}
+        world.dns.add(
+            "slow IN MX 10 mx.slow", "mx.slow IN A %s.54" % world.net,
+            "closed IN MX 10 mx.closed", "mx.closed IN A %s.54" % world.net,
+            "rest IN MX 10 mx.rest", "mx.rest IN A %s.99" % world.net,
+            "daily IN MX 10 mx.daily",
+            "mx.daily IN A %s.54" % world.net,
+            "rate IN MX 10 mx.rate", "mx.rate IN A %s.51" % world.net,
+            "conn IN MX 10 mx.conn", "mx.conn IN A %s.52" % world.net,
+            "prov1 IN MX 10 a.one.prov", "a.one.prov IN A %s.53" % world.net,
+            "prov2 IN MX 10 b.two.prov", "b.two.prov IN A %s.53" % world.net)
+        world.verpost.command("source add", world.net + ".21", "--helo",
+                              "out.sender.zz")
+        wait_until("both sources are owned", lambda: world.verpost.pg.value(
+            "SELECT count(DISTINCT owner) FROM sources") == "2")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        for counter in cls.counters.values():
+            counter.stop()
+
+    def post(self, to):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda a: self.mail(a, "limits"), to))
+
+    def unfinished(self):
+        return int(self.world.verpost.pg.value(
+            "SELECT count(*) FROM recipients WHERE finished_at IS NULL"))
+
+    def end_mtas(self, signo):
+        old = set(self.world.verpost.processes("mta"))
+        for pid in old:
+            os.kill(pid, signo)
+        wait_until("others have taken their place", lambda: len(
+            set(self.world.verpost.processes("mta")) - old) == 2)
+
+    def trouble(self, counter):
+        """Each in the middle of the sending."""
+        wait_until("30 are sent", lambda: counter.mails() >= 30, 60)
+        self.end_mtas(signal.SIGKILL)
+        wait_until("40 are sent", lambda: counter.mails() >= 40, 60)
+        self.world.redis.command("FLUSHALL")
+        wait_until("50 are sent", lambda: counter.mails() >= 50, 60)
+        self.end_mtas(signal.SIGTERM)
+
+    def drive(self):
+        """What a killed process had claimed is free after its time."""
+        def look():
+            if self.unfinished() > 20:
+                return False
+            self.world.verpost.clock.advance(CLAIM_S + 60)
+            return True
+
+        wait_until("most are finished", look, 90, 0.2)
+        wait_until("all are finished", lambda: self.unfinished() == 0, 60)
+
+    def check_rate(self, times, most, seconds):
+        self.assertEqual(len(times), 2, "both sources were used")
+        for source, moments in times.items():
+            self.assertLessEqual(
+                most_within(moments, seconds * SLACK), most, source)
+
+    def redis_why(self, lane):
+        """What the workers say about a lane of the first pool."""
+        fields = self.world.redis.command("HGETALL", "q:{p1.%s}:m" % lane)
+        return fields.count("why:")
+
+    def left_in(self, lane):
+        return int(self.world.redis.command("ZCARD", "q:{p1.%s}:r" % lane))
+
+    def mails_of(self, counter):
+        with counter.lock:
+            return {source: len(times)
+                    for source, times in counter.mail_times.items()}
+
+    def next_day(self):
+        clock = self.world.verpost.clock
+        now = time.time() + clock.offset_ms / 1000
+        clock.advance(DAY_S - now % DAY_S + 60)
+
+    def test_a_daily_limit_holds_through_kills_and_over_days(self):
+        counter = self.counters["daily"]
+        to = ["d%d@daily.zz" % n for n in range(110)]
+        self.post(to)
+        wait_until("some are sent", lambda: counter.mails() >= 10)
+        self.end_mtas(signal.SIGKILL)
+        self.world.redis.command("FLUSHALL")
+        # A unit may have been spent on a mail that then did not leave.
+        wait_until("the day is used up", lambda: counter.mails() >= 48
+                   and self.redis_why("daily") >= 2
+                   and self.left_in("daily") > 0, 60)
+        first = self.mails_of(counter)
+        for source, mails in first.items():
+            self.assertLessEqual(mails, 25, source)
+        self.end_mtas(signal.SIGTERM)
+        self.next_day()
+        wait_until("another day is used up", lambda: sum(
+            self.mails_of(counter).values()) >= sum(first.values()) + 50
+            or counter.total() >= len(to), 60)
+        wait_until("and they say so", lambda: self.redis_why("daily") >= 2, 30)
+        for source, mails in self.mails_of(counter).items():
+            self.assertLessEqual(mails - first[source], 25, source)
+        self.next_day()
+        wait_until("all are finished", lambda: self.unfinished() == 0, 60)
+        self.assertEqual(set(counter.taken), set(to))
+        for source, mails in self.mails_of(counter).items():
+            self.assertLessEqual(mails, 75, source)
+
+    def test_mail_past_its_age_ends_wherever_it_waits(self):
+        """In memory, for its turn, in a closed lane, for a host that rests."""
+        to = ["x%d@%s.zz" % (n, name) for n in range(6)
+              for name in ("slow", "closed", "rest")]
+        idents = [self.mail(address, "age") for address in to]
+        wait_until("a lane says why it is closed",
+                   lambda: self.redis_why("closed") >= 2, 30)
+        wait_until("a host rests", lambda: self.world.verpost.pg.value(
+            "SELECT count(*) > 0 FROM attempts WHERE outcome IS NOT NULL")
+            == "t")
+        self.world.verpost.clock.advance(MAX_AGE_S + 60)
+        for ident in idents:
+            email = self.api.wait_event(ident, "failed", 30)
+            self.assertEqual(email["recipients"][0]["reason"], "expired")
+        self.assertFalse(any("@closed" in rcpt or "@slow" in rcpt
+                             for rcpt in self.counters["daily"].taken))
+
+    def test_rates_and_connections_are_never_passed(self):
+        to = []
+        for n in range(90):
+            to += ["r%d@rate.zz" % n, "c%d@conn.zz" % n,
+                   "p%d@prov%d.zz" % (n, 1 + n % 2)]
+        self.post(to)
+        self.trouble(self.counters["rate"])
+        self.drive()
+        rate, conn, prov = (self.counters[n] for n in ("rate", "conn", "prov"))
+        self.assertEqual(
+            set(rate.taken) | set(conn.taken) | set(prov.taken), set(to))
+        self.check_rate(rate.mail_times, RATE, RATE_S)
+        self.check_rate(prov.mail_times, RATE, RATE_S)
+        self.check_rate(prov.connect_times, 12, 4)
+        self.check_rate(conn.connect_times, 12, 4)
+        for source in conn.most_open:
+            self.assertLessEqual(conn.most_open[source], 3)
+            self.assertLessEqual(prov.most_open[source], 3)
+        self.assertLessEqual(conn.most_mails, 4)
+        # They are limits, and not a standstill.
+        self.assertEqual(max(conn.most_open.values()), 3)
+        self.assertEqual(conn.most_mails, 4)
+
+
+if __name__ == "__main__":
+    runner.main()
