@@ -138,6 +138,7 @@ struct lane_state {
 	bool has_more;	      /* ask again as soon as there is room */
 	int provider;	      /* whose lane it is; -1: a hash lane */
 	size_t asked;	      /* of the call under way */
+	int64_t due_mono_ms;  /* of what it has for later; 0: unknown */
 	size_t room;	      /* room.c: as it was then */
 	int64_t room_at_mono_ms, opens_us;
 	const char *why; /* Redis was told; NULL: nothing */
@@ -531,6 +532,8 @@ struct mta {
 	struct timer *tick;
 	struct timer *room_opens; /* of a lane that is closed */
 	int64_t room_opens_us;
+	struct timer *due; /* of what a lane has for later */
+	int64_t due_mono_ms;
 	struct timer *yield;	     /* a lane said: ask again in 2 ms */
 	struct loop_call flush_call; /* acks, defers and new leases */
 	struct list work;	     /* destinations with something to do */

@@ -1,8 +1,8 @@
 /*
  * Leasing: one question per lane at a time, only while there is room. A lane
- * is asked when its wake arrives, when its last lease came back full, and once
- * a second anyway (which also moves what has fallen due). Acks and defers
- * gather during a turn and go out together.
+ * is asked when its wake arrives, when its last lease came back full, when
+ * something falls due, when a limit opens (room.c), and once a second anyway.
+ * Acks and defers gather during a turn and go out together.
  */
 #include "delivery/delivery_priv.h"
 
@@ -16,6 +16,8 @@
  * becomes ready in Redis meanwhile. */
 #define LANE_WAITING_MAX 256
 #define SYNC_EVERY 60 /* ticks */
+/* What falls due is asked for together. */
+#define DUE_LEAST_MS 50
 
 static size_t
 room(const struct mta *m)
@@ -79,6 +81,23 @@ take_leased(struct lane_state *lane, const struct queue_lease_result *r)
 		jobs_read(lane->mta, &fresh);
 }
 
+/* Asked again when the head of what is for later falls due. */
+static void
+wait_until_due(struct lane_state *lane, int64_t due_ms)
+{
+	struct mta *m = lane->mta;
+	int64_t now_ms = loop_mono_ms(m->opt.loop);
+
+	lane->due_mono_ms = due_ms == 0
+	    ? 0
+	    : now_ms + MAX(due_ms - clock_now_ms(), DUE_LEAST_MS);
+	if (due_ms != 0 &&
+	    (!timer_is_set(m->due) || lane->due_mono_ms < m->due_mono_ms)) {
+		m->due_mono_ms = lane->due_mono_ms;
+		timer_set(m->due, lane->due_mono_ms - now_ms);
+	}
+}
+
 static void
 on_leased(void *ctx, const struct queue_lease_result *r)
 {
@@ -96,6 +115,7 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 		timer_set(m->yield, 2);
 		return;
 	}
+	wait_until_due(lane, r->next_due_ms);
 	lane->has_more = lane->woken || r->count >= (lane->asked + 1) / 2;
 	if (r->count < lane->asked)
 		lane_is_drained(lane);
@@ -200,6 +220,32 @@ void
 mta_flush_soon(struct mta *m)
 {
 	loop_call_schedule(m->opt.loop, &m->flush_call, on_flush, m);
+}
+
+static void
+on_due(void *ctx)
+{
+	struct mta *m = ctx;
+	int64_t now_ms = loop_mono_ms(m->opt.loop);
+	int64_t next_ms = INT64_MAX;
+
+	for (size_t i = 0; i < m->lane_count; i++) {
+		struct lane_state *lane = m->lanes[i];
+
+		if (lane->due_mono_ms == 0)
+			continue;
+		if (lane->due_mono_ms > now_ms) {
+			next_ms = MIN(next_ms, lane->due_mono_ms);
+			continue;
+		}
+		lane->due_mono_ms = 0;
+		lane->has_more = true;
+	}
+	if (next_ms != INT64_MAX) {
+		m->due_mono_ms = next_ms;
+		timer_set(m->due, next_ms - now_ms);
+	}
+	lanes_ask_again(m);
 }
 
 static void
@@ -367,6 +413,7 @@ lanes_init(struct mta *m)
 {
 	m->held = hash_new();
 	m->yield = timer_new(m->opt.loop, on_yield_over, m);
+	m->due = timer_new(m->opt.loop, on_due, m);
 	m->room_opens = timer_new(m->opt.loop, on_room, m);
 }
 
@@ -455,5 +502,6 @@ lanes_fini(struct mta *m)
 	hash_free(&m->held);
 	timer_free(&m->yield);
 	timer_free(&m->room_opens);
+	timer_free(&m->due);
 	queue_free(&m->queue);
 }

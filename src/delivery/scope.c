@@ -408,11 +408,19 @@ scopes_mail_wait_us(struct dest *d)
 void
 scopes_mail_begins(struct dest *d)
 {
+	int64_t now_us;
+
 	if (!has_rate(d))
 		return;
-	limit_mail_take(d->limit, d->scope_count, clock_mono_us());
-	for (size_t i = 0; i < d->scope_count; i++)
-		d->scope[i]->mail.lead_next_us = 0;
+	now_us = clock_mono_us();
+	limit_mail_take(d->limit, d->scope_count, now_us);
+	for (size_t i = 0; i < d->scope_count; i++) {
+		struct line *l = &d->scope[i]->mail;
+
+		/* The one that was called has sent: it is the next one's. */
+		l->lead_next_us = 0;
+		mail_arm(l, now_us);
+	}
 }
 
 static bool

@@ -209,6 +209,10 @@ class Limits(WorldTest):
             self.assertLessEqual(prov.most_open[source], 3)
         self.assertLessEqual(conn.most_mails, 4)
         # They are limits, and not a standstill.
+        for counter in (rate, prov):
+            for moments in counter.mail_times.values():
+                self.assertGreaterEqual(
+                    most_within(moments, RATE_S), RATE * 0.6)
         self.assertEqual(max(conn.most_open.values()), 3)
         self.assertEqual(conn.most_mails, 4)
 
