@@ -106,7 +106,10 @@ class Counter:
             if line == ".":
                 link.in_body = False
                 self.taken[link.rcpt] += 1
-                self.due.append((time.monotonic() + self.delay, link))
+                if self.delay:
+                    self.due.append((time.monotonic() + self.delay, link))
+                else:  # before the replies to what came behind the dot
+                    self.say(link, "250 taken")
             return
         verb = line[:4].upper()
         if verb == "EHLO":
