@@ -272,6 +272,14 @@ class Commands(WorldTest):
         self.api.wait_event(ident, "delivered")
         self.assertEqual(len(self.world.sink.for_rcpt("left@sink.zz")), 1)
 
+    def test_suppressions_of_an_origin_that_is_none_are_refused(self):
+        status, text = self.run_command("suppression list", "--origin", "foo")
+        self.assertEqual(status, 1)
+        self.assertIn("bounce, complaint or manual, not 'foo'", text)
+        status, text = self.run_command("suppression list", "--origin",
+                                        "complaint")
+        self.assertEqual(status, 0, text)
+
     def test_unknown_commands_and_options_say_what_there_is(self):
         for words in (["frobnicate"], ["domain"], ["domain add"],
                       ["domain add", "x.zz", "--no-such-option"]):
