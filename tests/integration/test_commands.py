@@ -112,6 +112,19 @@ class Commands(WorldTest):
                     self.assertEqual(len(texts), 1, rows)
                     self.assertIn(said, texts[0])
 
+    def test_check_tries_the_addresses_while_one_runs(self):
+        status, text = self.run_command("check")
+        self.assertIn("verpost runs (process %d): 0 bad"
+                      % self.verpost.process.pid, text)
+        self.assertNotIn("can start", text)
+        self.assertRegex(text, r"http_listen +\S+ is in use: by the verpost")
+        status, rows = self.checked(http_listen="192.0.2.1:80")
+        self.assertEqual(status, 1)
+        texts = [row["text"] for row in rows
+                 if row["what"] == "http_listen" and row["finding"] == "bad"]
+        self.assertEqual(len(texts), 1, rows)
+        self.assertIn("192.0.2.1:80", texts[0])
+
     def test_check_asks_with_the_rights_of_the_user(self):
         """A socket that root may use and the workers may not."""
         private = self.verpost.base + "/private"
