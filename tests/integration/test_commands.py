@@ -170,6 +170,26 @@ class Commands(WorldTest):
                 self.assertIn("run 'verpost migrate'", errors)
                 self.assertNotIn("relation", out + errors)
 
+    def test_a_postgres_that_cannot_be_reached_is_one_line(self):
+        with open(self.verpost.config) as stream:
+            text = stream.read()
+        socket_dir = re.search(r"host=([^ \"]+)", text).group(1)
+        for where, said in (
+                ("host=/nonexistent", "is it running"),
+                ("host=%s user=nobody_of_that_name" % socket_dir,
+                 "sudo -u verpost"),
+                ("host=localhost", "hostaddr=ADDRESS")):
+            path = write(self.verpost.base + "/away.conf", re.sub(
+                r"(?m)^postgres .*$",
+                'postgres = "%s dbname=verpost"' % where, text))
+            for words in (["account list"], ["migrate"]):
+                with self.subTest(where, words=words):
+                    status, out, errors = self.verpost.command(
+                        *words, "-c", path, check=False)
+                    self.assertEqual(status, 1)
+                    self.assertEqual((out + errors).count("\n"), 1, errors)
+                    self.assertIn(said, errors)
+
     def test_the_help_of_webhooks_names_every_kind_of_event(self):
         _, text = self.run_command("webhook add", "http://127.0.0.1:9/",
                                    "--events", "nonsense")
