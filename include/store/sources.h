@@ -32,7 +32,10 @@ struct pg_tx *store_source_add(struct pg *pg, const struct store_source *source,
 /* node.ptr NULL: all; else the enabled ones that this node may own. */
 struct pg_tx *store_source_list(struct pg *pg, struct slice node,
     store_source_got *done, void *ctx);
-/* By id or address. ERR_CONFLICT while a living worker owns it. */
+/*
+ * By id or address. ERR_CONFLICT: a living worker owns it. It is disabled then,
+ * and free for another call when the owner has done with it, within some beats.
+ */
 struct pg_tx *store_source_remove(struct pg *pg, struct slice id_or_address,
     store_done *done, void *ctx);
 /*

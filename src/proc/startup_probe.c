@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/addr.h"
+#include "net/conn.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "proc/startup_priv.h"
@@ -89,26 +89,14 @@ check_redis(struct probe *p)
 	redis_free(&r);
 }
 
-/* Whether a socket can be bound to it, which is what the mta will do. */
+/* Which is what the mta will ask of it. */
 static bool
 is_local(struct slice address, struct error *err)
 {
 	struct net_addr addr;
-	bool ok;
-	int fd;
 
-	if (net_addr_parse(address, 0, &addr, err) != 0)
-		return false;
-	fd = socket(net_addr_family(&addr), SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		error_sys(err, "opening a socket");
-		return false;
-	}
-	ok = bind(fd, (const struct sockaddr *)&addr.ss, addr.len) == 0;
-	if (!ok)
-		error_sys(err, "binding to it");
-	close(fd);
-	return ok;
+	return net_addr_parse(address, 0, &addr, err) == 0 &&
+	    net_is_here(&addr, err);
 }
 
 static void

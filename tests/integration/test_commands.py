@@ -249,6 +249,38 @@ class Commands(WorldTest):
         self.assertNotEqual(status, 0)
         self.assertIn("second", text)
 
+    def test_a_source_is_removed_while_an_mta_owns_it(self):
+        address = self.world.net + ".98"
+        self.verpost.command("source add", address, "--helo",
+                             "spare.sender.zz")
+
+        def state():
+            return [row["state"] for row
+                    in self.verpost.command_json("source list")
+                    if row["address"] == address]
+        wait_until("an mta owns it", lambda: state() == ["in use"], 30)
+        status, text = self.run_command("source remove", address)
+        self.assertEqual(status, 0, text)
+        self.assertIn("gives it up", text)
+        self.assertEqual(state(), [])
+        ident = self.mail("still@sink.zz", "s")
+        self.api.wait_event(ident, "delivered")
+
+    def test_a_source_that_is_elsewhere_is_added_with_a_warning(self):
+        status, out, errors = self.verpost.command(
+            "source add", "192.0.2.77", "--helo", "far.sender.zz")
+        self.assertIn("192.0.2.77 is not an address of this machine", errors)
+        here = {row["address"]: row["on_this_machine"] for row
+                in self.verpost.command_json("source list")}
+        self.assertEqual(here["192.0.2.77"], "no")
+        self.assertIn("yes", here.values())
+        self.verpost.command("source remove", "192.0.2.77")
+        _, _, errors = self.verpost.command(
+            "source add", "192.0.2.77", "--helo", "far.sender.zz", "--node",
+            "another")
+        self.assertEqual(errors, "")
+        self.verpost.command("source remove", "192.0.2.77")
+
     def test_a_removed_key_no_longer_works(self):
         made = self.verpost.command_json("key add", "short-lived",
                                          "--account", "tester")["key"]

@@ -271,6 +271,15 @@ a_source_has_one_living_owner(void **state)
 	servers_until(&seen.done);
 	assert_int_equal(seen.err.kind, ERR_CONFLICT);
 	seen.done = false;
+	/* Nobody takes it any more; here it is taken back. */
+	r = (struct rows){ 0 };
+	store_source_own(pg, first, &number, 1, on_source, &r);
+	wait_for(&r);
+	assert_int_equal(r.count, 0);
+	assert_true(SQL_NUMBER(pg,
+			"WITH u AS (UPDATE sources SET enabled = true "
+			"WHERE helo = 'h' AND NOT enabled RETURNING 1) "
+			"SELECT count(*) FROM u") == 1);
 	/* The owner is dead: the next one may have it; the dead may not. */
 	store_worker_set_dead(pg, first, servers_done, &seen);
 	servers_ok(&seen);
