@@ -281,6 +281,27 @@ class Commands(WorldTest):
         self.assertEqual(errors, "")
         self.verpost.command("source remove", "192.0.2.77")
 
+    def test_what_an_account_is_answered_can_be_changed(self):
+        self.verpost.command("account set", "tester", "--suppressed-answer",
+                             "200")
+        answers = [row["suppressed_answer"] for row
+                   in self.verpost.command_json("account list")
+                   if row["name"] == "tester"]
+        self.assertEqual([str(one) for one in answers], ["200"])
+        self.verpost.command("account set", "tester", "--suppressed-answer",
+                             "422")
+        for words in (["tester"], ["tester", "--suppressed-answer", "300"]):
+            status, text = self.run_command("account set", *words)
+            self.assertEqual(status, 1)
+            self.assertIn("--suppressed-answer 200, or 422", text)
+
+    def test_help_of_what_is_no_command_is_an_error(self):
+        status, text = self.run_command("help", "frobnicate")
+        self.assertEqual(status, 1)
+        self.assertIn("no command 'frobnicate'", text)
+        status, _ = self.run_command("help", "domain", "add")
+        self.assertEqual(status, 0)
+
     def test_a_removed_key_no_longer_works(self):
         made = self.verpost.command_json("key add", "short-lived",
                                          "--account", "tester")["key"]
