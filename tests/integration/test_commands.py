@@ -125,6 +125,27 @@ class Commands(WorldTest):
         self.assertEqual(len(texts), 1, rows)
         self.assertIn("192.0.2.1:80", texts[0])
 
+    def test_check_warns_of_what_a_live_node_should_not_have(self):
+        database = self.verpost.pg.create_database("bare")
+        with open(self.verpost.config) as stream:
+            lines = [line for line in stream if line.split("=")[0].strip()
+                     not in ("postgres", "http_listen", "mode")]
+        lines += ["mode = live\n", "http_listen = 0.0.0.0:0\n",
+                  'postgres = "%s"\n' % database]
+        path = write(self.verpost.base + "/bare.conf", "".join(lines))
+        self.verpost.command("migrate", "-c", path)
+        self.verpost.command("source add", self.world.net + ".20", "--helo",
+                             "a.zz", "-c", path)
+        _, out, _ = self.verpost.command("check", "--json", "-c", path,
+                                         check=False)
+        said = {row["what"]: row["text"] for row in json.loads(out)
+                if row["finding"] == "warning"}
+        self.assertIn("loopback",
+                      said["source %s.20" % self.world.net])
+        self.assertIn("domain verify", said["domains"])
+        self.assertIn("key add", said["keys"])
+        self.assertIn("0.0.0.0:0 is not loopback", said["http_listen"])
+
     def test_check_asks_with_the_rights_of_the_user(self):
         """A socket that root may use and the workers may not."""
         private = self.verpost.base + "/private"
