@@ -84,12 +84,12 @@ refuse_event(struct api_call *c, struct slice type)
 		const char *name = event_webhook_type((enum event_kind)k);
 
 		if (name != NULL)
-			strbuf_add_fmt(&all, "%s%s",
-			    all.len > 0 ? ", " : "", name);
+			strbuf_add_fmt(&all, "%s%s", all.len > 0 ? ", " : "",
+			    name);
 	}
 	api_refuse(c, ANSWER_VALIDATION,
-	    "events: '%s' is not a type of event: use %s",
-	    answer_quote(type).s, strbuf_text(&all));
+	    "events: '%s' is not a type of event: use %s", answer_quote(type).s,
+	    strbuf_text(&all));
 	strbuf_fini(&all);
 }
 

@@ -64,13 +64,13 @@ void command_print_list(void);
 extern const struct command command_serve, command_dev, command_check,
     command_migrate, command_keyfile_create, command_account_add,
     command_account_list, command_account_set, command_account_remove,
-    command_domain_add,
-    command_domain_list, command_domain_show, command_domain_verify,
-    command_domain_remove, command_source_add, command_source_list,
-    command_source_remove, command_key_add, command_key_list,
-    command_key_remove, command_webhook_add, command_webhook_list,
-    command_webhook_remove, command_suppression_add, command_suppression_list,
-    command_suppression_remove, command_simulator_list, command_simulator_show,
-    command_trace, command_version, command_help;
+    command_domain_add, command_domain_list, command_domain_show,
+    command_domain_verify, command_domain_remove, command_source_add,
+    command_source_list, command_source_remove, command_key_add,
+    command_key_list, command_key_remove, command_webhook_add,
+    command_webhook_list, command_webhook_remove, command_suppression_add,
+    command_suppression_list, command_suppression_remove,
+    command_simulator_list, command_simulator_show, command_trace,
+    command_version, command_help;
 
 #endif

@@ -45,7 +45,13 @@ static void PRINTF_LIKE(4, 5) say(struct probe *p, enum finding finding,
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	p->say(p->ctx, finding, what, text);
+	/* Errors of a server begin with its name. */
+	if (slice_starts(slice_of(text), slice_of(what)) &&
+	    text[strlen(what)] == ':')
+		p->say(p->ctx, finding, what,
+		    text + strlen(what) + strspn(text + strlen(what), ": "));
+	else
+		p->say(p->ctx, finding, what, text);
 }
 
 /* False: no use to ask Postgres anything more. */

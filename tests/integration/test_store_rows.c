@@ -447,8 +447,7 @@ static void
 bounced(int account, const char *address, int64_t now_ms)
 {
 	struct outcome_seen seen = { 0 };
-	struct store_outcome o = { .id = id_new(now_ms),
-		.account = account };
+	struct store_outcome o = { .id = id_new(now_ms), .account = account };
 
 	o.suppress.key = slice_of(address);
 	o.suppress.origin = SLICE("bounce");
