@@ -137,8 +137,10 @@ got_all(void *ctx, const struct store_source *source, size_t count,
 		table_add(call->table, source[i].helo);
 		table_add(call->table, source[i].pool_name);
 		table_add_int(call->table, source[i].weight);
-		table_add(call->table,
-		    source[i].node.ptr != NULL ? source[i].node : SLICE("-"));
+		if (source[i].node.ptr != NULL)
+			table_add(call->table, source[i].node);
+		else
+			table_add_none(call->table);
 		table_add_text(call->table, state_name(&source[i]));
 		table_add_text(call->table, is_here(&source[i]) ? "yes" : "no");
 	}

@@ -97,7 +97,8 @@ class Commands(WorldTest):
                     ("user", "root itself", {"user": "root"}),
                     ("run_dir", "belongs to uid 1", {"run_dir": theirs}),
                     ("state_dir", "belongs to uid 1", {"state_dir": theirs}),
-                    ("key_file", "/none", {"key_file": "/none"}),
+                    ("key_file", "verpost keyfile create",
+                     {"key_file": "/none"}),
                     ("smtp_in_cert", "/none", {"smtp_in_cert": "/none",
                                                "smtp_in_key": "/none"}),
                     # A master that runs has its ports: so, another one.
@@ -156,6 +157,7 @@ class Commands(WorldTest):
         found = [row for row in rows if row["what"] == "redis"]
         self.assertEqual(found[0]["finding"], "warning", rows)
         self.assertIn("denied", found[0]["text"])
+        self.assertFalse(found[0]["text"].startswith("redis:"), found)
 
     def test_check_sees_a_lock_file_that_this_user_cannot_open(self):
         run_dir = self.verpost.base + "/of-root-once"
@@ -294,6 +296,9 @@ class Commands(WorldTest):
         here = {row["address"]: row["on_this_machine"] for row
                 in self.verpost.command_json("source list")}
         self.assertEqual(here["192.0.2.77"], "no")
+        row = self.verpost.command_json("source list")[-1]
+        self.assertEqual((row["address"], row["weight"], row["node"]),
+                         ("192.0.2.77", 1, None))
         self.assertIn("yes", here.values())
         self.verpost.command("source remove", "192.0.2.77")
         _, _, errors = self.verpost.command(
@@ -308,7 +313,7 @@ class Commands(WorldTest):
         answers = [row["suppressed_answer"] for row
                    in self.verpost.command_json("account list")
                    if row["name"] == "tester"]
-        self.assertEqual([str(one) for one in answers], ["200"])
+        self.assertEqual(answers, [200])
         self.verpost.command("account set", "tester", "--suppressed-answer",
                              "422")
         for words in (["tester"], ["tester", "--suppressed-answer", "300"]):
