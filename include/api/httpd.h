@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "http/server.h"
 #include "intake/intake.h"
+#include "net/addr.h"
 
 struct httpd;
 struct loop;
@@ -26,6 +27,7 @@ struct httpd_options {
 	struct queue *queue;
 	const struct shaping *shaping; /* picks the lanes */
 	const struct keyring *keyring; /* seals the secrets of webhooks */
+	const struct net_guard *webhook_guard; /* of those who will send them */
 	int listen_fd;
 	struct http_options http;
 	struct intake_limits limits;

@@ -125,6 +125,9 @@ void listener_pause(struct listener *l, bool paused);
  * on TCP. A stale Unix socket file is replaced. Returns the fd or -1. */
 int net_listen(const struct net_addr *a, int backlog,
     struct error *err) MUST_CHECK;
+/* Whether that address is of this machine: a socket can be bound to it. err:
+ * why not. */
+bool net_is_here(const struct net_addr *a, struct error *err);
 
 /*
  * How many connections a server may hold, at most wanted: the limit on open

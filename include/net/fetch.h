@@ -23,10 +23,12 @@ struct fetch;
  * Whether that is a URL to keep for later requests: http or https, at most
  * FETCH_URL_MAX visible ASCII characters, a host, a port that exists, neither
  * user name nor fragment. err: what is wrong, to be read after the URL ("names
- * no host"). Which address it leads to is the guard's business, each time.
+ * no host"). An address in place of a host name must pass the guard, too;
+ * which one a name leads to is the guard's business, each time.
  */
 #define FETCH_URL_MAX 2048
-int fetch_url_check(struct slice url, struct error *err) MUST_CHECK;
+int fetch_url_check(struct slice url, const struct net_guard *guard,
+    struct error *err) MUST_CHECK;
 
 /* guard: borrowed. */
 struct fetcher *fetcher_new(struct loop *l, const struct net_guard *guard);

@@ -28,8 +28,9 @@ typedef void startup_say(void *ctx, enum finding finding, const char *what,
  * user, the directories, the lock, the keys, Postgres (reachable, migrated),
  * Redis, sources and domains, certificates, ports. Started as root it asks
  * with the rights of 'user', as serve would. Blocks for some seconds at most.
+ * Returns the number of the master that runs in run_dir, or 0.
  */
-void startup_check(const struct settings *s, startup_say *say, void *ctx);
+long startup_check(const struct settings *s, startup_say *say, void *ctx);
 
 /*
  * For serve: the part of it that needs connections. Warnings are logged; the

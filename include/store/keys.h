@@ -38,6 +38,7 @@ struct pg_tx *store_key_add(struct pg *pg, const struct store_key *key,
     const uint8_t hash[32], store_done *done, void *ctx);
 typedef void store_key_got(void *ctx, const struct store_key *key, size_t count,
     const struct error *err);
+/* account 0: of all. */
 struct pg_tx *store_key_list(struct pg *pg, int account, store_key_got *done,
     void *ctx);
 struct pg_tx *store_key_remove(struct pg *pg, int account, struct id id,

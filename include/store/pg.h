@@ -61,6 +61,11 @@ struct pg *pg_new(struct loop *l, const struct pg_options *options,
 /* Closes; what is in flight is forgotten and never calls back. */
 void pg_free(struct pg **pg);
 bool pg_is_up(const struct pg *pg);
+/* Why the last attempt to connect failed, while the next one is awaited; NULL
+ * when it is up or being tried. */
+const struct error *pg_failure(const struct pg *pg);
+/* Refuses a host name: it would be looked up with the loop standing still. */
+int pg_conninfo_check(const char *conninfo, struct error *err) MUST_CHECK;
 /* Units of work sent and not yet answered. */
 size_t pg_pending(const struct pg *pg);
 struct loop *pg_loop(const struct pg *pg);

@@ -41,7 +41,10 @@ struct store_source_change {
 };
 struct pg_tx *store_source_set(struct pg *pg, struct slice id_or_address,
     const struct store_source_change *change, store_done *done, void *ctx);
-/* By id or address. ERR_CONFLICT while a living worker owns it. */
+/*
+ * By id or address. ERR_CONFLICT: a living worker owns it. It is disabled then,
+ * and free for another call when the owner has done with it, within some beats.
+ */
 struct pg_tx *store_source_remove(struct pg *pg, struct slice id_or_address,
     store_done *done, void *ctx);
 /*

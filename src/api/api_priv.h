@@ -27,6 +27,7 @@ struct httpd {
 	struct loop *loop;
 	struct pg *pg, *side;
 	const struct keyring *keyring;
+	const struct net_guard *webhook_guard;
 	struct intake *intake;
 	struct http_server *server;
 	struct large_pool *large;

@@ -66,6 +66,7 @@ httpd_new(const struct httpd_options *opt)
 	h->pg = opt->pg;
 	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
 	h->keyring = opt->keyring;
+	h->webhook_guard = opt->webhook_guard;
 	list_init(&h->calls);
 	list_init(&h->health_asks);
 	h->intake = intake_new(&intake);

@@ -4,6 +4,7 @@
  * by GET /webhooks/{id}, as Resend does.
  */
 #include "api_priv.h"
+#include "members.h"
 
 #include <string.h>
 
@@ -27,13 +28,32 @@ struct webhook_call {
 
 /* ---- Fields -------------------------------------------------------------- */
 
+/* PATCH takes all, POST the first two. */
+static const char *const names[] = { "endpoint", "events", "status" };
+static const struct member_word words[] = { { "url", "endpoint" },
+	{ "endpoint_url", "endpoint" }, { "event_types", "events" },
+	{ "types", "events" } };
+
+static bool
+members_read(struct api_call *c, const struct json *body, size_t known)
+{
+	const struct members m = { "a webhook", names, words, known,
+		ARRAY_LEN(words) };
+	struct intake_answer no;
+
+	if (members_check(&m, NULL, body, &no) == 0)
+		return true;
+	api_answer_no(c, &no);
+	return false;
+}
+
 static bool
 url_read(struct api_call *c, const struct json *body, struct slice *out)
 {
 	struct slice url = json_get_text(body, "endpoint");
 	struct error err = { 0 };
 
-	if (fetch_url_check(url, &err) < 0) {
+	if (fetch_url_check(url, c->h->webhook_guard, &err) < 0) {
 		api_refuse(c, ANSWER_VALIDATION, "endpoint: '%s' %s",
 		    answer_quote(url).s, err.text);
 		return false;
@@ -55,6 +75,24 @@ kind_of_type(struct slice type)
 	return 0;
 }
 
+static void
+refuse_event(struct api_call *c, struct slice type)
+{
+	struct strbuf all = STRBUF_INIT;
+
+	for (unsigned int k = 1; k < EVENT_KIND_COUNT; k++) {
+		const char *name = event_webhook_type((enum event_kind)k);
+
+		if (name != NULL)
+			strbuf_add_fmt(&all, "%s%s", all.len > 0 ? ", " : "",
+			    name);
+	}
+	api_refuse(c, ANSWER_VALIDATION,
+	    "events: '%s' is not a type of event: use %s", answer_quote(type).s,
+	    strbuf_text(&all));
+	strbuf_fini(&all);
+}
+
 static bool
 events_read(struct api_call *c, const struct json *body, uint32_t *out)
 {
@@ -73,12 +111,7 @@ events_read(struct api_call *c, const struct json *body, uint32_t *out)
 		    item->type == JSON_STRING ? kind_of_type(item->text) : 0;
 
 		if (kind == 0) {
-			api_refuse(c, ANSWER_VALIDATION,
-			    "events: '%s' is not a type this server sends: "
-			    "use email.sent, email.delivered, "
-			    "email.delivery_delayed, email.bounced, "
-			    "email.failed, email.suppressed, ...",
-			    answer_quote(item->text).s);
+			refuse_event(c, item->text);
 			return false;
 		}
 		bits |= 1U << kind;
@@ -202,7 +235,7 @@ post_go(struct api_call *c)
 		.enabled = true,
 		.created_at_ms = now_ms,
 	};
-	if (!api_body_object(c, &wc->body) ||
+	if (!api_body_object(c, &wc->body) || !members_read(c, wc->body, 2) ||
 	    !url_read(c, wc->body, &wc->row.url) ||
 	    !events_read(c, wc->body, &wc->row.events))
 		return;
@@ -406,7 +439,8 @@ patch_go(struct api_call *c)
 	struct webhook_call *wc = arena_alloc(c->arena, sizeof(*wc));
 
 	wc->call = c;
-	if (!api_param_id(c, 0, &wc->id) || !api_body_object(c, &wc->body))
+	if (!api_param_id(c, 0, &wc->id) || !api_body_object(c, &wc->body) ||
+	    !members_read(c, wc->body, ARRAY_LEN(names)))
 		return;
 	c->tx = store_webhook_find(c->h->side, c->account.number, wc->id,
 	    patch_found, wc);

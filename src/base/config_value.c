@@ -226,8 +226,9 @@ set_choice(const struct config_row *row, struct slice value, int *to,
 			strbuf_add_text(&all, ", ");
 		strbuf_add_text(&all, row->choices[i]);
 	}
-	error_set(err, ERR_CONFIG, "%s must be one of: %s", row->key,
-	    strbuf_text(&all));
+	error_set(err, ERR_CONFIG, "%s must be one of: %s; not '%.*s'",
+	    row->key, strbuf_text(&all), (int)MIN(value.len, (size_t)40),
+	    value.ptr);
 	strbuf_fini(&all);
 	return -1;
 }

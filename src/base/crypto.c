@@ -151,6 +151,10 @@ read_private(const char *path, char *buf, size_t size, struct error *err)
 	ssize_t n = -1, got;
 	struct stat st;
 
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, ERR_NOTFOUND,
+		    "there is none: 'verpost keyfile create' makes the first "
+		    "one; another node must have the same");
 	if (fd < 0)
 		return error_sys(err, "cannot open");
 	if (fstat(fd, &st) != 0) {

@@ -1,4 +1,4 @@
-/* verpost account add|list|remove */
+/* verpost account add|list|set|remove */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -52,7 +52,9 @@ run_add(const struct args *a)
 		printf("{\"id\":\"%s\",\"name\":\"%s\"}\n", id_text(call.id).s,
 		    a->operand[0]);
 	else
-		printf("Account %s added. Next: verpost domain add DOMAIN\n",
+		printf("Account %s added. Next: 'verpost source add ADDRESS "
+		       "--helo NAME', if there is none\nyet, and then "
+		       "'verpost domain add DOMAIN'.\n",
 		    a->operand[0]);
 	session_close(&call.s);
 	return 0;
@@ -106,6 +108,45 @@ const struct command command_account_list = {
 	.summary = "list accounts",
 	.flags = no_flags,
 	.run = run_list,
+};
+
+static const struct flag set_flags[] = {
+	{ "suppressed-answer", "CODE",
+	    "of the API when all recipients are suppressed: 422, or 200 as "
+	    "Resend's" },
+	{ NULL, NULL, NULL },
+};
+
+static int
+run_set(const struct args *a)
+{
+	struct account_call call = { 0 };
+	int answer = (int)args_number(a, "suppressed-answer", 200, 422, 0);
+
+	if (answer != 200 && answer != 422)
+		die("say what to set: --suppressed-answer 200, or 422");
+	session_open(&call.s, a, 0);
+	store_account_find(call.s.pg, slice_of(a->operand[0]), got_one, &call);
+	session_wait(&call.s, "looking for account '%s'", a->operand[0]);
+	store_account_set_answer(call.s.pg, call.number, answer, session_done,
+	    &call.s);
+	session_wait(&call.s, "changing account '%s'", a->operand[0]);
+	if (!a->json)
+		printf("Account %s changed. A running httpd knows it within "
+		       "seconds.\n",
+		    a->operand[0]);
+	session_close(&call.s);
+	return 0;
+}
+
+const struct command command_account_set = {
+	.name = "account set",
+	.operands = "NAME",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "change how the API answers an account",
+	.flags = set_flags,
+	.run = run_set,
 };
 
 static int

@@ -16,6 +16,7 @@ struct check_call {
 	struct json_writer w;
 	struct strbuf out;
 	unsigned int bad, warnings;
+	long running; /* the process that serves with these settings, or 0 */
 };
 
 static const char *
@@ -79,6 +80,19 @@ begin(struct check_call *call, bool json)
 		json_begin_array(&call->w, NULL);
 }
 
+static void
+print_sum(const struct check_call *call)
+{
+	if (call->bad > 0)
+		printf("verpost would not start");
+	else if (call->running != 0)
+		printf("verpost runs (process %ld)", call->running);
+	else
+		printf("verpost can start");
+	printf(": %u bad, %u warning%s\n", call->bad, call->warnings,
+	    call->warnings == 1 ? "" : "s");
+}
+
 static int
 end(struct check_call *call)
 {
@@ -86,10 +100,7 @@ end(struct check_call *call)
 		json_end(&call->w);
 		puts(strbuf_text(&call->out));
 	} else {
-		printf("%s: %u bad, %u warnings\n",
-		    call->bad > 0 ? "verpost would not start"
-				  : "verpost can start",
-		    call->bad, call->warnings);
+		print_sum(call);
 	}
 	strbuf_fini(&call->out);
 	return call->bad > 0 ? 1 : 0;
@@ -136,7 +147,7 @@ run(const struct args *a)
 	}
 	check_file(&call, &s, a->config);
 	say(&call, FINDING_OK, "mode", mode_name(s.mode));
-	startup_check(&s, say, &call);
+	call.running = startup_check(&s, say, &call);
 	settings_fini(&s);
 	return end(&call);
 }

@@ -226,7 +226,7 @@ print_hints(const struct dev *d)
 
 	self[len > 0 ? len : 0] = '\0'; /* it may not be in PATH */
 	printf("Verpost is ready; nothing it sends leaves this machine.\n\n"
-	       "  HTTP API   http://127.0.0.1:%u\n"
+	       "  HTTP API   http://127.0.0.1:%u%s\n"
 	       "  domain     " DEV_DOMAIN "\n"
 	       "  API key    in %s (api_key)\n"
 	       "  log        %s/verpost.log\n\n"
@@ -244,8 +244,12 @@ print_hints(const struct dev *d)
 	       "  %s simulator list -c %s\n\n"
 	       "Other names before the @: bounced, bounced-later, deferred, "
 	       "rejected. Ctrl-C stops everything.\n",
-	    port, json, d->dir, json_word, port, port,
-	    len > 0 ? self : "verpost", config_word);
+	    port,
+	    port == DEV_HTTP_USUAL ? ""
+				   : "  (a free port, kept from now on: "
+				     "8025 was taken)",
+	    json, d->dir, json_word, port, port, len > 0 ? self : "verpost",
+	    config_word);
 	fflush(stdout);
 	free(config_word);
 	free(json_word);

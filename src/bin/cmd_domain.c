@@ -37,9 +37,9 @@ print_added(const struct session *s, const struct provision_domain *d)
 		printf("It counts as verified. In mode live it will need these "
 		       "records:\n\n");
 	else if (s->settings.mode == MODE_SIMULATOR)
-		printf("Mode simulator asks DNS nothing: let it send with "
-		       "'verpost domain verify %s\n--unchecked'. In mode live "
-		       "it will need these records:\n\n",
+		printf("Mode simulator asks DNS nothing: let it send with\n\n"
+		       "  verpost domain verify %s --unchecked\n\n"
+		       "In mode live it will need these records:\n\n",
 		    d->name);
 	else
 		printf("Publish these records, then run 'verpost domain verify "

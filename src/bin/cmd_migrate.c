@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "bin/command.h"
+#include "bin/session.h"
 #include "proc/settings.h"
 #include "store/migrate.h"
 
@@ -31,10 +31,14 @@ run(const struct args *a)
 	struct error err = { 0 };
 
 	log_setup("command", LOG_LEVEL_WARN);
-	if (settings_load(&settings, a->config, NULL, NULL, &err) != 0 ||
-	    migrate_run(settings.postgres, clock_now_ms(), applied, &call,
-		&err) != 0)
+	if (settings_load(&settings, a->config, NULL, NULL, &err) != 0)
 		die("%s", err.text);
+	if (migrate_run(settings.postgres, clock_now_ms(), applied, &call,
+		&err) != 0) {
+		if (slice_starts(slice_of(err.text), SLICE("postgres: ")))
+			session_no_postgres(a, &err);
+		die("%s", err.text);
+	}
 	if (a->json)
 		printf("{\"applied\":%zu}\n", call.count);
 	else if (call.count == 0)

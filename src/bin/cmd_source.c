@@ -10,7 +10,13 @@
 #include "mail/address.h"
 #include "model/id.h"
 #include "net/addr.h"
+#include "net/conn.h"
+#include "net/loop.h"
 #include "store/sources.h"
+
+/* Some beats of an mta. */
+#define GIVE_UP_MS 20000
+#define ASK_AGAIN_MS 500
 
 static const struct flag add_flags[] = {
 	{ "helo", "NAME", "name in EHLO: what the PTR record of ADDRESS says" },
@@ -19,6 +25,24 @@ static const struct flag add_flags[] = {
 	{ "node", "NAME", "only this node may send from it" },
 	{ NULL, NULL, NULL },
 };
+
+/* No reason to refuse it: another node may be meant. */
+static void
+warn_unless_here(const struct net_addr *addr, const char *text,
+    const struct args *a, const char *this_node)
+{
+	const char *node = args_flag(a, "node");
+	struct error err = { 0 };
+
+	if ((node != NULL && strcmp(node, this_node) != 0) ||
+	    net_is_here(addr, &err))
+		return;
+	fprintf(stderr,
+	    "warning: %s is not an address of this machine (%s): nothing is "
+	    "sent from it\nunless another node has it. 'ip address' lists "
+	    "those of this machine.\n",
+	    text, strerror(err.sys));
+}
 
 static int
 run_add(const struct args *a)
@@ -57,6 +81,7 @@ run_add(const struct args *a)
 		die("address %s is a source already", text);
 	if (err.kind != ERR_NONE)
 		die("adding source %s: %s", text, err.text);
+	warn_unless_here(&addr, text, a, s.settings.node);
 	if (!a->json)
 		printf("Source %s added. A running mta takes it within "
 		       "seconds.\n",
@@ -83,6 +108,24 @@ struct source_list {
 	struct table *table;
 };
 
+static const char *
+state_name(const struct store_source *source)
+{
+	if (!source->enabled)
+		return source->owner != 0 ? "leaving" : "disabled";
+	return source->owner != 0 ? "in use" : "free";
+}
+
+static bool
+is_here(const struct store_source *source)
+{
+	struct net_addr addr;
+	struct error err = { 0 };
+
+	return net_addr_parse(source->address, 0, &addr, &err) == 0 &&
+	    net_is_here(&addr, &err);
+}
+
 static void
 got_all(void *ctx, const struct store_source *source, size_t count,
     const struct error *err)
@@ -97,13 +140,13 @@ got_all(void *ctx, const struct store_source *source, size_t count,
 		if (source[i].daily_limit > 0)
 			table_add_int(call->table, source[i].daily_limit);
 		else
-			table_add_text(call->table, "-");
-		table_add(call->table,
-		    source[i].node.ptr != NULL ? source[i].node : SLICE("-"));
-		table_add_text(call->table,
-		    !source[i].enabled	       ? "disabled"
-			: source[i].owner != 0 ? "in use"
-					       : "free");
+			table_add_none(call->table);
+		if (source[i].node.ptr != NULL)
+			table_add(call->table, source[i].node);
+		else
+			table_add_none(call->table);
+		table_add_text(call->table, state_name(&source[i]));
+		table_add_text(call->table, is_here(&source[i]) ? "yes" : "no");
 	}
 	session_end(&call->s, err);
 }
@@ -112,7 +155,8 @@ static int
 run_list(const struct args *a)
 {
 	static const char *const columns[] = { "address", "helo", "pool",
-		"weight", "daily", "node", "state", NULL };
+		"weight", "daily", "node", "state", "on_this_machine",
+		NULL };
 	struct source_list call = { .table = table_new(columns) };
 
 	session_open(&call.s, a, 0);
@@ -131,6 +175,32 @@ const struct command command_source_list = {
 	.summary = "list the addresses to send from",
 	.run = run_list,
 };
+
+static struct error
+try_remove(struct session *s, const struct args *a)
+{
+	store_source_remove(s->pg, slice_of(a->operand[0]), session_done, s);
+	return session_try(s);
+}
+
+/* A running mta is told by the first try, and looks at it with each beat. */
+static struct error
+wait_given_up(struct session *s, const struct args *a)
+{
+	int64_t end_ms = clock_mono_ms() + GIVE_UP_MS;
+	struct error err;
+
+	if (!a->json)
+		printf("A running mta sends from %s, and gives it up within "
+		       "seconds.\n",
+		    a->operand[0]);
+	fflush(stdout);
+	do {
+		loop_turn(s->loop, ASK_AGAIN_MS);
+		err = try_remove(s, a);
+	} while (err.kind == ERR_CONFLICT && clock_mono_ms() < end_ms);
+	return err;
+}
 
 static const struct flag set_flags[] = {
 	{ "daily", "N", "mails in a UTC day at most; 'none': no limit" },
@@ -199,12 +269,14 @@ run_remove(const struct args *a)
 	struct error err;
 
 	session_open(&s, a, 0);
-	store_source_remove(s.pg, slice_of(a->operand[0]), session_done, &s);
-	err = session_try(&s);
+	err = try_remove(&s, a);
+	if (err.kind == ERR_CONFLICT)
+		err = wait_given_up(&s, a);
 	if (err.kind == ERR_NOTFOUND)
 		die("there is no source %s", a->operand[0]);
 	if (err.kind == ERR_CONFLICT)
-		die("a running mta sends from %s: stop that node first",
+		die("%s is disabled, but its mta has mail under way from it: "
+		    "run this again in some minutes",
 		    a->operand[0]);
 	if (err.kind != ERR_NONE)
 		die("removing source %s: %s", a->operand[0], err.text);

@@ -1,5 +1,6 @@
 /* verpost suppression list|add|remove */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -125,6 +126,10 @@ run_list(const struct args *a)
 	size_t limit = (size_t)args_number(a, "limit", 1, 1000000, 1000);
 	int account;
 
+	if (origin != NULL && strcmp(origin, "bounce") != 0 &&
+	    strcmp(origin, "complaint") != 0 && strcmp(origin, "manual") != 0)
+		die("--origin must be bounce, complaint or manual, not '%s'",
+		    origin);
 	session_open(&call.s, a, 0);
 	account = session_account(&call.s, a);
 	do {

@@ -94,7 +94,10 @@ print(const struct verify_call *call, const char *status, bool json)
 	} else {
 		for (size_t i = 0; i < DNSCHECK_COUNT; i++)
 			print_check(&v->check[i]);
-		printf("\n%.*s is %s\n", SLICE_FMT(v->d.name), status);
+		printf("\n%.*s is %s%s\n", SLICE_FMT(v->d.name), status,
+		    strcmp(status, "verified") == 0
+			? ": it may send within seconds"
+			: "");
 	}
 	strbuf_fini(&out);
 }
@@ -113,7 +116,8 @@ take_as_verified(struct verify_call *call, const struct args *a)
 		printf("{\"name\":\"%.*s\",\"status\":\"verified\"}\n",
 		    SLICE_FMT(call->view.d.name));
 	else
-		printf("%.*s counts as verified, without a look at DNS.\n",
+		printf("%.*s counts as verified, without a look at DNS. A "
+		       "running httpd knows it within seconds.\n",
 		    SLICE_FMT(call->view.d.name));
 	domain_view_fini(&call->view);
 	session_close(&call->s);

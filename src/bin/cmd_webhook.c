@@ -108,6 +108,21 @@ seal_secret(const struct session *s, struct id id, const struct strbuf *secret,
 	strbuf_fini(&where);
 }
 
+/* As hooks will see it. Dies. */
+static void
+check_url(const struct session *s, struct slice url)
+{
+	struct net_guard guard = { 0 };
+	struct error err = { 0 };
+
+	if (net_guard_parse(slice_of(s->settings.webhook_private), &guard,
+		&err) != 0)
+		die("webhook_private: %s", err.text);
+	if (fetch_url_check(url, &guard, &err) < 0)
+		die("'%.*s' %s", SLICE_FMT(url), err.text);
+	net_guard_fini(&guard);
+}
+
 static int
 run_add(const struct args *a)
 {
@@ -121,11 +136,9 @@ run_add(const struct args *a)
 		.enabled = true,
 		.created_at_ms = now_ms,
 	};
-	struct error err = { 0 };
 
-	if (fetch_url_check(hook.url, &err) < 0)
-		die("'%s' %s", a->operand[0], err.text);
 	session_open(&s, a, SESSION_KEYS);
+	check_url(&s, hook.url);
 	hook.account = session_account(&s, a);
 	make_secret(&secret);
 	seal_secret(&s, hook.id, &secret, &sealed);
@@ -152,10 +165,11 @@ const struct command command_webhook_add = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "send events of an account to an endpoint",
-	.help = "Kinds of events: email.sent, email.delivered, "
-		"email.delivery_delayed,\nemail.bounced, email.failed, "
-		"email.suppressed, email.scheduled,\nemail.complained, "
-		"email.opened, email.clicked.",
+	.help = "Kinds of events that are sent: email.sent, email.delivered,\n"
+		"email.delivery_delayed, email.bounced, email.failed, "
+		"email.suppressed.\nTaken, but not sent by this version: "
+		"email.scheduled, email.complained,\nemail.opened, "
+		"email.clicked.",
 	.flags = add_flags,
 	.run = run_add,
 };

@@ -29,6 +29,7 @@
 #define DEV_SOURCE "127.0.0.1"
 #define DEV_DB_USER "verpost"
 
+#define DEV_HTTP_USUAL 8025
 enum dev_port { DEV_HTTP, DEV_SMTP_IN, DEV_SIMULATOR, DEV_PORT_COUNT };
 
 struct children;

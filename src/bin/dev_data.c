@@ -223,7 +223,7 @@ remove_runtime(const char *path)
 {
 	static const char *const names[] = { ".s.PGSQL.5432",
 		".s.PGSQL.5432.lock", "redis.sock", "notify", "verpost.pid",
-		"parser.sock" };
+		"parser.sock", "mta-0.slots" };
 	const char *name = strrchr(path, '/');
 	int fd;
 

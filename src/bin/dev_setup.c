@@ -53,7 +53,7 @@ int
 dev_setup_ports(struct dev *d, struct error *err)
 {
 	static const uint16_t defaults[DEV_PORT_COUNT] = {
-		[DEV_HTTP] = 8025,
+		[DEV_HTTP] = DEV_HTTP_USUAL,
 		[DEV_SMTP_IN] = 2525,
 		[DEV_SIMULATOR] = 8027,
 	};

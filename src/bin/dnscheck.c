@@ -81,7 +81,9 @@ dnscheck_make(struct arena *arena, const struct dnscheck_domain *d,
 		.type = DNS_TXT,
 		.required = true,
 		.name = host,
-		.value = dnscheck_spf_value(arena, d->sources, d->source_count),
+		.value = d->source_count > 0
+		    ? dnscheck_spf_value(arena, d->sources, d->source_count)
+		    : NULL,
 	};
 	out[DNSCHECK_DMARC] = (struct dnscheck){
 		.kind = DNSCHECK_DMARC,
@@ -97,6 +99,10 @@ dnscheck_make(struct arena *arena, const struct dnscheck_domain *d,
 		    "set smtp_in_hostname to the full name of this machine "
 		    "(like mx.example.com), then ask again: the MX must name "
 		    "it";
+	if (d->source_count == 0)
+		out[DNSCHECK_SPF].advice =
+		    "there is no address to send from yet: verpost source add "
+		    "ADDRESS --helo NAME, then ask again: SPF must name it";
 }
 
 /* ---- What is there ------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "bin/command.h"
 #include "config.h"
 #include "proc/title.h"
@@ -16,6 +17,7 @@ const struct command *const command_table[] = {
 	&command_keyfile_create,
 	&command_account_add,
 	&command_account_list,
+	&command_account_set,
 	&command_account_remove,
 	&command_domain_add,
 	&command_domain_list,
@@ -113,8 +115,11 @@ run_help(const struct args *a)
 		free(words[i]);
 	if (c != NULL)
 		command_print_help(c);
-	else if (a->count == 0 || !list_group(a->operand[0]))
+	else if (a->count == 0)
 		command_print_list();
+	else if (!list_group(a->operand[0]))
+		die("there is no command '%s'; 'verpost help' lists them",
+		    a->operand[0]);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bin/session.h"
@@ -11,6 +12,43 @@
 #define WAIT_MS 30000
 #define CONNECT_MS 10000
 
+NORETURN void
+session_no_postgres(const struct args *a, const struct error *err)
+{
+	struct slice text = slice_of(err->text);
+
+	/* libpq goes on with advice of its own. */
+	text = slice_first(text, slice_find_char(text, '\n'));
+	if (err->kind == ERR_CONFIG)
+		die("%.*s in %s", SLICE_FMT(text), a->config);
+	if (slice_find(text, SLICE("authentication failed")) < text.len ||
+	    slice_find(text, SLICE("role \"")) < text.len)
+		die("%.*s: run this as the user that Postgres knows ('sudo -u "
+		    "verpost verpost ...'), or set 'postgres' in %s",
+		    SLICE_FMT(text), a->config);
+	die("%.*s: is it running, and is 'postgres' in %s right?",
+	    SLICE_FMT(text), a->config);
+}
+
+/* The first failure is the answer: a person is waiting. */
+static void
+wait_up(struct session *s, const struct args *a)
+{
+	int64_t end_ms = clock_mono_ms() + CONNECT_MS;
+	struct error late = { 0 };
+
+	while (!pg_is_up(s->pg) && pg_failure(s->pg) == NULL &&
+	    clock_mono_ms() < end_ms)
+		loop_turn(s->loop, 100);
+	if (pg_is_up(s->pg))
+		return;
+	if (pg_failure(s->pg) != NULL)
+		session_no_postgres(a, pg_failure(s->pg));
+	error_set(&late, ERR_TIMEOUT, "postgres: no connection within %d s",
+	    CONNECT_MS / 1000);
+	session_no_postgres(a, &late);
+}
+
 void
 session_open(struct session *s, const struct args *a, unsigned int needs)
 {
@@ -18,7 +56,7 @@ session_open(struct session *s, const struct args *a, unsigned int needs)
 	struct pg_options options = { .name = "verpost command" };
 
 	*s = (struct session){ 0 };
-	log_setup("command", LOG_LEVEL_WARN);
+	log_setup("command", LOG_LEVEL_ERROR);
 	if (settings_load(&s->settings, a->config, NULL, NULL, &err) != 0)
 		die("%s%s", err.text,
 		    a->config_given ? "" : "; -c names another file");
@@ -28,9 +66,7 @@ session_open(struct session *s, const struct args *a, unsigned int needs)
 	s->loop = loop_new();
 	options.conninfo = s->settings.postgres;
 	s->pg = pg_new(s->loop, &options, NULL, NULL);
-	if (pg_wait_up(s->pg, CONNECT_MS, &err) != 0)
-		die("%s: is it running, and is 'postgres' in %s right?",
-		    err.text, a->config);
+	wait_up(s, a);
 }
 
 void

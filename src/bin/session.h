@@ -33,6 +33,9 @@ struct session {
 	struct error err;
 };
 
+/* Postgres cannot be reached, for that reason: what to do. Dies. */
+NORETURN void session_no_postgres(const struct args *a,
+    const struct error *err);
 void session_open(struct session *s, const struct args *a, unsigned int needs);
 void session_close(struct session *s);
 /* Turns the loop until session_end was called; dies if it was with an error

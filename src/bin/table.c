@@ -8,10 +8,15 @@
 #include "base/strbuf.h"
 #include "bin/table.h"
 
+struct cell {
+	enum { CELL_TEXT, CELL_NUMBER, CELL_NONE } kind;
+	char *text;
+};
+
 struct table {
 	const char *const *columns;
 	size_t width; /* columns */
-	char **cell;
+	struct cell *cell;
 	size_t count; /* cells */
 };
 
@@ -34,7 +39,7 @@ table_free(struct table **tp)
 	if (t == NULL)
 		return;
 	for (size_t i = 0; i < t->count; i++)
-		free(t->cell[i]);
+		free(t->cell[i].text);
 	free(t->cell);
 	free(t);
 	*tp = NULL;
@@ -49,7 +54,7 @@ table_add(struct table *t, struct slice text)
 		if ((unsigned char)copy[i] < 0x20 || copy[i] == 0x7f)
 			copy[i] = '?';
 	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
-	t->cell[t->count++] = copy;
+	t->cell[t->count++] = (struct cell){ CELL_TEXT, copy };
 }
 
 void
@@ -65,15 +70,26 @@ table_add_int(struct table *t, int64_t value)
 
 	snprintf(text, sizeof(text), "%lld", (long long)value);
 	table_add_text(t, text);
+	t->cell[t->count - 1].kind = CELL_NUMBER;
+}
+
+void
+table_add_none(struct table *t)
+{
+	table_add_text(t, "-");
+	t->cell[t->count - 1].kind = CELL_NONE;
 }
 
 void
 table_add_time(struct table *t, int64_t ms)
 {
-	char text[CLOCK_ISO_LEN] = "-";
+	char text[CLOCK_ISO_LEN];
 
-	if (ms != 0)
-		clock_format_iso(ms, text);
+	if (ms == 0) {
+		table_add_none(t);
+		return;
+	}
+	clock_format_iso(ms, text);
 	table_add_text(t, text);
 }
 
@@ -89,7 +105,7 @@ column_width(const struct table *t, size_t column)
 	size_t width = slice_of(t->columns[column]).len;
 
 	for (size_t i = column; i < t->count; i += t->width)
-		width = MAX(width, slice_of(t->cell[i]).len);
+		width = MAX(width, slice_of(t->cell[i].text).len);
 	return (int)MIN(width, 200);
 }
 
@@ -103,7 +119,23 @@ print_text(const struct table *t)
 		bool last = i % t->width == t->width - 1;
 
 		printf("%-*s%s", last ? 0 : column_width(t, i % t->width),
-		    t->cell[i], last ? "\n" : "  ");
+		    t->cell[i].text, last ? "\n" : "  ");
+	}
+}
+
+static void
+write_cell(struct json_writer *w, const char *name, const struct cell *cell)
+{
+	switch (cell->kind) {
+	case CELL_TEXT:
+		json_cstr(w, name, cell->text);
+		break;
+	case CELL_NUMBER:
+		json_int(w, name, strtoll(cell->text, NULL, 10));
+		break;
+	case CELL_NONE:
+		json_null(w, name);
+		break;
 	}
 }
 
@@ -118,8 +150,8 @@ print_json(const struct table *t)
 	for (size_t row = 0; row < table_rows(t); row++) {
 		json_begin_object(&w, NULL);
 		for (size_t i = 0; i < t->width; i++)
-			json_cstr(&w, t->columns[i],
-			    t->cell[row * t->width + i]);
+			write_cell(&w, t->columns[i],
+			    &t->cell[row * t->width + i]);
 		json_end(&w);
 	}
 	json_end(&w);

@@ -20,7 +20,8 @@ void table_free(struct table **t);
 void table_add(struct table *t, struct slice text);
 void table_add_text(struct table *t, const char *text);
 void table_add_int(struct table *t, int64_t value);
-/* Milliseconds since 1970; 0 is shown as "-". */
+void table_add_none(struct table *t); /* "-", and null in JSON */
+/* Milliseconds since 1970; 0 is none. */
 void table_add_time(struct table *t, int64_t ms);
 size_t table_rows(const struct table *t);
 /* empty: what to say when there are no rows (not in JSON). */

@@ -422,7 +422,8 @@ domain_known(void *ctx, const void *value, const struct error *err)
 	} else if (!d->verified) {
 		(void)answer_set(&item->answer, ANSWER_DOMAIN,
 		    "from: the domain %s is not verified (it is %s): set its "
-		    "DNS records, then run verpost domain verify %s",
+		    "DNS records, then run verpost domain verify %s, which is "
+		    "known here within seconds",
 		    name.s, d->status, name.s);
 	} else {
 		fill_store_item(item, d->number);

@@ -25,12 +25,35 @@ is_visible(struct slice text)
 	return true;
 }
 
+/* Only what is written as an address can be judged before it is looked up. */
+static int
+check_host(const char *host, const struct net_guard *guard, struct error *err)
+{
+	struct slice text = slice_of(host);
+	struct net_addr addr;
+	const char *why;
+
+	if (text.len > 2 && text.ptr[0] == '[')
+		text = slice_first(slice_from(text, 1), text.len - 2);
+	if (net_addr_parse(text, 0, &addr, NULL) != 0)
+		return 0;
+	why = net_guard_refusal(guard, &addr);
+	if (why == NULL)
+		return 0;
+	return error_set(err, ERR_DENIED,
+	    "leads to an address that is %s, which requests may go to only "
+	    "when the setting webhook_private lists it",
+	    why);
+}
+
 /* What curl, which will have to make do with it, says of host and port. */
 static int
-check_by_curl(struct slice url, struct error *err)
+check_by_curl(struct slice url, const struct net_guard *guard,
+    struct error *err)
 {
 	CURLU *parts = curl_url();
-	char *text = slice_dup(url), *port = NULL;
+	char *text = slice_dup(url), *port = NULL, *host = NULL;
+	int rc = 0;
 	CURLUcode code;
 
 	invariant(parts != NULL);
@@ -40,10 +63,15 @@ check_by_curl(struct slice url, struct error *err)
 	free(text);
 	if (port != NULL && slice_eq_text(slice_of(port), "0"))
 		code = CURLUE_BAD_PORT_NUMBER;
+	if (code == CURLUE_OK)
+		code = curl_url_get(parts, CURLUPART_HOST, &host, 0);
+	if (code == CURLUE_OK)
+		rc = check_host(host, guard, err);
+	curl_free(host);
 	curl_free(port);
 	curl_url_cleanup(parts);
 	if (code == CURLUE_OK)
-		return 0;
+		return rc;
 	if (code == CURLUE_BAD_PORT_NUMBER)
 		return error_set(err, ERR_SYNTAX, BAD_PORT);
 	return error_set(err, ERR_SYNTAX, "is not a URL: %s",
@@ -51,7 +79,8 @@ check_by_curl(struct slice url, struct error *err)
 }
 
 int
-fetch_url_check(struct slice url, struct error *err)
+fetch_url_check(struct slice url, const struct net_guard *guard,
+    struct error *err)
 {
 	struct slice rest = after_scheme(url), authority = rest;
 
@@ -73,5 +102,5 @@ fetch_url_check(struct slice url, struct error *err)
 		return error_set(err, ERR_SYNTAX,
 		    "has a fragment (#), which no request carries: leave it "
 		    "out");
-	return check_by_curl(url, err);
+	return check_by_curl(url, guard, err);
 }

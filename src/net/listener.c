@@ -180,6 +180,25 @@ net_listen(const struct net_addr *a, int backlog, struct error *err)
 	return fd;
 }
 
+bool
+net_is_here(const struct net_addr *a, struct error *err)
+{
+	struct net_addr any_port = *a;
+	bool ok;
+	int fd = socket(net_addr_family(a), SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) {
+		error_sys(err, "opening a socket");
+		return false;
+	}
+	net_addr_set_port(&any_port, 0);
+	ok = bind(fd, (const struct sockaddr *)&any_port.ss, a->len) == 0;
+	if (!ok)
+		error_sys(err, "binding to it");
+	close(fd);
+	return ok;
+}
+
 size_t
 net_connections_max(size_t wanted)
 {

@@ -13,6 +13,7 @@ struct role_http {
 	struct pg *pg, *pg_side;
 	struct queue *queue;
 	struct depth *depth;
+	struct net_guard webhook_guard;
 	size_t count;
 	struct httpd *httpd[LISTENERS_MAX];
 	size_t draining;
@@ -38,6 +39,7 @@ options(const struct role_http *r, const struct worker *w, int fd)
 		.queue = r->queue,
 		.shaping = w->shaping,
 		.keyring = w->keyring,
+		.webhook_guard = &r->webhook_guard,
 		.listen_fd = fd,
 		.http = {
 			.body_max = s->http_body_max,
@@ -82,6 +84,7 @@ start(struct worker *w, struct error *err)
 
 	(void)err;
 	r->loop = w->loop;
+	role_guard(w->settings->webhook_private, &r->webhook_guard);
 	r->pg = role_pg(w, "verpost httpd", true);
 	r->pg_side = role_pg(w, "verpost httpd side", false);
 	r->queue = queue_new(w->loop, w->settings->redis, NULL, 0, NULL, NULL);
@@ -129,6 +132,7 @@ stop(void *self)
 	queue_free(&r->queue);
 	pg_free(&r->pg_side);
 	pg_free(&r->pg);
+	net_guard_fini(&r->webhook_guard);
 	free(r);
 }
 

@@ -165,6 +165,7 @@ struct check {
 	startup_say *say;
 	void *ctx;
 	struct identity who;
+	long holder; /* the master that runs in run_dir, or 0 */
 };
 
 static void PRINTF_LIKE(4, 5) say(const struct check *c, enum finding finding,
@@ -251,17 +252,25 @@ tried(void *ctx, const char *key, const char *address, const struct error *err)
 		say(c, FINDING_OK, key, "%s can be bound", address);
 		return;
 	}
+	if (c->holder != 0 && err->sys == EADDRINUSE) {
+		say(c, FINDING_OK, key,
+		    "%s is in use: by the verpost that runs, probably",
+		    address);
+		return;
+	}
 	f = unless_root(err);
 	say(c, f, key, "%s%s", err->text,
 	    f == FINDING_WARN ? UNLESS_ROOT_HINT : "");
 }
 
-void
+long
 startup_check(const struct settings *s, startup_say *fn, void *ctx)
 {
-	struct check c = { .s = s, .say = fn, .ctx = ctx };
+	struct check c = { .s = s,
+		.say = fn,
+		.ctx = ctx,
+		.holder = runlock_holder(s->run_dir) };
 	struct error err = { 0 };
-	long holder = runlock_holder(s->run_dir);
 	bool known = identity_find(s->user, s->group, &c.who, &err) == 0;
 
 	if (known) {
@@ -275,12 +284,10 @@ startup_check(const struct settings *s, startup_say *fn, void *ctx)
 	check_keys(&c);
 	if (known && probe(s, &c.who, false, -1, fn, ctx, &err) != 0)
 		say(&c, FINDING_BAD, "servers", "%s", err.text);
-	/* Of a master that runs the ports are its own. */
-	if (holder != 0) {
-		say(&c, FINDING_OK, "running", "process %ld", holder);
-		return;
-	}
-	if (runlock_check(s->run_dir, &err) != 0)
+	if (c.holder != 0)
+		say(&c, FINDING_OK, "running", "process %ld", c.holder);
+	else if (runlock_check(s->run_dir, &err) != 0)
 		say(&c, FINDING_BAD, "run_dir", "%s", err.text);
 	listeners_try(s, tried, &c);
+	return c.holder;
 }

@@ -11,10 +11,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/addr.h"
+#include "net/conn.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "proc/startup_priv.h"
 #include "store/domains.h"
+#include "store/keys.h"
 #include "store/migrate.h"
 #include "store/partitions.h"
 #include "store/pg.h"
@@ -43,7 +45,13 @@ static void PRINTF_LIKE(4, 5) say(struct probe *p, enum finding finding,
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	p->say(p->ctx, finding, what, text);
+	/* Errors of a server begin with its name. */
+	if (slice_starts(slice_of(text), slice_of(what)) &&
+	    text[strlen(what)] == ':')
+		p->say(p->ctx, finding, what,
+		    text + strlen(what) + strspn(text + strlen(what), ": "));
+	else
+		p->say(p->ctx, finding, what, text);
 }
 
 /* False: no use to ask Postgres anything more. */
@@ -89,26 +97,37 @@ check_redis(struct probe *p)
 	redis_free(&r);
 }
 
-/* Whether a socket can be bound to it, which is what the mta will do. */
 static bool
-is_local(struct slice address, struct error *err)
+is_loopback(const struct net_addr *addr)
 {
-	struct net_addr addr;
-	bool ok;
-	int fd;
+	const char *special = net_addr_special(addr);
 
-	if (net_addr_parse(address, 0, &addr, err) != 0)
-		return false;
-	fd = socket(net_addr_family(&addr), SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		error_sys(err, "opening a socket");
-		return false;
+	return special != NULL && strcmp(special, "loopback") == 0;
+}
+
+static void
+check_source(struct probe *p, struct slice address)
+{
+	struct error err = { 0 };
+	struct net_addr addr;
+	char what[64];
+
+	snprintf(what, sizeof(what), "source %.*s", SLICE_FMT(address));
+	if (net_addr_parse(address, 0, &addr, &err) != 0 ||
+	    !net_is_here(&addr, &err)) {
+		say(p, FINDING_WARN, what,
+		    "cannot be sent from (%s): add the address to this "
+		    "machine, or give the source the name of its node",
+		    err.text);
+		return;
 	}
-	ok = bind(fd, (const struct sockaddr *)&addr.ss, addr.len) == 0;
-	if (!ok)
-		error_sys(err, "binding to it");
-	close(fd);
-	return ok;
+	p->usable++;
+	if (p->s->mode == MODE_LIVE && is_loopback(&addr))
+		say(p, FINDING_WARN, what,
+		    "is a loopback address, from which no other machine is "
+		    "reached");
+	else
+		say(p, FINDING_OK, what, "is on this machine");
 }
 
 static void
@@ -122,22 +141,8 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
 		say(p, FINDING_BAD, "sources", "%s", failed->text);
 		return;
 	}
-	for (size_t i = 0; i < count; i++) {
-		struct error err = { 0 };
-		char what[64];
-
-		snprintf(what, sizeof(what), "source %.*s",
-		    SLICE_FMT(source[i].address));
-		if (is_local(source[i].address, &err)) {
-			p->usable++;
-			say(p, FINDING_OK, what, "is on this machine");
-			continue;
-		}
-		say(p, FINDING_WARN, what,
-		    "cannot be sent from (%s): add the address to this "
-		    "machine, or give the source the name of its node",
-		    err.text);
-	}
+	for (size_t i = 0; i < count; i++)
+		check_source(p, source[i].address);
 }
 
 /*
@@ -149,6 +154,7 @@ got_domains(void *ctx, const struct store_domain *domain, size_t count,
     const struct error *failed)
 {
 	struct probe *p = ctx;
+	size_t verified = 0;
 
 	p->done = true;
 	if (failed != NULL) {
@@ -158,6 +164,7 @@ got_domains(void *ctx, const struct store_domain *domain, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		char what[300];
 
+		verified += domain[i].verified;
 		if (!domain[i].verified ||
 		    slice_find(domain[i].checks, SLICE("\"unchecked\"")) ==
 			domain[i].checks.len)
@@ -169,17 +176,43 @@ got_domains(void *ctx, const struct store_domain *domain, size_t count,
 		    "'verpost domain verify %.*s', or remove it",
 		    SLICE_FMT(domain[i].name));
 	}
+	if (verified == 0)
+		say(p, FINDING_WARN, "domains",
+		    "none is verified, so nothing can be sent: 'verpost domain "
+		    "add' and 'verpost domain verify'");
 }
 
 static void
-check_domains(struct probe *p, struct pg *pg)
+got_keys(void *ctx, const struct store_key *key, size_t count,
+    const struct error *failed)
+{
+	struct probe *p = ctx;
+
+	(void)key;
+	p->done = true;
+	if (failed != NULL)
+		say(p, FINDING_BAD, "keys", "%s", failed->text);
+	else if (count == 0)
+		say(p, FINDING_WARN, "keys",
+		    "there is no API key, so nobody can send: 'verpost key add "
+		    "NAME'");
+}
+
+static void
+check_senders(struct probe *p, struct pg *pg)
 {
 	struct error err = { 0 };
 
 	p->done = false;
 	store_domain_list(pg, 0, got_domains, p);
-	if (pg_run_until(p->loop, &p->done, PROBE_WAIT_MS, &err) != 0)
+	if (pg_run_until(p->loop, &p->done, PROBE_WAIT_MS, &err) != 0) {
 		say(p, FINDING_BAD, "domains", "%s", err.text);
+		return;
+	}
+	p->done = false;
+	store_key_list(pg, 0, got_keys, p);
+	if (pg_run_until(p->loop, &p->done, PROBE_WAIT_MS, &err) != 0)
+		say(p, FINDING_BAD, "keys", "%s", err.text);
 }
 
 static void
@@ -196,7 +229,7 @@ check_sources(struct probe *p)
 	    pg_run_until(p->loop, &p->done, PROBE_WAIT_MS, &err) != 0)
 		say(p, FINDING_BAD, "sources", "%s", err.text);
 	if (p->done && p->s->mode == MODE_LIVE)
-		check_domains(p, pg);
+		check_senders(p, pg);
 	pg_free(&pg);
 	if (!p->done || p->s->mta_processes == 0 || p->usable > 0)
 		return;
@@ -234,6 +267,27 @@ check_ca_file(struct probe *p)
 		    strerror(errno));
 }
 
+/* API keys would go over the wire for everybody to read. */
+static void
+check_http(struct probe *p)
+{
+	struct slice rest = slice_of(p->s->http_listen);
+
+	while (rest.len > 0) {
+		struct slice one = slice_take_until(&rest, ' ');
+		struct net_addr addr;
+
+		if (one.len == 0 ||
+		    net_addr_parse_listen(one, &addr, NULL) != 0 ||
+		    net_addr_family(&addr) == AF_UNIX || is_loopback(&addr))
+			continue;
+		say(p, FINDING_WARN, "http_listen",
+		    "%.*s is not loopback, and there is no TLS: listen on "
+		    "127.0.0.1 behind a proxy that has it",
+		    SLICE_FMT(one));
+	}
+}
+
 static void
 check_live(struct probe *p)
 {
@@ -246,6 +300,8 @@ check_live(struct probe *p)
 	if (p->s->smtp_in_cert[0] == '\0' && p->s->smtpd_processes > 0)
 		say(p, FINDING_WARN, "smtp_in_cert",
 		    "not set: bounces come back without TLS");
+	if (p->s->httpd_processes > 0)
+		check_http(p);
 }
 
 void

@@ -28,8 +28,8 @@ static const struct pg_stmt stmt_add = { "key_add",
 	"$5::text, $6::text, nullif($7::int4, 0), $8::timestamptz)" };
 static const struct pg_stmt stmt_list = { "key_list",
 	"SELECT id, account, name, prefix, permission, coalesce(domain, 0), "
-	"created_at, last_used_at FROM api_keys WHERE account = $1::int4 "
-	"ORDER BY id" };
+	"created_at, last_used_at FROM api_keys "
+	"WHERE $1::int4 IN (0, account) ORDER BY id" };
 static const struct pg_stmt stmt_remove = { "key_remove",
 	"DELETE FROM api_keys WHERE account = $1::int4 AND id = $2::uuid" };
 

@@ -7,6 +7,7 @@
 #include "base/encode.h"
 #include "base/mem.h"
 #include "store/partitions.h"
+#include "store/pg.h"
 
 /*
  * Each file is one transaction with the row that records it. The advisory lock
@@ -62,8 +63,11 @@ open_conn(const char *conninfo, struct error *err)
 		"client_encoding", NULL };
 	const char *const values[] = { conninfo, "verpost migrate", "UTF8",
 		NULL };
-	PGconn *conn = PQconnectdbParams(keys, values, 1);
+	PGconn *conn;
 
+	if (pg_conninfo_check(conninfo, err) != 0)
+		return NULL;
+	conn = PQconnectdbParams(keys, values, 1);
 	if (PQstatus(conn) == CONNECTION_OK &&
 	    run(conn, "SET client_min_messages = warning", "postgres", err) ==
 		0)

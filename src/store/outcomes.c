@@ -118,21 +118,22 @@ static const struct pg_stmt stmt_events_open = { "outcome_events_open",
 
 /*
  * The graver origin stays: what a person entered, then a complaint, then a
- * bounce; the later end stays, and no end is the latest.
+ * bounce; the later end stays, and no end is the latest. Lists go by the id, so
+ * it is of the time of the row: one that had expired is a new one.
  */
 static const struct pg_stmt stmt_suppress = { "outcome_suppress",
 	"INSERT INTO suppressions AS s (account, address, id, origin, reason, "
 	"recipient, created_at, expires_at) "
 	"SELECT DISTINCT ON (account, address) account, address, "
-	"gen_random_uuid(), origin, reason, recipient, $7::timestamptz, "
-	"expires_at "
+	"id, origin, reason, recipient, $7::timestamptz, expires_at "
 	"FROM unnest($1::int4[], $2::text[], $3::text[], $4::text[], "
-	"$5::uuid[], $6::timestamptz[]) "
-	"AS i(account, address, origin, reason, recipient, expires_at) "
+	"$5::uuid[], $6::timestamptz[], $8::uuid[]) "
+	"AS i(account, address, origin, reason, recipient, expires_at, id) "
 	"ORDER BY account, address, origin DESC, expires_at DESC NULLS FIRST "
 	"ON CONFLICT (account, address, scope) DO UPDATE SET "
 	"origin = excluded.origin, reason = excluded.reason, "
 	"recipient = excluded.recipient, expires_at = excluded.expires_at, "
+	"id = CASE WHEN s.expires_at <= $7 THEN excluded.id ELSE s.id END, "
 	"created_at = CASE WHEN s.expires_at <= $7 THEN excluded.created_at "
 	"ELSE s.created_at END "
 	"WHERE s.expires_at <= $7 OR (s.origin <> 'manual' "
@@ -263,6 +264,10 @@ add_suppressions(struct pg_tx *tx, const struct round *all, int64_t now_ms)
 		PUT(tx, &r, PG_UUID, pg_tx_id, id);
 		PUT(tx, &r, PG_TIME, pg_tx_time, suppress.expires_at_ms);
 		pg_tx_time(tx, now_ms);
+		pg_tx_array(tx, PG_UUID);
+		for (size_t i = 0; i < r.n; i++)
+			pg_tx_id(tx, id_new(now_ms));
+		pg_tx_array_end(tx);
 	}
 	free(r.item);
 }

@@ -257,26 +257,35 @@ on_ready(void *ctx, bool readable, bool writable)
 	" -c enable_mergejoin=off -c enable_seqscan=off"                       \
 	" -c enable_bitmapscan=off -c enable_material=off"
 
-/* A host name would be looked up with the loop standing still. */
-static bool
-names_a_host(const char *conninfo, char **own_options)
+/* A copy of what it says of that keyword, or NULL. */
+static char *
+conninfo_value(const char *conninfo, const char *keyword)
 {
 	PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
-	const char *host = NULL, *hostaddr = NULL;
+	char *value = NULL;
 
-	for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++) {
-		if (strcmp(o->keyword, "host") == 0)
-			host = o->val;
-		else if (strcmp(o->keyword, "hostaddr") == 0)
-			hostaddr = o->val;
-		else if (strcmp(o->keyword, "options") == 0 && o->val != NULL)
-			*own_options = xstrdup(o->val);
-	}
+	for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, keyword) == 0 && o->val != NULL)
+			value = xstrdup(o->val);
+	PQconninfoFree(all);
+	return value;
+}
+
+int
+pg_conninfo_check(const char *conninfo, struct error *err)
+{
+	char *host = conninfo_value(conninfo, "host");
+	char *hostaddr = conninfo_value(conninfo, "hostaddr");
 	bool named = hostaddr == NULL && host != NULL && host[0] != '\0' &&
 	    host[0] != '/' && host[0] != '@';
 
-	PQconninfoFree(all);
-	return named;
+	free(host);
+	free(hostaddr);
+	if (!named)
+		return 0;
+	return error_set(err, ERR_CONFIG,
+	    "postgres: host names are not looked up: name the server by "
+	    "hostaddr=ADDRESS or by host=/socket/directory");
 }
 
 /* What the server says without being asked, which libpq would print. */
@@ -291,18 +300,15 @@ on_notice(void *ctx, const char *text)
 static void
 start_connect(struct pg *pg)
 {
-	char *own = NULL, *options;
+	char *own, *options;
 	struct error err = { 0 };
 
 	pg->state = PG_CONNECTING;
-	if (names_a_host(pg->conninfo, &own)) {
-		free(own);
-		error_set(&err, ERR_CONFIG,
-		    "postgres: name the server by "
-		    "hostaddr=<address> or by host=/socket/directory");
+	if (pg_conninfo_check(pg->conninfo, &err) != 0) {
 		pg_lose(pg, &err);
 		return;
 	}
+	own = conninfo_value(pg->conninfo, "options");
 	options = xasprintf("%s%s -c statement_timeout=%lld %s", OPTIONS_ALL,
 	    pg->batch_plans ? OPTIONS_BATCH : "", (long long)pg->deadline_ms,
 	    own != NULL ? own : "");
@@ -441,6 +447,13 @@ bool
 pg_is_up(const struct pg *pg)
 {
 	return pg->state == PG_UP;
+}
+
+const struct error *
+pg_failure(const struct pg *pg)
+{
+	return pg->state == PG_WAITING && pg->last.kind != ERR_NONE ? &pg->last
+								    : NULL;
 }
 
 size_t

@@ -25,10 +25,13 @@ static const struct pg_stmt stmt_list = { "source_list",
 	"SELECT " COLUMNS " FROM sources s JOIN pools p ON p.number = s.pool "
 	"WHERE $1::text IS NULL OR (s.enabled AND (s.node IS NULL "
 	"OR s.node = $1)) ORDER BY s.number" };
+/* An owner gives up what is disabled with one of its next beats. */
 static const struct pg_stmt stmt_remove = { "source_remove",
 	"WITH found AS (SELECT s.number, EXISTS (SELECT FROM workers w "
 	"WHERE w.id = s.owner AND NOT w.dead) AS owned FROM sources s "
 	"WHERE s.id::text = $1::text OR host(s.address) = $1), "
+	"off AS (UPDATE sources s SET enabled = false FROM found f "
+	"WHERE s.number = f.number AND f.owned), "
 	"gone AS (DELETE FROM sources s USING found f "
 	"WHERE s.number = f.number AND NOT f.owned) "
 	"SELECT owned FROM found" };
@@ -169,7 +172,7 @@ on_removed(void *ctx, const struct pg_reply *reply, const struct error *err)
 		error_set(&no, ERR_NOTFOUND, "no such source");
 	else if (err == NULL && pg_get_bool(pg_row(reply, 0, 0), 0))
 		error_set(&no, ERR_CONFLICT,
-		    "the source is in use: stop the node that owns it first");
+		    "the source is in use: its owner was told to give it up");
 	if (call->done != NULL)
 		call->done(call->ctx,
 		    err != NULL || no.kind == ERR_NONE ? err : &no);

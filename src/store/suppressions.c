@@ -6,13 +6,15 @@
 	"id, account, address, scope, origin, reason, recipient, created_at, " \
 	"expires_at"
 
-/* One that has expired is as good as none. */
+/* One that has expired is as good as none, and its id goes with it: lists are
+ * by the id, which says when the row came. */
 static const struct pg_stmt stmt_add = { "suppression_add",
 	"INSERT INTO suppressions AS s (id, account, address, scope, origin, "
 	"reason, recipient, created_at, expires_at) VALUES ($1::uuid, "
 	"$2::int4, $3::text, $4::int2, $5::text, $6::text, $7::uuid, "
 	"$8::timestamptz, $9::timestamptz) "
 	"ON CONFLICT (account, address, scope) DO UPDATE SET "
+	"id = CASE WHEN s.expires_at <= $8 THEN excluded.id ELSE s.id END, "
 	"origin = CASE WHEN s.expires_at <= $8 THEN excluded.origin "
 	"ELSE s.origin END, "
 	"reason = CASE WHEN s.expires_at <= $8 THEN excluded.reason "

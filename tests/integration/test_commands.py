@@ -97,7 +97,8 @@ class Commands(WorldTest):
                     ("user", "root itself", {"user": "root"}),
                     ("run_dir", "belongs to uid 1", {"run_dir": theirs}),
                     ("state_dir", "belongs to uid 1", {"state_dir": theirs}),
-                    ("key_file", "/none", {"key_file": "/none"}),
+                    ("key_file", "verpost keyfile create",
+                     {"key_file": "/none"}),
                     ("smtp_in_cert", "/none", {"smtp_in_cert": "/none",
                                                "smtp_in_key": "/none"}),
                     # A master that runs has its ports: so, another one.
@@ -112,6 +113,40 @@ class Commands(WorldTest):
                     self.assertEqual(len(texts), 1, rows)
                     self.assertIn(said, texts[0])
 
+    def test_check_tries_the_addresses_while_one_runs(self):
+        status, text = self.run_command("check")
+        self.assertIn("verpost runs (process %d): 0 bad"
+                      % self.verpost.process.pid, text)
+        self.assertNotIn("can start", text)
+        self.assertRegex(text, r"http_listen +\S+ is in use: by the verpost")
+        status, rows = self.checked(http_listen="192.0.2.1:80")
+        self.assertEqual(status, 1)
+        texts = [row["text"] for row in rows
+                 if row["what"] == "http_listen" and row["finding"] == "bad"]
+        self.assertEqual(len(texts), 1, rows)
+        self.assertIn("192.0.2.1:80", texts[0])
+
+    def test_check_warns_of_what_a_live_node_should_not_have(self):
+        database = self.verpost.pg.create_database("bare")
+        with open(self.verpost.config) as stream:
+            lines = [line for line in stream if line.split("=")[0].strip()
+                     not in ("postgres", "http_listen", "mode")]
+        lines += ["mode = live\n", "http_listen = 0.0.0.0:0\n",
+                  'postgres = "%s"\n' % database]
+        path = write(self.verpost.base + "/bare.conf", "".join(lines))
+        self.verpost.command("migrate", "-c", path)
+        self.verpost.command("source add", self.world.net + ".20", "--helo",
+                             "a.zz", "-c", path)
+        _, out, _ = self.verpost.command("check", "--json", "-c", path,
+                                         check=False)
+        said = {row["what"]: row["text"] for row in json.loads(out)
+                if row["finding"] == "warning"}
+        self.assertIn("loopback",
+                      said["source %s.20" % self.world.net])
+        self.assertIn("domain verify", said["domains"])
+        self.assertIn("key add", said["keys"])
+        self.assertIn("0.0.0.0:0 is not loopback", said["http_listen"])
+
     def test_check_asks_with_the_rights_of_the_user(self):
         """A socket that root may use and the workers may not."""
         private = self.verpost.base + "/private"
@@ -122,6 +157,7 @@ class Commands(WorldTest):
         found = [row for row in rows if row["what"] == "redis"]
         self.assertEqual(found[0]["finding"], "warning", rows)
         self.assertIn("denied", found[0]["text"])
+        self.assertFalse(found[0]["text"].startswith("redis:"), found)
 
     def test_check_sees_a_lock_file_that_this_user_cannot_open(self):
         run_dir = self.verpost.base + "/of-root-once"
@@ -156,6 +192,26 @@ class Commands(WorldTest):
                 self.assertEqual(status, 1)
                 self.assertIn("run 'verpost migrate'", errors)
                 self.assertNotIn("relation", out + errors)
+
+    def test_a_postgres_that_cannot_be_reached_is_one_line(self):
+        with open(self.verpost.config) as stream:
+            text = stream.read()
+        socket_dir = re.search(r"host=([^ \"]+)", text).group(1)
+        for where, said in (
+                ("host=/nonexistent", "is it running"),
+                ("host=%s user=nobody_of_that_name" % socket_dir,
+                 "sudo -u verpost"),
+                ("host=localhost", "hostaddr=ADDRESS")):
+            path = write(self.verpost.base + "/away.conf", re.sub(
+                r"(?m)^postgres .*$",
+                'postgres = "%s dbname=verpost"' % where, text))
+            for words in (["account list"], ["migrate"]):
+                with self.subTest(where, words=words):
+                    status, out, errors = self.verpost.command(
+                        *words, "-c", path, check=False)
+                    self.assertEqual(status, 1)
+                    self.assertEqual((out + errors).count("\n"), 1, errors)
+                    self.assertIn(said, errors)
 
     def test_the_help_of_webhooks_names_every_kind_of_event(self):
         _, text = self.run_command("webhook add", "http://127.0.0.1:9/",
@@ -216,6 +272,62 @@ class Commands(WorldTest):
         self.assertNotEqual(status, 0)
         self.assertIn("second", text)
 
+    def test_a_source_is_removed_while_an_mta_owns_it(self):
+        address = self.world.net + ".98"
+        self.verpost.command("source add", address, "--helo",
+                             "spare.sender.zz")
+
+        def state():
+            return [row["state"] for row
+                    in self.verpost.command_json("source list")
+                    if row["address"] == address]
+        wait_until("an mta owns it", lambda: state() == ["in use"], 30)
+        status, text = self.run_command("source remove", address)
+        self.assertEqual(status, 0, text)
+        self.assertIn("gives it up", text)
+        self.assertEqual(state(), [])
+        ident = self.mail("still@sink.zz", "s")
+        self.api.wait_event(ident, "delivered")
+
+    def test_a_source_that_is_elsewhere_is_added_with_a_warning(self):
+        status, out, errors = self.verpost.command(
+            "source add", "192.0.2.77", "--helo", "far.sender.zz")
+        self.assertIn("192.0.2.77 is not an address of this machine", errors)
+        here = {row["address"]: row["on_this_machine"] for row
+                in self.verpost.command_json("source list")}
+        self.assertEqual(here["192.0.2.77"], "no")
+        row = self.verpost.command_json("source list")[-1]
+        self.assertEqual((row["address"], row["weight"], row["node"]),
+                         ("192.0.2.77", 1, None))
+        self.assertIn("yes", here.values())
+        self.verpost.command("source remove", "192.0.2.77")
+        _, _, errors = self.verpost.command(
+            "source add", "192.0.2.77", "--helo", "far.sender.zz", "--node",
+            "another")
+        self.assertEqual(errors, "")
+        self.verpost.command("source remove", "192.0.2.77")
+
+    def test_what_an_account_is_answered_can_be_changed(self):
+        self.verpost.command("account set", "tester", "--suppressed-answer",
+                             "200")
+        answers = [row["suppressed_answer"] for row
+                   in self.verpost.command_json("account list")
+                   if row["name"] == "tester"]
+        self.assertEqual(answers, [200])
+        self.verpost.command("account set", "tester", "--suppressed-answer",
+                             "422")
+        for words in (["tester"], ["tester", "--suppressed-answer", "300"]):
+            status, text = self.run_command("account set", *words)
+            self.assertEqual(status, 1)
+            self.assertIn("--suppressed-answer 200, or 422", text)
+
+    def test_help_of_what_is_no_command_is_an_error(self):
+        status, text = self.run_command("help", "frobnicate")
+        self.assertEqual(status, 1)
+        self.assertIn("no command 'frobnicate'", text)
+        status, _ = self.run_command("help", "domain", "add")
+        self.assertEqual(status, 0)
+
     def test_a_removed_key_no_longer_works(self):
         made = self.verpost.command_json("key add", "short-lived",
                                          "--account", "tester")["key"]
@@ -271,6 +383,14 @@ class Commands(WorldTest):
         ident = self.mail("left@sink.zz", "s")
         self.api.wait_event(ident, "delivered")
         self.assertEqual(len(self.world.sink.for_rcpt("left@sink.zz")), 1)
+
+    def test_suppressions_of_an_origin_that_is_none_are_refused(self):
+        status, text = self.run_command("suppression list", "--origin", "foo")
+        self.assertEqual(status, 1)
+        self.assertIn("bounce, complaint or manual, not 'foo'", text)
+        status, text = self.run_command("suppression list", "--origin",
+                                        "complaint")
+        self.assertEqual(status, 0, text)
 
     def test_unknown_commands_and_options_say_what_there_is(self):
         for words in (["frobnicate"], ["domain"], ["domain add"],

@@ -70,6 +70,8 @@ class Leftover(unittest.TestCase):
         contrib = os.environ["VERPOST_SOURCE"] + "/contrib"
         for command in (
                 [contrib + "/quickstart", "--data", self.data],
+                # Of the directory it is started in, which is the root.
+                [contrib + "/quickstart", "--data", self.data[1:]],
                 ["/usr/bin/python3", "-B", contrib + "/demo.py", "--once",
                  PROGRAM, self.data]):
             with self.subTest(command[0]):
@@ -79,6 +81,7 @@ class Leftover(unittest.TestCase):
                 self.assertEqual(len(errors.strip().split("\n")), 1, errors)
                 self.assertIn("process %d" % self.dev.info["pid"], errors)
                 self.assertIn(self.data, errors)
+                self.assertNotIn("/" + self.data, errors)
         self.assertEqual(self.dev.request("GET", "/emails").status, 200)
 
     def test_servers_that_outlive_it_do_not_block_the_next_start(self):

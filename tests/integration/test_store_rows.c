@@ -3,6 +3,7 @@
 
 #include "store/domains.h"
 #include "store/keys.h"
+#include "store/outcomes.h"
 #include "store/sources.h"
 #include "store/suppressions.h"
 #include "store/workers.h"
@@ -270,6 +271,15 @@ a_source_has_one_living_owner(void **state)
 	servers_until(&seen.done);
 	assert_int_equal(seen.err.kind, ERR_CONFLICT);
 	seen.done = false;
+	/* Nobody takes it any more; here it is taken back. */
+	r = (struct rows){ 0 };
+	store_source_own(pg, first, &number, 1, on_source, &r);
+	wait_for(&r);
+	assert_int_equal(r.count, 0);
+	assert_true(SQL_NUMBER(pg,
+			"WITH u AS (UPDATE sources SET enabled = true "
+			"WHERE helo = 'h' AND NOT enabled RETURNING 1) "
+			"SELECT count(*) FROM u") == 1);
 	/* The owner is dead: the next one may have it; the dead may not. */
 	store_worker_set_dead(pg, first, servers_done, &seen);
 	servers_ok(&seen);
@@ -409,10 +419,93 @@ suppressions_are_listed_found_and_removed(void **state)
 	assert_true(SQL_NUMBER(pg, "SELECT count(*) FROM suppressions") == 1);
 }
 
+struct page {
+	struct rows rows;
+	char addresses[60]; /* "a@x b@x " */
+	struct id last;
+};
+
+static void
+on_page(void *ctx, const struct store_suppression *s, size_t n, bool has_more,
+    const struct error *err)
+{
+	struct page *page = ctx;
+
+	page->rows.has_more = has_more;
+	if (!begin(&page->rows, n, err))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(page->addresses);
+
+		snprintf(page->addresses + len, sizeof(page->addresses) - len,
+		    "%.*s ", SLICE_FMT(s[i].address));
+		page->last = s[i].id;
+	}
+}
+
+static void
+bounced(int account, const char *address, int64_t now_ms)
+{
+	struct outcome_seen seen = { 0 };
+	struct store_outcome o = { .id = id_new(now_ms), .account = account };
+
+	o.suppress.key = slice_of(address);
+	o.suppress.origin = SLICE("bounce");
+	o.suppress.reason = SLICE("550 no");
+	o.suppress.expires_at_ms = now_ms + 1000;
+	store_outcomes_write(pg, now_ms, &o, 1, servers_done, &seen);
+	servers_ok(&seen);
+}
+
+static void
+list_page(struct page *page, int account, size_t limit, struct id after,
+    struct id before, int64_t now_ms)
+{
+	*page = (struct page){ 0 };
+	store_suppression_list(pg, account, SLICE(""), limit, after, before,
+	    now_ms, on_page, page);
+	wait_for(&page->rows);
+	assert_int_equal(page->rows.err.kind, ERR_NONE);
+}
+
+/* Also those that bounces made; a page goes on behind a row that is gone. */
+static void
+suppressions_are_listed_newest_first(void **state)
+{
+	static const char *const addresses[] = { "a@x", "b@x", "c@x", "d@x",
+		"e@x", "f@x" };
+	const struct id none = { { 0 } };
+	int account = add_account("newest first");
+	int64_t start_ms = clock_now_ms();
+	struct rows r = { 0 };
+	struct page page;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(addresses); i++)
+		bounced(account, addresses[i], start_ms + (int64_t)i * 10);
+	list_page(&page, account, 4, none, none, start_ms);
+	assert_string_equal(page.addresses, "f@x e@x d@x c@x ");
+	assert_true(page.rows.has_more);
+	store_suppression_remove(pg, account, SLICE("c@x"), none,
+	    on_suppression, &r);
+	wait_for(&r);
+	list_page(&page, account, 4, page.last, none, start_ms);
+	assert_string_equal(page.addresses, "b@x a@x ");
+	assert_false(page.rows.has_more);
+	list_page(&page, account, 2, none, page.last, start_ms);
+	assert_string_equal(page.addresses, "d@x b@x ");
+	/* Over, and there again: the newest. */
+	bounced(account, "a@x", start_ms + 5000);
+	bounced(account, "b@x", start_ms + 5001);
+	list_page(&page, account, 9, none, none, start_ms + 5001);
+	assert_string_equal(page.addresses, "b@x a@x ");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(accounts_are_found_by_name_or_id),
     CASE(a_domain_has_its_keys_and_checks),
     CASE(a_key_says_all_that_intake_needs), CASE(a_source_has_one_living_owner),
     CASE(workers_live_while_they_beat),
-    CASE(suppressions_are_listed_found_and_removed))
+    CASE(suppressions_are_listed_found_and_removed),
+    CASE(suppressions_are_listed_newest_first))

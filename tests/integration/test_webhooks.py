@@ -103,6 +103,21 @@ class Webhooks(WorldTest):
                 self.assertTrue(answer.json["message"])
 
 
+    def test_a_member_that_is_none_is_refused_and_the_right_one_named(self):
+        for body, said in (
+                ({"url": "https://x.zz/", "events": ["email.sent"]},
+                 "url: is not a member of a webhook: did you mean endpoint?"),
+                ({"endpoint": "https://x.zz/", "events": ["email.sent"],
+                  "nonsense": 1}, "nonsense: is not a member")):
+            answer = self.api.request("POST", "/webhooks", body)
+            self.assertEqual(answer.status, 422, answer)
+            self.assertIn(said, answer.json["message"])
+        answer = self.register("https://x.zz/", "email.nonsense")
+        for kind in ("sent", "delivered", "delivery_delayed", "bounced",
+                     "failed", "suppressed"):
+            self.assertIn("email." + kind, answer.json["message"])
+
+
 class PrivateAddresses(WorldTest):
     """Without webhook_private: nothing on this machine is spoken to."""
 
@@ -113,16 +128,25 @@ class PrivateAddresses(WorldTest):
 
     def test_they_are_refused_at_connect(self):
         receiver = Receiver(self.world.net + ".45")
-        self.world.dns.add("inside IN A %s.45" % self.world.net)
         made = self.api.request("POST", "/webhooks", {
             "endpoint": receiver.url, "events": ["email.delivered"]})
-        self.assertIn(made.status, (201, 400, 422), made)
-        if made.status == 201:
-            ident = self.mail("guard@sink.zz", "s")
-            wait_until("the refusal is recorded", lambda: int(
-                self.world.verpost.mail_sql(
-                    "SELECT max(tries) FROM webhook_deliveries "
-                    "WHERE recipient %s", ident) or 0) >= 1)
+        self.assertEqual(made.status, 400, made)
+        self.assertIn("webhook_private", made.json["message"])
+        status, _, errors = self.world.verpost.command(
+            "webhook add", receiver.url, check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("webhook_private", errors)
+        # A name may lead anywhere, and somewhere else tomorrow.
+        made = self.api.request("POST", "/webhooks", {
+            "endpoint": receiver.url.replace(self.world.net + ".45",
+                                             "localhost"),
+            "events": ["email.delivered"]})
+        self.assertEqual(made.status, 201, made)
+        ident = self.mail("guard@sink.zz", "s")
+        wait_until("the refusal is recorded", lambda: int(
+            self.world.verpost.mail_sql(
+                "SELECT max(tries) FROM webhook_deliveries "
+                "WHERE recipient %s", ident) or 0) >= 1)
         self.assertEqual(receiver.requests, [])
         receiver.stop()
 

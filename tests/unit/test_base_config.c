@@ -138,7 +138,9 @@ static const struct {
 	{ "timeout = 30",
 	    "f:1: timeout must be a time with its unit, like 250ms, 30s, 5m "
 	    "or 72h" },
-	{ "mode = Live", "f:1: mode must be one of: simulator, log, live" },
+	{ "mode = Live",
+	    "f:1: mode must be one of: simulator, log, live; not "
+	    "'Live'" },
 	{ "note = \"a", "f:1: quote without end" },
 	{ "note = \"a\" b", "f:1: something follows the closing quote" },
 	{ "note = \"a\\n\"", "f:1: only \\\" and \\\\ are known in quotes" },

@@ -141,7 +141,8 @@ creates_a_key_file_once(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/keys", dir);
 	assert_int_equal(keyring_load(&ring, path, &err), -1);
-	assert_int_equal(err.kind, ERR_SYS);
+	assert_int_equal(err.kind, ERR_NOTFOUND);
+	assert_non_null(strstr(err.text, "verpost keyfile create"));
 	assert_int_equal(keyring_create(path, &err), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777U, 0600);

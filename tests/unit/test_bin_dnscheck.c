@@ -59,6 +59,12 @@ without_a_full_host_name_there_is_no_mx_to_publish(void **state)
 	assert_null(c[DNSCHECK_RETURN_PATH].value);
 	assert_non_null(
 	    strstr(c[DNSCHECK_RETURN_PATH].advice, "smtp_in_hostname"));
+	/* Nor "nobody may send" as long as no source is known. */
+	assert_non_null(c[DNSCHECK_SPF].value);
+	d.source_count = 0;
+	dnscheck_make(&arena, &d, c);
+	assert_null(c[DNSCHECK_SPF].value);
+	assert_non_null(strstr(c[DNSCHECK_SPF].advice, "verpost source add"));
 	dnscheck_json(c, &json);
 	assert_non_null(strstr(strbuf_text(&json), "\"value\":null"));
 	strbuf_fini(&json);

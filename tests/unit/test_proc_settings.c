@@ -116,7 +116,8 @@ every_mistake_is_told_at_once(void **state)
 			     "t", remember, &told, &err),
 	    -1);
 	assert_string_equal(strbuf_text(&told),
-	    "t:1: mode must be one of: simulator, log, live\n"
+	    "t:1: mode must be one of: simulator, log, live; not "
+	    "'production'\n"
 	    "t:2: redis must be an address and port like 127.0.0.1:6379, or "
 	    "unix:/path, not 'localhost'\n"
 	    "t:5: smtp_in_cert must be an absolute path, or empty, not 'here'\n"
