@@ -235,13 +235,13 @@ struct dest {
 	unsigned int session_count;    /* all */
 	unsigned int connecting_count; /* not yet usable; none of the next */
 	unsigned int quitting_count;   /* take no more mail */
-	double rate;		  /* mails a second, smoothed; first a guess */
-	unsigned int done_count;  /* ended since the last tick */
-	bool stands_still;	  /* nothing did in the last second */
-	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
-	int64_t full_since_mono_ms; /* more came than may wait; 0: not so */
-	unsigned int fail_count;  /* rounds over all hosts, in a row */
-	int64_t retry_at_mono_ms; /* no connection before */
+	double rate;		 /* mails a second, smoothed; first a guess */
+	unsigned int done_count; /* ended since the last tick */
+	bool stands_still;	 /* nothing did in the last second */
+	int64_t turn_at_mono_ms; /* when the next one beyond the cap is due */
+	int64_t full_since_mono_ms;   /* more came than may wait; 0: not so */
+	unsigned int fail_count;      /* rounds over all hosts, in a row */
+	int64_t retry_at_mono_ms;     /* no connection before */
 	unsigned int more_fail_count; /* refused beside connections that work */
 	int64_t more_at_mono_ms;      /* no further connection before */
 	bool is_retired;	      /* its source is not owned any more */

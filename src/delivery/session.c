@@ -539,8 +539,7 @@ on_conn_readable(void *ctx)
 		return; /* cannot be: the client is made when it connects */
 	in = conn_peek(s->conn);
 	s->in_client = true;
-	used =
-	    smtp_client_input_unsent(s->client, in, conn_pending(s->conn));
+	used = smtp_client_input_unsent(s->client, in, conn_pending(s->conn));
 	s->in_client = false;
 	if (s->over || s->conn == NULL || s->client == NULL)
 		return;

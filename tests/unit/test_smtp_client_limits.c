@@ -267,8 +267,7 @@ a_reply_before_the_dot_was_sent_is_not_one_to_the_dot(void **state)
 		{ "250 thanks\r\n", 3,
 		    "* done 1 local message syntax\n"
 		    "* closed local end of data syntax\n" },
-		{ "250 thanks\r\n", 2,
-		    "* done 1 remote end of data 250\n" },
+		{ "250 thanks\r\n", 2, "* done 1 remote end of data 250\n" },
 	};
 
 	(void)state;
