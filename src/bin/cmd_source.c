@@ -155,8 +155,7 @@ static int
 run_list(const struct args *a)
 {
 	static const char *const columns[] = { "address", "helo", "pool",
-		"weight", "daily", "node", "state", "on_this_machine",
-		NULL };
+		"weight", "daily", "node", "state", "on_this_machine", NULL };
 	struct source_list call = { .table = table_new(columns) };
 
 	session_open(&call.s, a, 0);

@@ -294,8 +294,15 @@ static enum smtp_state
 on_dot(struct smtp_client *c, const struct smtp_reply *r,
     struct smtp_transaction *txn)
 {
+	struct error err = { 0 };
+
 	take_back_dot(c, txn, c->unsent);
-	if (r->code < 400 && (r->code / 100 != 2 || !txn->dot_out))
+	if (r->code < 400 && !txn->dot_out) {
+		(void)error_set(&err, ERR_SYNTAX,
+		    "protocol error: %u before the message was sent", r->code);
+		return smtp_over_local(c, &err);
+	}
+	if (r->code / 100 != 2 && r->code < 400)
 		return smtp_over_senseless(c, r);
 	/* Refused in the middle: there is no way to stop but to leave. */
 	if (!txn->dot_out)

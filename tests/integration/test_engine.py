@@ -72,7 +72,7 @@ CASES = [
      "protocol error"),
     ("dotearly", HELLO + TAKE[:-2] + [b"354 go on\r\n250 taken\r\n",
                                       ("body",), b"554 no\r\n"],
-     DELAYED, 0, "protocol error"),
+     DELAYED, 0, "before the message was sent"),
     # RFC 2920 section 3.1: RCPT was refused, DATA taken all the same.
     ("lonelydot", PIPELINED + ["MAIL", "RCPT", "DATA",
                                b"250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n",
