@@ -94,4 +94,7 @@ void config_print(const struct config_row *rows, size_t n, const void *settings,
 void config_document(const struct config_row *rows, size_t n,
     struct strbuf *out);
 
+/* "250ms", "30s", "10m": reads it as a CONFIG_DURATION. */
+bool config_duration_read(struct slice text, uint64_t *ms);
+
 #endif

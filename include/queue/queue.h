@@ -91,6 +91,9 @@ typedef void queue_holders_got(void *ctx, const int *workers, size_t count,
     const struct error *err);
 void queue_holders(struct queue *q, const struct queue_lane *lane,
     queue_holders_got *done, void *ctx);
+/* For which holds jobs are parked in this lane. */
+void queue_parked(struct queue *q, const struct queue_lane *lane,
+    queue_holders_got *done, void *ctx);
 
 struct queue_lane_state {
 	size_t ready, later, held, parked;

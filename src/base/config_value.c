@@ -97,6 +97,12 @@ number_read(enum config_type type, struct slice text, uint64_t *out)
 	return false;
 }
 
+bool
+config_duration_read(struct slice text, uint64_t *ms)
+{
+	return number_read(CONFIG_DURATION, text, ms);
+}
+
 void
 config_range_print(const struct config_row *row, struct strbuf *out)
 {

@@ -8,6 +8,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/cmd_key.c \
 	%reldir%/cmd_keyfile.c \
 	%reldir%/cmd_migrate.c \
+	%reldir%/cmd_queue_rules.c \
 	%reldir%/cmd_serve.c \
 	%reldir%/cmd_simulator.c \
 	%reldir%/cmd_source.c \

@@ -144,6 +144,9 @@ settle(struct job *j, const struct store_claim *c, int64_t now_ms)
 	case STORE_CLAIM_OPEN:
 		settle_open(j, c, now_ms);
 		return;
+	case STORE_CLAIM_RULES:
+		job_rules_changed(j);
+		return;
 	case STORE_CLAIM_MOVED:
 	case STORE_CLAIM_NONE:
 		lane_defer(j, AGAIN_MS);
@@ -227,6 +230,10 @@ line_send(struct line *line)
 	while (line->count < max && (node = list_pop(&line->pending)) != NULL) {
 		struct job *j = list_entry(node, struct job, node);
 
+		if (job_source_is_held(j)) {
+			lane_defer(j, AGAIN_MS);
+			continue;
+		}
 		list_append(&line->batch, node);
 		line->claim[line->count++] = (struct store_claim){
 			.id = j->q.member.id,
@@ -235,8 +242,11 @@ line_send(struct line *line)
 			.account = j->account,
 			.stream = (int)(j->q.member.flow & 1),
 			.key = j->address_key,
+			.rules = j->rules,
 		};
 	}
+	if (line->count == 0)
+		return;
 	line->now_ms = clock_now_ms();
 	line->op = store_claim_start(m->opt.pg, m->worker, line->now_ms,
 	    line->anyway, line->claim, line->count, on_claimed, line);
@@ -247,7 +257,8 @@ void
 claim_job(struct job *j)
 {
 	bool anyway = j->end == JOB_END_EXPIRED ||
-	    j->end == JOB_END_SUPPRESSED || j->end == JOB_END_ADDRESS;
+	    j->end == JOB_END_SUPPRESSED || j->end == JOB_END_CANCELED ||
+	    j->end == JOB_END_ADDRESS;
 	struct line *line = &j->mta->claims->line[anyway];
 
 	j->state = JOB_CLAIMING;

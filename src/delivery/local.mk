@@ -13,4 +13,5 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
 	%reldir%/route.c \
+	%reldir%/rules.c \
 	%reldir%/session.c

@@ -13,4 +13,6 @@ src_queue_libqueue_a_SOURCES = \
 	%reldir%/member.c include/queue/member.h \
 	%reldir%/queue.c include/queue/queue.h \
 	%reldir%/reap.c include/queue/reap.h \
+	%reldir%/rules.c %reldir%/rules_list.c include/queue/rules.h \
+	%reldir%/unpark.c include/queue/unpark.h \
 	%reldir%/walk.c include/queue/walk.h

@@ -1,6 +1,7 @@
 # Migrations, in order; contrib/embed puts them into the binary.
 migrations = \
-	sql/0001_tables.sql
+	sql/0001_tables.sql \
+	sql/0003_rules.sql
 
 src/store/migrations.c: $(migrations) contrib/embed src/store/$(am__dirstamp)
 	$(AM_V_GEN)cd $(srcdir) && sh contrib/embed migrations $(migrations) \
@@ -27,6 +28,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/pg_reply.c %reldir%/pg_tx.c %reldir%/pg_wire.c \
 	%reldir%/redis.c include/store/redis.h \
 	%reldir%/returns.c include/store/returns.h \
+	%reldir%/rules.c include/store/rules.h \
 	%reldir%/simulator.c include/store/simulator.h \
 	%reldir%/sources.c include/store/sources.h \
 	%reldir%/store.c %reldir%/store_priv.h \

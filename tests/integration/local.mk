@@ -19,6 +19,7 @@ integration_tests = \
 	tests/integration/test_net.py \
 	tests/integration/test_pressure.py \
 	tests/integration/test_resend_node.py \
+	tests/integration/test_rules.py \
 	tests/integration/test_time.py \
 	tests/integration/test_webhooks.py
 TESTS += $(integration_tests)
