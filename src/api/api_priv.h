@@ -27,6 +27,7 @@ struct httpd {
 	struct loop *loop;
 	struct pg *pg, *side;
 	const struct keyring *keyring;
+	struct queue *queue;
 	struct intake *intake;
 	struct http_server *server;
 	struct large_pool *large;
@@ -92,6 +93,7 @@ void api_id(struct json_writer *w, const char *name, struct id id);
 /* The resources. */
 void api_email_post(struct http_request *r, void *ctx);
 void api_email_get(struct http_request *r, void *ctx);
+void api_email_cancel(struct http_request *r, void *ctx);
 void api_email_list(struct http_request *r, void *ctx);
 void api_webhook_post(struct http_request *r, void *ctx);
 void api_webhook_get(struct http_request *r, void *ctx);

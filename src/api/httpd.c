@@ -16,6 +16,7 @@ static const struct {
 	{ HTTP_POST, "/emails", api_email_post },
 	{ HTTP_GET, "/emails", api_email_list },
 	{ HTTP_GET, "/emails/{}", api_email_get },
+	{ HTTP_POST, "/emails/{}/cancel", api_email_cancel },
 	{ HTTP_POST, "/webhooks", api_webhook_post },
 	{ HTTP_GET, "/webhooks", api_webhook_list },
 	{ HTTP_GET, "/webhooks/{}", api_webhook_get },
@@ -63,6 +64,7 @@ httpd_new(const struct httpd_options *opt)
 	h->loop = opt->loop;
 	h->pg = opt->pg;
 	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
+	h->queue = opt->queue;
 	h->keyring = opt->keyring;
 	list_init(&h->calls);
 	list_init(&h->health_asks);

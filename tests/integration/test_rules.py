@@ -233,6 +233,139 @@ class Rules(RulesTest):
         self.assertEqual(self.rules(), [])
 
 
+class Status(RulesTest):
+    """What GET /emails/{id} says about mail that waits."""
+
+    def recipient(self, ident):
+        return self.api.email(ident)["recipients"][0]
+
+    def test_a_cancel_is_told_before_anybody_comes_across_the_mail(self):
+        self.hold("domain", "sink.zz")
+        ident = self.mail("soon@sink.zz", "to be cancelled", tags=[
+            {"name": "kind", "value": "soon"}])
+        self.wait_parked(1)
+        self.verpost.process.send(signal.SIGSTOP)
+        for pid in self.verpost.processes("keeper"):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.cancel("tag", "kind=soon")
+            found = self.api.email(ident)
+            self.assertEqual(self.verpost.mail_sql(
+                "SELECT status FROM recipients WHERE id %s", ident), "20")
+        finally:
+            for pid in self.verpost.processes("keeper"):
+                os.kill(pid, signal.SIGCONT)
+            self.verpost.process.send(signal.SIGCONT)
+        self.assertEqual(found["last_event"], "canceled")
+        self.assertEqual(found["recipients"][0]["status"], "canceled")
+        self.assertIsNone(found["recipients"][0]["delayed_because"])
+        wait_until("the walk has come by", lambda: self.verpost.mail_sql(
+            "SELECT status FROM recipients WHERE id %s", ident) == "50", 40)
+
+    def test_why_it_is_not_delivered_yet(self):
+        self.hold("domain", "sink.zz", "--reason", "ticket 4711")
+        held = self.mail("why@sink.zz", "held")
+        self.assertEqual(self.recipient(held)["delayed_because"],
+                         "on hold: domain sink.zz (ticket 4711)")
+        self.wait_parked(1)
+        self.sink.on_rcpt["why@sink.zz"] = "451 4.7.1 come back later"
+        self.release("domain", "sink.zz")
+        self.api.wait_event(held, "delivery_delayed")
+        self.assertRegex(
+            self.recipient(held)["delayed_because"],
+            r"^next attempt at 20.*Z: 451 4\.7\.1 come back later, "
+            r"said mx\.sink\.zz\[.*")
+        del self.sink.on_rcpt["why@sink.zz"]
+        gate = threading.Event()
+
+        def wait_for_gate(_):
+            gate.wait(30)
+            return "250 2.0.0 taken"
+
+        self.sink.on_dot["why@sink.zz"] = wait_for_gate
+        self.verpost.clock.advance(HOUR)
+        self.sink.wait_for("why@sink.zz")
+        self.assertEqual(self.recipient(held)["delayed_because"],
+                         "being sent")
+        gate.set()
+        self.api.wait_event(held, "delivered")
+        self.assertIsNone(self.recipient(held)["delayed_because"])
+
+
+class CancelOne(RulesTest):
+    def post(self, ident, status):
+        answer = self.api.request("POST", "/emails/%s/cancel" % ident, b"",
+                                  {"Content-Type": "application/json"})
+        self.assertEqual(answer.status, status, answer)
+        return answer.json
+
+    def test_what_waits_is_canceled_at_once(self):
+        self.hold("domain", "sink.zz")
+        ident = self.mail(["a@sink.zz", "b@sink.zz"], "never mind")
+        self.wait_parked(2)
+        self.assertEqual(self.post(ident, 200),
+                         {"object": "email", "id": ident})
+        self.assertEqual(self.api.email(ident)["last_event"], "canceled")
+        self.wait_no_jobs()
+        self.assertEqual(self.post(ident, 200)["id"], ident)
+        self.assertEqual(self.verpost.mail_sql(
+            "SELECT count(*) FROM events WHERE kind = 9 "
+            "AND recipient %s", ident), "2")
+        self.release("domain", "sink.zz")
+        self.verpost.clock.advance(HOUR)
+        self.assertEqual(self.sink.for_rcpt("a@sink.zz"), [])
+
+    def statuses(self, ident):
+        return [r["status"] for r in self.api.email(ident)["recipients"]]
+
+    def test_what_is_being_sent_cannot_be_canceled(self):
+        gate = threading.Event()
+
+        def wait_for_gate(_):
+            gate.wait(30)
+            return "250 2.0.0 taken"
+
+        self.sink.on_dot["now@sink.zz"] = wait_for_gate
+        self.hold("domain", "nomail.zz")
+        ident = self.mail(["now@sink.zz", "later@nomail.zz"], "half")
+        self.sink.wait_for("now@sink.zz")
+        no = self.post(ident, 409)
+        self.assertEqual(no["name"], "resource_locked")
+        self.assertIn("1 of 2 recipients are being sent", no["message"])
+        self.assertEqual(self.statuses(ident), ["queued", "canceled"])
+        gate.set()
+        wait_until("it is over", lambda: self.statuses(ident)
+                   == ["delivered", "canceled"])
+        self.post(ident, 200)
+        self.release("domain", "nomail.zz")
+        self.wait_no_jobs()
+        self.assertEqual(self.statuses(ident), ["delivered", "canceled"])
+
+    def test_what_is_finished_or_not_there(self):
+        ident = self.mail("done@sink.zz", "too late")
+        self.api.wait_event(ident, "delivered")
+        no = self.post(ident, 422)
+        self.assertEqual(no["name"], "invalid_parameter")
+        self.assertIn("nothing to cancel", no["message"])
+        self.assertEqual(self.api.email(ident)["last_event"], "delivered")
+        self.post("01a214ae-1b85-77a2-957e-5951ff5a4d00", 404)
+        self.post("nonsense", 422)
+        # A recipient's id is no email's.
+        self.post(self.api.email(ident)["recipients"][0]["id"], 404)
+
+    def test_of_another_account_it_is_not_found(self):
+        self.hold("domain", "sink.zz")
+        ident = self.mail("mine@sink.zz", "not yours")
+        self.verpost.command("account add", "stranger")
+        key = self.verpost.command_json("key add", "x", "--account",
+                                        "stranger")["key"]
+        answer = self.api.request("POST", "/emails/%s/cancel" % ident, b"", {
+            "Authorization": "Bearer " + key})
+        self.assertEqual(answer.status, 404)
+        self.assertEqual(self.api.email(ident)["last_event"], "queued")
+        self.post(ident, 200)
+
+
 class TenThousand(RulesTest):
     """Faults while 10,000 recipients are held, cancelled and released."""
 
