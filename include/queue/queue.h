@@ -34,6 +34,8 @@ struct queue *queue_new(struct loop *l, const char *url, const int *pools,
 /* Calls under way are forgotten: their callbacks never run. */
 void queue_free(struct queue **q);
 bool queue_is_connected(const struct queue *q);
+/* For plain commands; borrowed. */
+struct redis *queue_redis(struct queue *q);
 /* Callbacks with this context are never called: for owners that go first. */
 void queue_forget(struct queue *q, const void *ctx);
 

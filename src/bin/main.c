@@ -38,6 +38,8 @@ const struct command *const command_table[] = {
 	&command_queue_release,
 	&command_queue_cancel,
 	&command_queue_rules,
+	&command_queue_show,
+	&command_queue, /* behind those of two words */
 	&command_simulator_list,
 	&command_simulator_show,
 	&command_version,

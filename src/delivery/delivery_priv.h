@@ -182,6 +182,11 @@ bool job_source_is_held(const struct job *j);
 void lane_park(struct job *j, int hold);
 void lane_flush_parks(struct lane_state *lane);
 
+/* -- publish.c ---------------------------------------------------------- */
+
+/* Once a second: tells who asks what the destinations do. */
+void publish_tick(struct mta *m);
+
 /* -- route.c ------------------------------------------------------------ */
 
 #define ROUTE_HOSTS_MAX 8
@@ -434,7 +439,7 @@ struct mta {
 	struct claims *claims;
 	struct owner *owner;
 	struct rules *rules;
-	int64_t rules_due_mono_ms;
+	int64_t rules_due_mono_ms, publish_due_mono_ms;
 	size_t in_hand;
 	struct list reads;	   /* struct read under way */
 	struct hash *contents;	   /* email -> struct content */

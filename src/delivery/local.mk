@@ -12,6 +12,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
+	%reldir%/publish.c \
 	%reldir%/route.c \
 	%reldir%/rules.c \
 	%reldir%/session.c

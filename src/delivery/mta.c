@@ -25,6 +25,7 @@ on_tick(void *ctx)
 
 	timer_set(m->tick, m->draining ? DRAIN_TICK_MS : TICK_MS);
 	rules_tick(m);
+	publish_tick(m);
 	lanes_tick(m);
 	lanes_ask(m);
 	dests_tick(m);

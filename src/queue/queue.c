@@ -710,6 +710,12 @@ queue_free(struct queue **qp)
 	loop_defer(q->loop, destroy, q);
 }
 
+struct redis *
+queue_redis(struct queue *q)
+{
+	return q->redis;
+}
+
 bool
 queue_is_connected(const struct queue *q)
 {

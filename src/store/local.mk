@@ -14,6 +14,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/accept.c include/store/accept.h \
 	%reldir%/accounts.c include/store/accounts.h \
 	%reldir%/attempts.c include/store/attempts.h \
+	%reldir%/backlog.c include/store/backlog.h \
 	%reldir%/cancel.c include/store/cancel.h \
 	%reldir%/contents.c include/store/contents.h \
 	%reldir%/deliveries.c \
