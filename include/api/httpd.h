@@ -15,6 +15,7 @@ struct httpd;
 struct loop;
 struct pg;
 struct queue;
+struct depth;
 
 struct httpd_options {
 	struct loop *loop;
@@ -23,6 +24,7 @@ struct httpd_options {
 	struct pg *pg;
 	struct pg *pg_side;
 	struct queue *queue;
+	const struct depth *depth;     /* NULL: no reasons of lanes are told */
 	const struct keyring *keyring; /* seals the secrets of webhooks */
 	int listen_fd;
 	struct http_options http;

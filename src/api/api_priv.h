@@ -28,6 +28,7 @@ struct httpd {
 	struct pg *pg, *side;
 	const struct keyring *keyring;
 	struct queue *queue;
+	const struct depth *depth;
 	struct intake *intake;
 	struct http_server *server;
 	struct large_pool *large;

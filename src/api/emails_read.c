@@ -11,6 +11,7 @@
 #include "mail/content.h"
 #include "model/status.h"
 #include "outcome/waiting.h"
+#include "queue/depth.h"
 #include "store/emails.h"
 
 static void
@@ -89,6 +90,7 @@ struct get {
 	int64_t now_ms;
 	size_t rule_count;
 	struct store_rule *rule;
+	const struct depth *depth; /* or NULL */
 };
 
 static const struct store_rule *
@@ -140,8 +142,10 @@ waiting_add(struct json_writer *w, const struct get *g,
     const struct store_recipient *r, const struct store_rule *rule)
 {
 	struct strbuf text = STRBUF_INIT;
+	const char *why =
+	    g->depth != NULL ? depth_why(g->depth, r->pool, r->lane) : "";
 
-	if (waiting_because(&text, r, rule, SLICE(""), g->now_ms))
+	if (waiting_because(&text, r, rule, slice_of(why), g->now_ms))
 		json_text(w, "delayed_because", strbuf_slice(&text));
 	else
 		json_null(w, "delayed_because");
@@ -265,6 +269,7 @@ get_go(struct api_call *c)
 	if (!api_param_id(c, 0, &g->id))
 		return;
 	g->now_ms = clock_now_ms();
+	g->depth = c->h->depth;
 	c->own = g;
 	c->tx = store_rule_list(c->h->side, g->now_ms, got_rules, c);
 }

@@ -65,6 +65,7 @@ httpd_new(const struct httpd_options *opt)
 	h->pg = opt->pg;
 	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
 	h->queue = opt->queue;
+	h->depth = opt->depth;
 	h->keyring = opt->keyring;
 	list_init(&h->calls);
 	list_init(&h->health_asks);

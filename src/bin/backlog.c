@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "bin/session.h"
 #include "net/loop.h"
+#include "queue/depth.h"
 #include "queue/queue.h"
 #include "store/sources.h"
 
@@ -31,27 +32,6 @@ backlog_queue_open(struct session *s)
 }
 
 /* ---- Lanes --------------------------------------------------------------- */
-
-void
-lane_why_text(struct slice why, char *out, size_t size)
-{
-	struct slice line = slice_take_until(&why, '\n'), until;
-	char when[CLOCK_ISO_LEN];
-	int64_t until_ms;
-	size_t at;
-
-	slice_take_until(&line, ' '); /* the worker */
-	for (at = line.len; at > 0 && line.ptr[at - 1] != ' '; at--)
-		continue;
-	until = slice_from(line, at);
-	if (at == 0 || !slice_to_i64(until, &until_ms) || until_ms <= 0) {
-		snprintf(out, size, "%.*s", SLICE_FMT(line));
-		return;
-	}
-	clock_format_iso(until_ms, when);
-	snprintf(out, size, "%.*s until %s",
-	    SLICE_FMT(slice_first(line, at - 1)), when);
-}
 
 struct lane_call {
 	struct reading *reading;
@@ -97,7 +77,7 @@ on_state(void *ctx, const struct queue_lane_state *state,
 		d->held += state->held;
 		d->parked += state->parked;
 		if (state->why.len > 0)
-			lane_why_text(state->why, d->why, sizeof(d->why));
+			depth_why_text(state->why, d->why, sizeof(d->why));
 	}
 	if (--r->open == 0)
 		session_end(r->s, NULL);

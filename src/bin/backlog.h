@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/slice.h"
 #include "bin/command.h"
+#include "queue/depth.h"
 
 struct queue;
 struct session;
@@ -19,7 +20,7 @@ struct queue *backlog_queue_open(struct session *s);
 struct lane_depth {
 	struct slice name;
 	size_t ready, later, held, parked;
-	char why[160]; /* "" or why a process does not ask for more */
+	char why[DEPTH_WHY_MAX]; /* "" or why a process does not ask for more */
 };
 
 struct lane_depths {
@@ -34,8 +35,6 @@ void lane_depths_read(struct lane_depths *d, struct session *s,
 void lane_depths_fini(struct lane_depths *d);
 const struct lane_depth *lane_depths_find(const struct lane_depths *d,
     struct slice name);
-/* "worker reason until" as a lane tells it, for people; "" for nothing. */
-void lane_why_text(struct slice why, char *out, size_t size);
 
 /* verpost queue --by site, or source. */
 int destinations_list(const struct args *a, bool by_site, size_t limit);

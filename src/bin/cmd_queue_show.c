@@ -26,7 +26,7 @@ struct show {
 	struct store_email found; /* with copies of what is shown */
 	struct store_recipient *recipient;
 	struct table *attempts;
-	char why[160]; /* of the lane asked for last */
+	char why[DEPTH_WHY_MAX]; /* of the lane asked for last */
 };
 
 static bool
@@ -125,7 +125,7 @@ on_state(void *ctx, const struct queue_lane_state *state,
 
 	w->why[0] = '\0';
 	if (err == NULL && state->why.len > 0)
-		lane_why_text(state->why, w->why, sizeof(w->why));
+		depth_why_text(state->why, w->why, sizeof(w->why));
 	session_end(&w->s, NULL);
 }
 
