@@ -1,10 +1,11 @@
 /*
  * bench_store - what the batch statements cost PostgreSQL, per recipient.
  *
- *   bench_store CONNINFO POSTMASTER-PID [MESSAGES [BATCH [DAYS]]]
+ *   bench_store CONNINFO POSTMASTER-PID [MESSAGES [BATCH [DAYS [SAID]]]]
  *
  * Migrates, makes DAYS partitions, then accepts, reads, claims and finishes
  * MESSAGES emails of 10 kB with one recipient in batches, several in flight.
+ * SAID: octets of each attempt's transcript.
  * CPU is that of all processes of the server, from /proc: utime and stime of
  * the postmaster's children. "wall" is the rate of this client alone.
  */
@@ -28,7 +29,7 @@
 
 static struct loop *loop;
 static struct pg *pg;
-static size_t messages = 30000, batch = 50;
+static size_t messages = 30000, batch = 50, said = 700;
 static struct id *ids;
 static char content[CONTENT];
 
@@ -241,6 +242,7 @@ step_outcome(struct work *w)
 			.n = 1,
 			.worker = 1,
 			.outcome = 1,
+			.transcript = slice_mem(content + i, said),
 			.stage = 7,
 			.code = 250,
 			.status = SLICE("2.0.0"),
@@ -327,12 +329,14 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc < 3)
 		die("usage: bench_store CONNINFO POSTMASTER-PID [MESSAGES "
-		    "[BATCH [DAYS]]]");
+		    "[BATCH [DAYS [SAID]]]]");
 	postmaster = strtol(argv[2], NULL, 10);
 	if (argc > 3)
 		messages = strtoul(argv[3], NULL, 10);
 	if (argc > 4)
 		batch = MIN(strtoul(argv[4], NULL, 10), (size_t)256);
+	if (argc > 6)
+		said = MIN(strtoul(argv[6], NULL, 10), (size_t)4096);
 	for (size_t i = 0; i < CONTENT; i++)
 		content[i] = (char)('a' + (i * 7919 + i / 13) % 26);
 	ids = xcalloc(messages, sizeof(*ids));

@@ -10,8 +10,10 @@
 #define BASE_CRASH_H
 
 #ifdef VERPOST_TEST_HOOKS
+#define CRASH_POINTS 1
 void crash_point(const char *name);
 #else
+#define CRASH_POINTS 0
 static inline void
 crash_point(const char *name)
 {

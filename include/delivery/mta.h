@@ -31,8 +31,9 @@ struct mta_options {
 	const char *redis; /* "unix:/path" or "host:port" */
 	const struct keyring *ring;
 	const char *node;
-	unsigned int slot;  /* 0.. within the node */
-	unsigned int slots; /* mta processes of this node */
+	unsigned int slot;    /* 0.. within the node */
+	unsigned int slots;   /* mta processes of this node */
+	const char *slot_dir; /* of the slot files; NULL: none, for tests */
 	enum mta_mode mode;
 	struct net_addr simulator; /* port set; len 0: there is none */
 	struct net_guard guard;	   /* where MX hosts may be */

@@ -37,6 +37,7 @@ struct mail_content {
 	struct slice html;    /* ptr NULL: absent */
 	struct slice text;    /* ptr NULL: absent (generated from html) */
 	bool text_opted_out;  /* text was "" beside an html: no text part */
+	bool exactly_once;    /* rather not delivered than sent twice */
 	size_t header_count;
 	struct mail_field *header;
 	size_t attachment_count;

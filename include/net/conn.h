@@ -80,6 +80,8 @@ void conn_write(struct conn *c, struct slice data);
 void conn_write_ref(struct conn *c, struct slice data,
     void (*free_fn)(void *ctx), void *free_ctx);
 size_t conn_pending(const struct conn *c); /* octets not yet written */
+/* drained comes as well when all that is pending has been written; once. */
+void conn_tell_written(struct conn *c);
 size_t conn_input_len(const struct conn *c);
 /* The whole input as one run; borrowed until the next consume or turn. */
 struct slice conn_peek(struct conn *c);

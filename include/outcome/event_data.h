@@ -8,6 +8,7 @@
  *   mx        "mx1.example.com[192.0.2.1:25]", or the reporting MTA of a DSN
  *   attempt   1, 2, ...
  *   retry_at  ISO 8601, when it will be tried again
+ *   class     why it has to wait: "greylisted", ... (outcome/classify.h)
  *   reason    FAIL_* of a failed recipient
  *   dsn       true: it came back later, in a delivery status notification
  *   outcome_unknown  true: the final dot was sent, the reply never read
@@ -27,6 +28,7 @@ struct event_data {
 	struct slice text, mx;
 	unsigned int attempt;
 	int64_t retry_at_ms; /* 0: none */
+	const char *class;   /* or NULL */
 	const char *reason;  /* or NULL */
 	bool dsn, outcome_unknown;
 };

@@ -44,16 +44,22 @@ struct outcome_attempt {
 	int64_t at_ms;
 	int64_t claimed_at_ms;
 	int64_t expires_at_ms;
+	/* Of the recipient: at most one transmission, so that an unknown
+	 * outcome ends it as failed (FAIL_OUTCOME_UNKNOWN). */
+	bool exactly_once;
 	struct verdict_result verdict; /* NEXT_HOST counts as DEFERRED */
-	int64_t retry_at_ms;	       /* DEFERRED, UNKNOWN */
+	int64_t retry_at_ms;	       /* when verdict_is_retried */
+	struct delay why;	       /* DEFERRED: why it has to wait */
 	enum smtp_stage stage;
 	unsigned int code; /* 0: local */
 	struct mail_status status;
 	struct slice text; /* what was said, or our own error */
 	struct slice mx;   /* "mx1.example.com[192.0.2.1]:25", or "" */
 	struct slice tls;
+	struct slice transcript; /* what was said on the wire, or len 0 */
 	bool only_open; /* of another worker: nothing is written if that
-			   attempt has an outcome by now */
+			   attempt has an outcome by now, or another
+			   claimed_at_ms */
 };
 void outcome_attempt(struct outcome_writer *w, const struct outcome_attempt *a,
     outcome_done *done, void *ctx);
@@ -64,7 +70,13 @@ struct outcome_dsn {
 	int account;
 	struct slice address_key; /* of the recipient's row */
 	int64_t at_ms;
-	bool failed; /* else delayed */
+	/* DELIVERED settles an unknown outcome; of a mail known to have been
+	 * delivered it says nothing new. */
+	enum outcome_dsn_says {
+		OUTCOME_DSN_DELAYED,
+		OUTCOME_DSN_FAILED,
+		OUTCOME_DSN_DELIVERED,
+	} says;
 	struct mail_status status;
 	unsigned int code;
 	struct slice diagnostic; /* bounded, printable */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "mail/status.h"
+#include "outcome/classify.h"
 #include "smtp/client.h"
 
 /* The numbers are stored (attempts.outcome). */
@@ -22,6 +23,8 @@ enum verdict {
 };
 
 const char *verdict_name(enum verdict v);
+/* Whether there will be another attempt; exactly_once: of the recipient. */
+bool verdict_is_retried(enum verdict v, bool exactly_once);
 
 struct verdict_result {
 	enum verdict verdict;
@@ -53,17 +56,19 @@ bool verdict_status_suppresses(struct mail_status status);
 
 struct retry_policy {
 	int64_t base_ms;    /* first delay; doubles with every attempt */
-	int64_t max_ms;	    /* largest delay */
+	int64_t max_ms;	    /* largest delay; both of the classes that have
+			       no schedule of their own */
 	int64_t unknown_ms; /* after an unknown outcome; at least 15 min */
 };
 
 /*
- * When to try again after attempt n (1..) at now_ms: exponential back-off with
- * jitter of +-20 % (random: any 64 bits), never beyond expires_at_ms, where
- * the last look at it is due. Never earlier than now_ms + 1 s.
+ * When to try again after attempt n (1..) at now_ms: exponential back-off on
+ * the schedule of the class, with jitter of +-20 % (random: any 64 bits); not
+ * before the time that the far end named; never beyond expires_at_ms, where the
+ * last look at it is due. Never earlier than now_ms + 1 s.
  */
 int64_t verdict_retry_at(const struct retry_policy *p, enum verdict v,
-    unsigned int n, int64_t now_ms, int64_t claimed_at_ms,
-    int64_t expires_at_ms, uint64_t random);
+    const struct delay *why, unsigned int n, int64_t now_ms,
+    int64_t claimed_at_ms, int64_t expires_at_ms, uint64_t random);
 
 #endif

@@ -13,8 +13,9 @@
 
 #define QUEUE_MEMBER_LEN 21
 
-/* flags: bit 0, bits 4-7 log2 of the fair-queueing weight */
+/* flags: bits 0 and 2, bits 4-7 log2 of the fair-queueing weight */
 #define QUEUE_TRANSACTIONAL 0x01
+#define QUEUE_EXACTLY_ONCE 0x04 /* an unknown outcome ends the recipient */
 #define QUEUE_WEIGHT_SHIFT 4
 
 struct queue_member {

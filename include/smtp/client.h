@@ -100,8 +100,9 @@ struct smtp_client_options {
 	const char *helo_name; /* borrowed for the session */
 	enum { SMTP_TLS_NEVER, SMTP_TLS_MAY, SMTP_TLS_MUST } tls;
 	/* The transcript gets lines of ours (who 'C', a message is only
-	 * counted) and of theirs ('S'); or NULL. */
-	void (*transcript)(void *ctx, char who, struct slice line);
+	 * counted) and of theirs ('S'); or NULL. mail: whose transaction it
+	 * is, NULL: the session's, or of one that mail_done was called for. */
+	void (*transcript)(void *ctx, void *mail, char who, struct slice line);
 	/* 0: a message goes into the output as one piece. Else the output is
 	 * kept near this many octets, and the owner calls smtp_client_more
 	 * each time it has taken the output and there is room again. */
@@ -120,6 +121,10 @@ void smtp_client_free(struct smtp_client **c);
  * it; a line longer than SMTP_REPLY_LINE_MAX is a protocol error.
  */
 size_t smtp_client_input(struct smtp_client *c, struct slice data);
+/* The same; unsent_octets: as for smtp_client_lost_unsent. What the server
+ * says before it can have seen the final dot is no reply to it. */
+size_t smtp_client_input_unsent(struct smtp_client *c, struct slice data,
+    size_t unsent_octets);
 /* One reply line without CRLF; what smtp_client_input does for each. */
 void smtp_client_feed(struct smtp_client *c, struct slice line);
 void smtp_client_tls_done(struct smtp_client *c);

@@ -56,6 +56,13 @@ void store_claim_cancel(struct store_claiming **op);
 /* Takes an open claim of one's own back: nothing was sent. */
 struct pg_tx *store_claim_release(struct pg *pg, int worker,
     const struct store_claim *claims, size_t n, store_done *done, void *ctx);
+/*
+ * The same for what a worker left that is gone: only claims made at
+ * claims[].claimed_at_ms or later, so that none of an earlier attempt to send
+ * goes, whose outcome could not be written.
+ */
+struct pg_tx *store_claim_give_back(struct pg *pg, int worker,
+    const struct store_claim *claims, size_t n, store_done *done, void *ctx);
 /* claimed_at := now_ms for one's own open claims, before a late dot. */
 struct pg_tx *store_claim_renew(struct pg *pg, int worker, int64_t now_ms,
     struct store_claim *claims, size_t n, store_done *done, void *ctx);
@@ -65,12 +72,17 @@ struct store_attempt {
 	int n, worker, source;
 	int64_t claimed_at_ms, finished_at_ms;
 	int outcome, stage, code; /* outcome 0: open */
-	struct slice status, reply, mx, tls;
+	int class;		  /* outcome/classify.h; 0: none */
+	struct slice status, reply, mx, tls, transcript;
+	struct slice address; /* of the recipient */
 };
 typedef void store_attempt_got(void *ctx, const struct store_attempt *attempt,
     size_t count, const struct error *err);
-/* All attempts for an email, by recipient and n. */
-struct pg_tx *store_attempt_list(struct pg *pg, struct id email,
-    store_attempt_got *done, void *ctx);
+/*
+ * The attempts for an email, or for one recipient, by recipient and n; at most
+ * limit. ERR_NOTFOUND: no such email in this account (0: any account).
+ */
+struct pg_tx *store_attempt_list(struct pg *pg, int account, struct id id,
+    size_t limit, store_attempt_got *done, void *ctx);
 
 #endif

@@ -19,7 +19,7 @@ struct store_recipient {
 	/* The last attempt that ended; n 0: none. */
 	struct {
 		int n;
-		int outcome, stage, code;
+		int outcome, stage, code, class;
 		struct slice status, reply, mx, tls;
 		int64_t finished_at_ms;
 	} last;

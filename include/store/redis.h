@@ -39,8 +39,8 @@ size_t redis_pending(const struct redis *r);
 
 /*
  * err NULL: reply is set, borrowed for the call. An error reply of the server
- * comes as ERR_STORE with its text. Never called before redis_command has
- * returned.
+ * comes as ERR_STORE with its text, a connection that is away or broke as
+ * ERR_NET or ERR_TIMEOUT. Never called before redis_command has returned.
  */
 typedef void redis_done(void *ctx, const struct redis_reply *reply,
     const struct error *err);

@@ -41,9 +41,9 @@ struct pg_tx *store_source_remove(struct pg *pg, struct slice id_or_address,
  */
 struct pg_tx *store_source_own(struct pg *pg, int worker, const int *numbers,
     size_t count, store_source_got *done, void *ctx);
-/* Gives up all that the worker owns. */
-struct pg_tx *store_source_disown(struct pg *pg, int worker, store_done *done,
-    void *ctx);
+/* Gives up what the worker owns, but for those numbered. */
+struct pg_tx *store_source_disown(struct pg *pg, int worker, const int *keep,
+    size_t count, store_done *done, void *ctx);
 
 struct store_pool {
 	int number;

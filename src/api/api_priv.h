@@ -96,6 +96,7 @@ void api_email_post(struct http_request *r, void *ctx);
 void api_email_get(struct http_request *r, void *ctx);
 void api_email_cancel(struct http_request *r, void *ctx);
 void api_email_list(struct http_request *r, void *ctx);
+void api_attempt_list(struct http_request *r, void *ctx);
 void api_webhook_post(struct http_request *r, void *ctx);
 void api_webhook_get(struct http_request *r, void *ctx);
 void api_webhook_list(struct http_request *r, void *ctx);

@@ -18,8 +18,8 @@ struct reader {
 };
 
 static const char *const email_names[] = { "from", "to", "cc", "bcc",
-	"reply_to", "subject", "html", "text", "headers", "tags", "attachments",
-	"scheduled_at", "template", "topic_id" };
+	"reply_to", "subject", "html", "text", "headers", "tags", "delivery",
+	"attachments", "scheduled_at", "template", "topic_id" };
 static const struct member_word email_words[] = {
 	{ "body", "html or text" },
 	{ "message", "html or text" },
@@ -379,6 +379,26 @@ read_bodies(struct reader *r, const struct json *obj, struct mail_content *out)
 	return 0;
 }
 
+/* Ours, beyond Resend's members: what happens when nobody knows whether the
+ * far end has taken the message. */
+static int
+read_delivery(struct reader *r, const struct json *obj,
+    struct mail_content *out)
+{
+	struct slice text = { NULL, 0 };
+
+	if (read_text(r, obj, "delivery", "delivery", &text) < 0)
+		return -1;
+	out->exactly_once = slice_eq_text(text, "exactly_once");
+	if (text.ptr == NULL || out->exactly_once ||
+	    slice_eq_text(text, "at_least_once"))
+		return 0;
+	return answer_set(r->no, ANSWER_VALIDATION,
+	    "delivery: '%s' is neither at_least_once (the default) nor "
+	    "exactly_once",
+	    answer_quote(text).s);
+}
+
 static int
 read_email(struct reader *r, const struct json *obj, struct mail_content *out)
 {
@@ -392,7 +412,7 @@ read_email(struct reader *r, const struct json *obj, struct mail_content *out)
 		return -1;
 	if (read_text(r, obj, "subject", "subject", &out->subject) < 0 ||
 	    read_bodies(r, obj, out) < 0 || read_headers(r, obj, out) < 0 ||
-	    read_tags(r, obj, out) < 0)
+	    read_tags(r, obj, out) < 0 || read_delivery(r, obj, out) < 0)
 		return -1;
 	return read_attachments(r, obj, out);
 }

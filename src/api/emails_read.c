@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "mail/content.h"
 #include "model/status.h"
+#include "outcome/verdict.h"
 #include "outcome/waiting.h"
 #include "queue/depth.h"
 #include "store/emails.h"
@@ -122,6 +123,8 @@ status_bits(const struct get *g, const struct store_email *e)
 static void
 last_attempt_add(struct json_writer *w, const struct store_recipient *r)
 {
+	const char *class;
+
 	if (r->last.n == 0) {
 		json_null(w, "last_attempt");
 		return;
@@ -131,10 +134,24 @@ last_attempt_add(struct json_writer *w, const struct store_recipient *r)
 	json_int(w, "code", r->last.code);
 	json_text_or_null(w, "status", r->last.status);
 	json_text_or_null(w, "reply", r->last.reply);
+	class = delay_class_name_of(r->last.class);
+	json_text_or_null(w, "class",
+	    class != NULL ? slice_of(class) : (struct slice){ NULL, 0 });
 	json_text_or_null(w, "mx", r->last.mx);
 	json_text_or_null(w, "tls", r->last.tls);
 	api_time(w, "finished_at", r->last.finished_at_ms);
 	json_end(w);
+}
+
+/* The far end may have taken it: the last transmission had no answer, and
+ * nothing that came later has settled it. */
+static bool
+outcome_is_unknown(const struct store_recipient *r)
+{
+	return (r->status == STATUS_FAILED &&
+		   slice_eq_text(r->reason, FAIL_OUTCOME_UNKNOWN)) ||
+	    (r->status == STATUS_DEFERRED &&
+		r->last.outcome == VERDICT_UNKNOWN);
 }
 
 static void
@@ -165,6 +182,7 @@ recipient_add(struct json_writer *w, const struct get *g,
 	    fields[r->field >= 0 && r->field < 3 ? r->field : 0]);
 	json_cstr(w, "status", status_name(waiting_status(r, rule)));
 	json_text_or_null(w, "reason", r->reason);
+	json_bool(w, "outcome_unknown", outcome_is_unknown(r));
 	json_int(w, "attempts", r->attempts);
 	api_time(w, "retry_at", r->retry_at_ms);
 	api_time(w, "expires_at", r->expires_at_ms);
@@ -202,6 +220,8 @@ email_write(struct strbuf *out, const struct get *g,
 	json_text_or_null(&w, "html", c->html);
 	json_text_or_null(&w, "text", c->text);
 	tags_add(&w, c);
+	json_cstr(&w, "delivery",
+	    c->exactly_once ? "exactly_once" : "at_least_once");
 	json_begin_array(&w, "recipients");
 	for (size_t i = 0; i < e->count; i++)
 		recipient_add(&w, g, &e->recipient[i],

@@ -17,6 +17,7 @@ static const struct {
 	{ HTTP_GET, "/emails", api_email_list },
 	{ HTTP_GET, "/emails/{}", api_email_get },
 	{ HTTP_POST, "/emails/{}/cancel", api_email_cancel },
+	{ HTTP_GET, "/emails/{}/attempts", api_attempt_list },
 	{ HTTP_POST, "/webhooks", api_webhook_post },
 	{ HTTP_GET, "/webhooks", api_webhook_list },
 	{ HTTP_GET, "/webhooks/{}", api_webhook_get },

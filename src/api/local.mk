@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/api/libapi.a
 src_api_libapi_a_SOURCES = \
 	%reldir%/absent.c %reldir%/absent.h \
 	%reldir%/api_priv.h \
+	%reldir%/attempts.c \
 	%reldir%/call.c \
 	%reldir%/domains.c \
 	%reldir%/email_json.c include/api/email_json.h \

@@ -9,12 +9,20 @@
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
+#include "outcome/classify.h"
 #include "outcome/verdict.h"
 #include "outcome/waiting.h"
 #include "queue/queue.h"
 #include "smtp/client.h"
 #include "store/attempts.h"
 #include "store/emails.h"
+
+#define ATTEMPTS_MOST 1000
+
+static const struct flag flags[] = {
+	{ "transcript", NULL, "show what was said in each attempt, too" },
+	{ NULL, NULL, NULL },
+};
 
 struct show {
 	struct session s;
@@ -26,6 +34,8 @@ struct show {
 	struct store_email found; /* with copies of what is shown */
 	struct store_recipient *recipient;
 	struct table *attempts;
+	bool with_transcripts;
+	struct strbuf transcripts;
 	char why[DEPTH_WHY_MAX]; /* of the lane asked for last */
 };
 
@@ -89,14 +99,30 @@ got_email(void *ctx, const struct store_email *email, size_t count,
 }
 
 static void
+add_transcript(struct show *w, const struct store_attempt *a)
+{
+	struct slice text = a->transcript, line;
+
+	if (!w->with_transcripts || text.len == 0)
+		return;
+	strbuf_add_fmt(&w->transcripts, "\nRecipient %u, attempt %d:\n",
+	    id_recipient_number(a->recipient), a->n);
+	while (slice_take_line(&text, &line))
+		strbuf_add_fmt(&w->transcripts, "  %.*s\n", SLICE_FMT(line));
+	if (text.len > 0)
+		strbuf_add_fmt(&w->transcripts, "  %.*s\n", SLICE_FMT(text));
+}
+
+static void
 got_attempts(void *ctx, const struct store_attempt *a, size_t count,
     const struct error *err)
 {
 	struct show *w = ctx;
 
 	for (size_t i = 0; err == NULL && i < count; i++) {
-		if (!is_shown(w, a[i].recipient))
-			continue;
+		const char *class = delay_class_name_of(a[i].class);
+
+		add_transcript(w, &a[i]);
 		table_add_int(w->attempts,
 		    (int64_t)id_recipient_number(a[i].recipient));
 		table_add_int(w->attempts, a[i].n);
@@ -106,6 +132,7 @@ got_attempts(void *ctx, const struct store_attempt *a, size_t count,
 		    a[i].outcome == 0
 			? "open"
 			: verdict_name((enum verdict)a[i].outcome));
+		table_add_text(w->attempts, class != NULL ? class : "-");
 		table_add_int(w->attempts, a[i].code);
 		table_add(w->attempts, a[i].status);
 		table_add(w->attempts, a[i].reply);
@@ -186,7 +213,8 @@ read_all(struct show *w, const char *operand)
 		    operand);
 	if (err.kind != ERR_NONE)
 		die("looking for email %s: %s", operand, err.text);
-	store_attempt_list(w->s.pg, w->email, got_attempts, w);
+	store_attempt_list(w->s.pg, 0, id_is_zero(w->only) ? w->email : w->only,
+	    ATTEMPTS_MOST, got_attempts, w);
 	session_wait(&w->s, "listing the attempts");
 }
 
@@ -201,6 +229,8 @@ print(const struct show *w, const struct table *recipients, bool json)
 	table_print(w->attempts, json, "Nobody has tried yet.");
 	if (json)
 		printf("}\n");
+	else
+		fputs(strbuf_text(&w->transcripts), stdout);
 }
 
 static int
@@ -209,9 +239,11 @@ run_show(const struct args *a)
 	static const char *const recipient_columns[] = { "recipient", "address",
 		"status", "attempts", "lane", "expires_at", "why", NULL };
 	static const char *const attempt_columns[] = { "recipient", "attempt",
-		"claimed_at", "finished_at", "outcome", "code", "status",
-		"reply", "mx", "tls", NULL };
+		"claimed_at", "finished_at", "outcome", "class", "code",
+		"status", "reply", "mx", "tls", NULL };
 	struct show w = { .now_ms = clock_now_ms(),
+		.with_transcripts = args_flag(a, "transcript") != NULL,
+		.transcripts = STRBUF_INIT,
 		.attempts = table_new(attempt_columns) };
 	struct table *recipients = table_new(recipient_columns);
 	struct queue *q;
@@ -231,6 +263,7 @@ run_show(const struct args *a)
 	print(&w, recipients, a->json);
 	table_free(&recipients);
 	table_free(&w.attempts);
+	strbuf_fini(&w.transcripts);
 	queue_free(&q);
 	session_close(&w.s);
 	arena_fini(&w.arena);
@@ -244,5 +277,6 @@ const struct command command_queue_show = {
 	.operands_max = 1,
 	.summary = "tell all about one email, and why it waits",
 	.help = "ID is that of an email, or of one of its recipients.",
+	.flags = flags,
 	.run = run_show,
 };

@@ -16,6 +16,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/cmd_simulator.c \
 	%reldir%/cmd_source.c \
 	%reldir%/cmd_suppression.c \
+	%reldir%/cmd_trace.c \
 	%reldir%/cmd_verify.c \
 	%reldir%/cmd_webhook.c \
 	%reldir%/destinations.c \

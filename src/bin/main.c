@@ -42,6 +42,7 @@ const struct command *const command_table[] = {
 	&command_queue, /* behind those of two words */
 	&command_simulator_list,
 	&command_simulator_show,
+	&command_trace,
 	&command_version,
 	&command_help,
 	NULL,

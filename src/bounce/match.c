@@ -205,13 +205,18 @@ static void
 follow(struct item *it, const struct bounce_report *report,
     const struct dsn_recipient *r)
 {
+	static const enum outcome_dsn_says says[] = {
+		[BOUNCE_FAILED] = OUTCOME_DSN_FAILED,
+		[BOUNCE_DELAYED] = OUTCOME_DSN_DELAYED,
+		[BOUNCE_DELIVERED] = OUTCOME_DSN_DELIVERED,
+	};
 	enum bounce_kind kind = kind_of(r->action);
 	struct outcome_dsn dsn = {
 		.recipient = it->recipient,
 		.account = it->account,
 		.address_key = it->address_key,
 		.at_ms = clock_now_ms(),
-		.failed = kind == BOUNCE_FAILED,
+		.says = says[kind],
 		.status = r->status,
 		.code = r->reply_code,
 		.diagnostic = r->diagnostic,
@@ -221,7 +226,7 @@ follow(struct item *it, const struct bounce_report *report,
 	it->kind = bounce_kind_name(kind);
 	it->detail = r->diagnostic;
 	log_report(it, report, r);
-	if (kind == BOUNCE_FAILED || kind == BOUNCE_DELAYED)
+	if (kind != BOUNCE_NONE)
 		outcome_dsn(it->bounce->writer, &dsn, on_outcome, it);
 	else
 		mark(it);

@@ -109,22 +109,34 @@ settle_open(struct job *j, const struct store_claim *c, int64_t now_ms)
 		    c->claimed_at_ms);
 }
 
+/* No claim of this job stands. */
+static void
+leave_slot(struct job *j)
+{
+	slot_drop(j->mta->slot, j->entry);
+	j->entry = 0;
+}
+
 static void
 settle_mine(struct job *j, const struct store_claim *c, int64_t now_ms)
 {
 	bool is_old = c->claimed_at_ms != 0;
 
 	if (is_old && !j->claim_asked) {
+		leave_slot(j);
 		settle_open(j, c, now_ms);
 		return;
 	}
 	j->claimed_at_ms = is_old ? c->claimed_at_ms : now_ms;
+	slot_claimed(j->mta->slot, j->entry, j->claimed_at_ms);
 	job_claimed(j);
 }
 
 static void
 settle(struct job *j, const struct store_claim *c, int64_t now_ms)
 {
+	if (c->result != STORE_CLAIM_MINE)
+		leave_slot(j);
 	switch (c->result) {
 	case STORE_CLAIM_MINE:
 		settle_mine(j, c, now_ms);
@@ -219,6 +231,26 @@ on_claimed(void *ctx, const struct error *err)
 /* -- asking ------------------------------------------------------------------
  */
 
+/* Noted before it is asked for; false when the slot file has no room. */
+static bool
+enter_slot(struct job *j, int64_t now_ms)
+{
+	struct slot *slot = j->mta->slot;
+
+	if (j->entry != 0 || slot == NULL) /* asked before */
+		return true;
+	if (slot_is_full(slot))
+		return false;
+	j->entry = slot_take(slot,
+	    &(struct slot_claim){
+		.recipient = j->q.member.id,
+		.n = j->n,
+		.source = j->dest != NULL ? j->dest->source.number : 0,
+		.asked_at_ms = now_ms,
+	    });
+	return true;
+}
+
 static void
 line_send(struct line *line)
 {
@@ -227,10 +259,11 @@ line_send(struct line *line)
 	struct list *node;
 
 	line->count = 0;
+	line->now_ms = clock_now_ms();
 	while (line->count < max && (node = list_pop(&line->pending)) != NULL) {
 		struct job *j = list_entry(node, struct job, node);
 
-		if (job_source_is_held(j)) {
+		if (job_source_is_held(j) || !enter_slot(j, line->now_ms)) {
 			lane_defer(j, AGAIN_MS);
 			continue;
 		}
@@ -247,7 +280,6 @@ line_send(struct line *line)
 	}
 	if (line->count == 0)
 		return;
-	line->now_ms = clock_now_ms();
 	line->op = store_claim_start(m->opt.pg, m->worker, line->now_ms,
 	    line->anyway, line->claim, line->count, on_claimed, line);
 	contents_read(m, &line->batch);
@@ -268,6 +300,20 @@ claim_job(struct job *j)
 /* -- taking back
  * ----------------------------------------------------------------- */
 
+/* While Postgres is away: it is known here, or in the slot file, that these
+ * were not sent. */
+static void
+release_again(struct claims *c)
+{
+	while (!list_is_empty(&c->release_batch)) {
+		struct list *last = c->release_batch.prev;
+
+		list_remove(last);
+		list_prepend(&c->releasing, last);
+	}
+	timer_set(c->again, AGAIN_MS);
+}
+
 static void
 on_released(void *ctx, const struct error *err)
 {
@@ -276,9 +322,13 @@ on_released(void *ctx, const struct error *err)
 	struct list *node;
 
 	c->release = NULL;
-	/* One that stays open is found, and waited for, by whoever comes. */
 	if (err != NULL)
 		log_warn(&m->log, "claim.not_released", log_err(err));
+	if (err != NULL && !is_refusal(err)) {
+		release_again(c);
+		return;
+	}
+	/* One that stays open is found, and waited for, by whoever comes. */
 	while ((node = list_pop(&c->release_batch)) != NULL)
 		lane_defer(list_entry(node, struct job, node), 0);
 	claims_flush(m);
@@ -311,6 +361,7 @@ void
 claim_release(struct job *j)
 {
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	j->state = JOB_RELEASING;
 	list_append(&j->mta->claims->releasing, &j->node);
@@ -339,10 +390,10 @@ claims_flush(struct mta *m)
 {
 	struct claims *c = m->claims;
 
-	if (c->release == NULL && !list_is_empty(&c->releasing))
-		release_send(m);
 	if (timer_is_set(c->again))
 		return;
+	if (c->release == NULL && !list_is_empty(&c->releasing))
+		release_send(m);
 	for (size_t i = 0; i < ARRAY_LEN(c->line); i++) {
 		struct line *line = &c->line[i];
 

@@ -8,10 +8,13 @@
  *   dest.c    route x source             waiting jobs, sessions, back-off
  *   claim.c   attempts row, committed    only what is claimed is sent
  *   content.c its email's record         beside the claim, within a budget
+ *   renew.c   the same, kept alive       what takes long
  *   message.c MIME and DKIM              identity.c: the domain's key
  *   session.c one connection             smtp/client over net/conn
  *   finish.c  verdict -> outcome -> ack or defer
  *   owner.c   worker row, heartbeat, sources
+ *   slot.c    how far each claim is, for whoever comes after kill -9
+ *   resolve.c settles what the slot's last process left
  *
  * A job is on exactly one list at a time besides its lane's, named by state.
  */
@@ -32,20 +35,23 @@
 #include "net/resolver.h"
 #include "outcome/outcome.h"
 #include "queue/queue.h"
+#include "slot.h"
 #include "smtp/client.h"
+#include "smtp/transcript.h"
 
 #define JOB_MAGIC 0x6a6f6231u
 #define SESSION_MAGIC 0x73657331u
 
 enum job_state {
-	JOB_READING,  /* its row is asked for */
-	JOB_ROUTING,  /* waits for its domain's key or DNS */
-	JOB_WAITING,  /* dest->waiting, by fair tag */
-	JOB_CLAIMING, /* its attempts row is being committed */
-	JOB_LOADING, /* claimed; its content is being read, or waits for room */
-	JOB_CLAIMED, /* dest->claimed: next on a session */
-	JOB_SENDING, /* session->mails */
-	JOB_WRITING, /* its outcome is being committed */
+	JOB_READING,   /* its row is asked for */
+	JOB_ROUTING,   /* waits for its domain's key or DNS */
+	JOB_WAITING,   /* dest->waiting, by fair tag */
+	JOB_CLAIMING,  /* its attempts row is being committed */
+	JOB_LOADING,   /* claimed; its content is read, or waits for room */
+	JOB_RENEWING,  /* claimed long ago: the claim is being renewed */
+	JOB_CLAIMED,   /* dest->claimed: next on a session */
+	JOB_SENDING,   /* session->mails */
+	JOB_WRITING,   /* its outcome is being committed */
 	JOB_RELEASING, /* its claim is being taken back, unused */
 };
 
@@ -74,7 +80,8 @@ struct job {
 
 	/* from its row */
 	int account, domain;
-	unsigned int n; /* the attempt about to be made */
+	unsigned int n;	   /* the attempt about to be made */
+	bool exactly_once; /* rather not delivered than sent twice */
 	struct mail_address address;
 	struct slice address_key;
 	struct content
@@ -98,14 +105,17 @@ struct job {
 
 	struct route *route; /* counted reference, or NULL */
 	struct dest *dest;
-	bool claim_asked; /* the answer was lost: the claim may stand */
+	bool claim_asked;   /* the answer was lost: the claim may stand */
+	unsigned int entry; /* in the slot file; 0: none */
 	int64_t claimed_at_ms;
+	struct renewal *renewal; /* asked for since the claim got old */
 	/* The final dot: in smtp/client's output, with the connection, with
 	 * the network. */
 	enum { DOT_NONE, DOT_OUT, DOT_GIVEN, DOT_WRITTEN } dot;
-	unsigned int host_tries; /* links lost under it, this attempt */
-	struct strbuf message;	 /* built and signed, while sending */
-	bool smtputf8;		 /* its header or its recipient asks for that */
+	unsigned int host_tries;     /* links lost under it, this attempt */
+	struct strbuf message;	     /* built and signed, while sending */
+	struct smtp_transcript said; /* in the last transaction */
+	bool smtputf8; /* its header or its recipient asks for that */
 	char return_path[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
 };
 
@@ -257,18 +267,20 @@ struct dest {
 	unsigned int session_count;    /* all */
 	unsigned int connecting_count; /* not yet usable; none of the next */
 	unsigned int quitting_count;   /* take no more mail */
-	double rate;		  /* mails a second, smoothed; first a guess */
-	unsigned int done_count;  /* ended since the last tick */
-	bool stands_still;	  /* nothing did in the last second */
-	int64_t turn_at_mono_ms;  /* when the next one beyond the cap is due */
-	unsigned int fail_count;  /* rounds over all hosts, in a row */
-	int64_t retry_at_mono_ms; /* no connection before */
+	double rate;		 /* mails a second, smoothed; first a guess */
+	unsigned int done_count; /* ended since the last tick */
+	bool stands_still;	 /* nothing did in the last second */
+	int64_t turn_at_mono_ms; /* when the next one beyond the cap is due */
+	int64_t full_since_mono_ms;   /* more came than may wait; 0: not so */
+	unsigned int fail_count;      /* rounds over all hosts, in a row */
+	int64_t retry_at_mono_ms;     /* no connection before */
 	unsigned int more_fail_count; /* refused beside connections that work */
 	int64_t more_at_mono_ms;      /* no further connection before */
 	bool is_retired;	      /* its source is not owned any more */
 	struct smtp_outcome last_failure; /* why the last round failed */
 	char last_host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
-	bool clear_text_only; /* STARTTLS broke: until tls_again */
+	struct strbuf last_said; /* the transcript of that */
+	bool clear_text_only;	 /* STARTTLS broke: until tls_again */
 	int64_t tls_again_mono_ms;
 	int64_t used_at_mono_ms;
 };
@@ -286,6 +298,9 @@ void dest_claimed(struct job *j);
 void dest_forget(struct job *j);
 /* A job whose link died before the dot: to the front of the claimed. */
 void dest_return(struct job *j);
+/* One taken for a session whose claim is too old to begin with: renewed, and
+ * claimed anew. */
+void dest_renew(struct job *j);
 /* A session, or what is left of it. */
 struct session_end {
 	bool was_ready, was_quitting;
@@ -293,6 +308,7 @@ struct session_end {
 	bool failed;
 	const struct smtp_outcome *why; /* borrowed */
 	const char *host;
+	struct slice transcript;
 };
 void dest_session_over(struct dest *d, const struct session_end *end);
 void dest_session_ready(struct dest *d);
@@ -335,6 +351,20 @@ void contents_read(struct mta *m, struct list *jobs);
 void content_await(struct job *j);
 /* It is not needed any more. */
 void job_drop_content(struct job *j);
+/* -- renew.c ------------------------------------------------------------ */
+
+/* A claim older than this starts no transaction, and is renewed in one. */
+#define CLAIM_OLD_MS (3 * 60 * 1000)
+
+/* Of a mail in a transaction: j->claimed_at_ms moves on when it is done. Once
+ * asked it does nothing until then. */
+void renew_under_way(struct job *j);
+/* True from the question until it has succeeded. */
+bool renew_was_asked(const struct job *j);
+/* JOB_RENEWING; then dest_claimed is called, or it goes back to the schedule
+ * because the claim was over. */
+void renew_then_send(struct job *j);
+void renew_cancel(struct job *j);
 
 /* -- identity.c --------------------------------------------------------- */
 
@@ -380,14 +410,13 @@ void session_quit(struct session *s);
 void session_abort(struct session *s);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
-/* A claim older than this starts no transaction. */
-#define CLAIM_OLD_MS (3 * 60 * 1000)
 
 /* -- finish.c ----------------------------------------------------------- */
 
-/* A transaction, or the attempt to make one, ended. host: for people. */
+/* A transaction, or the attempt to make one, ended. host and transcript: for
+ * people. */
 void finish_attempt(struct job *j, const struct smtp_outcome *outcome,
-    const char *host, const char *tls);
+    const char *host, const char *tls, struct slice transcript);
 /* Claimed long ago, and had no turn: deferred. */
 void finish_aged(struct job *j);
 /* Suppressed since it was accepted; cancelled. The job is claimed. */
@@ -403,12 +432,46 @@ void finish_dns(struct job *j, enum verdict_dns what);
 void finish_local(struct job *j, enum verdict v, const char *reason,
     const char *status, const char *text);
 
+/* -- trace.c ------------------------------------------------------------ */
+
+void trace_init(struct mta *m);
+void trace_fini(struct mta *m);
+/* Somebody wants to see something: then each line is shown to trace_line. */
+bool trace_is_asked(const struct mta *m);
+/* j: whose transaction, or NULL. */
+void trace_line(const struct session *s, const struct job *j, char who,
+    struct slice line);
+/* Once a second: forgets questions that are not asked any more. */
+void trace_tick(struct mta *m);
+/* Parts of it, also for what another process has sent. The verdict, and what
+ * was said: texts borrowed from outcome. */
+void attempt_of_smtp(struct outcome_attempt *a,
+    const struct smtp_outcome *outcome);
+/* When it is tried again: returns the delay, or -1. Sets at_ms. */
+int64_t attempt_settle(const struct mta *m, struct outcome_attempt *a);
+void attempt_log(const struct mta *m, const struct outcome_attempt *a,
+    int64_t created_at_ms);
+
+/* -- resolve.c ---------------------------------------------------------- */
+
+/*
+ * Opens m->slot, as soon as no other process holds it, and has everything
+ * settled in Postgres that is left in it, under the number of the process that
+ * left it. Then it is empty, and done is called; that takes as long as it
+ * takes.
+ */
+struct resolve *resolve_start(struct mta *m, const char *boot_id,
+    void (*done)(struct mta *m));
+void resolve_free(struct resolve **r);
+
 /* -- owner.c ------------------------------------------------------------ */
 
 /* Registers, takes over from a dead predecessor, beats every 5 s. */
 void owner_start(struct mta *m);
 void owner_stop(struct mta *m, void (*done)(struct mta *m));
 void owner_fini(struct mta *m);
+/* Redis is there: gives back what processes held that are gone. */
+void owner_reap(struct mta *m);
 /* May MAIL FROM be sent now? False 20 s after the last good heartbeat was
  * sent (queue.md section 6). */
 bool owner_is_alive(const struct mta *m);
@@ -417,6 +480,7 @@ bool owner_is_alive(const struct mta *m);
 
 struct owner;
 struct claims;
+struct trace;
 
 struct mta {
 	struct mta_options opt;
@@ -427,7 +491,8 @@ struct mta {
 	struct dkim_signer *signer;
 	struct outcome_writer *outcomes;
 	struct ssl_ctx_st *tls;
-	int worker; /* 0: not yet registered */
+	struct slot *slot; /* NULL: none */
+	int worker;	   /* 0: not yet registered */
 	size_t source_count;
 	struct source *sources;
 	size_t lane_count;
@@ -440,6 +505,8 @@ struct mta {
 	struct owner *owner;
 	struct rules *rules;
 	int64_t rules_due_mono_ms, publish_due_mono_ms;
+	struct trace *trace;
+	unsigned int session_number; /* of the last one made; for people */
 	size_t in_hand;
 	struct list reads;	   /* struct read under way */
 	struct hash *contents;	   /* email -> struct content */

@@ -25,6 +25,7 @@
 #define WAITING_MIN 2
 #define WAITING_MAX 512
 #define RATE_GUESS 512.0
+#define TURN_LEAST_MS 1000
 #define TURN_MAX_MS (60 * 60 * 1000)
 #define REST_BASE_MS 1000
 #define REST_MAX_MS (15 * 60 * 1000)
@@ -49,6 +50,7 @@ dest_free(struct dest *d)
 		session_abort(session_of(node));
 	list_remove(&d->work_node);
 	route_unref(d->route);
+	strbuf_fini(&d->last_said);
 	free((void *)(uintptr_t)d->key.ptr);
 	free(d);
 }
@@ -145,6 +147,7 @@ dest_new(struct mta *m, struct route *r, const struct source *s)
 	list_init(&d->claimed);
 	list_init(&d->sessions);
 	list_init(&d->work_node);
+	strbuf_init(&d->last_said, 0);
 	d->route = route_ref(r);
 	return d;
 }
@@ -241,7 +244,10 @@ waiting_cap(const struct dest *d)
 
 /*
  * The last one goes back until its turn comes, so that each job of a slow site
- * is passed over about once and the rest of its lane flows on.
+ * is passed over a few times only and the rest of its lane flows on. Not for
+ * longer than there has been too much: the turn is reckoned by what the site
+ * did last, and a stop of seconds must not put off for an hour what could leave
+ * at once when it is over.
  */
 static void
 send_back_last(struct dest *d)
@@ -250,9 +256,14 @@ send_back_last(struct dest *d)
 	int64_t now = loop_mono_ms(d->mta->opt.loop);
 	double gap_ms = 1000.0 / MAX(d->rate, 0.1);
 	int64_t first = now + (int64_t)(gap_ms * (double)waiting_cap(d));
+	int64_t most;
 
+	if (d->full_since_mono_ms == 0)
+		d->full_since_mono_ms = now;
+	most = MAX(now - d->full_since_mono_ms, TURN_LEAST_MS);
 	d->turn_at_mono_ms = MAX(d->turn_at_mono_ms, first) + (int64_t)gap_ms;
-	d->turn_at_mono_ms = MIN(d->turn_at_mono_ms, now + TURN_MAX_MS);
+	d->turn_at_mono_ms =
+	    MIN(d->turn_at_mono_ms, now + MIN(most, TURN_MAX_MS));
 	leave_waiting(last);
 	last->dest = NULL;
 	lane_defer(last, d->turn_at_mono_ms - now);
@@ -322,7 +333,8 @@ dest_claimed(struct job *j)
 	if (d->mta->draining || d->is_retired)
 		claim_release(j);
 	else if (is_resting(d)) /* its round is over: it shares the end */
-		finish_attempt(j, &d->last_failure, d->last_host, "");
+		finish_attempt(j, &d->last_failure, d->last_host, "",
+		    strbuf_slice(&d->last_said));
 	dest_work_soon(d);
 }
 
@@ -339,6 +351,7 @@ dest_forget(struct job *j)
 		break;
 	case JOB_CLAIMING:
 	case JOB_LOADING:
+	case JOB_RENEWING:
 		d->claiming_count--;
 		break;
 	case JOB_CLAIMED:
@@ -387,6 +400,18 @@ dest_return(struct job *j)
 	list_prepend(&d->claimed, &j->node);
 	if (d->mta->draining || d->is_retired)
 		claim_release(j);
+	dest_work_soon(d);
+}
+
+void
+dest_renew(struct job *j)
+{
+	struct dest *d = j->dest;
+
+	d->sending_count--;
+	d->claiming_count++;
+	list_remove(&j->node);
+	renew_then_send(j);
 	dest_work_soon(d);
 }
 
@@ -510,7 +535,8 @@ give_up_round(struct dest *d)
 	d->retry_at_mono_ms = loop_mono_ms(d->mta->opt.loop) + rest;
 	list_each_safe (node, &d->claimed)
 		finish_attempt(list_entry(node, struct job, node),
-		    &d->last_failure, d->last_host, "");
+		    &d->last_failure, d->last_host, "",
+		    strbuf_slice(&d->last_said));
 	give_back_waiting(d, rest);
 }
 
@@ -537,6 +563,8 @@ dest_session_over(struct dest *d, const struct session_end *end)
 	if (end->failed) {
 		d->last_failure = *end->why;
 		snprintf(d->last_host, sizeof(d->last_host), "%s", end->host);
+		strbuf_reset(&d->last_said);
+		strbuf_add_slice(&d->last_said, end->transcript);
 		if (live_count(d) == 0)
 			give_up_round(d);
 		else
@@ -558,8 +586,10 @@ smooth_rate(struct dest *d)
 	double seen = (double)d->done_count;
 
 	d->stands_still = d->done_count == 0 && d->sending_count > 0;
-	if (d->waiting_count == 0)
+	if (d->waiting_count == 0) {
 		seen = MAX(seen, RATE_GUESS);
+		d->full_since_mono_ms = 0;
+	}
 	d->rate = d->rate * 0.6 + seen * 0.4;
 	d->done_count = 0;
 	while (d->waiting_count > 2 * waiting_cap(d))

@@ -33,24 +33,40 @@ on_committed(void *ctx, const struct error *err)
 		lane_defer(j, delay);
 }
 
-static void
-log_attempt(const struct job *j, const struct outcome_attempt *a)
+void
+attempt_log(const struct mta *m, const struct outcome_attempt *a,
+    int64_t created_at_ms)
 {
 	char to[MAIL_LOCAL_MAX + MAIL_DOMAIN_MAX + 2];
 	char status[MAIL_STATUS_TEXT];
 
-	snprintf(to, sizeof(to), "%.*s", SLICE_FMT(j->address_key));
+	snprintf(to, sizeof(to), "%.*s", SLICE_FMT(a->address_key));
 	mail_status_format(a->status, status);
-	log_info(&j->mta->log, "attempt",
-	    log_text("recipient", id_text(j->q.member.id).s),
-	    log_text("to", to), log_uint("n", j->n),
+	log_info(&m->log, "attempt",
+	    log_text("recipient", id_text(a->recipient).s), log_text("to", to),
+	    log_uint("n", a->n),
 	    log_text("verdict", verdict_name(a->verdict.verdict)),
 	    log_slice("mx", a->mx), log_slice("tls", a->tls),
 	    log_text("stage", smtp_stage_name(a->stage)),
 	    log_uint("code", a->code), log_text("status", status),
+	    log_text("class", delay_class_name(a->why.class)),
 	    log_slice("text", a->text),
-	    log_int("age_ms", a->at_ms - j->created_at_ms),
+	    log_int("age_ms", a->at_ms - created_at_ms),
 	    log_int("took_ms", a->at_ms - a->claimed_at_ms));
+}
+
+int64_t
+attempt_settle(const struct mta *m, struct outcome_attempt *a)
+{
+	a->at_ms = clock_now_ms();
+	if (a->verdict.verdict == VERDICT_NEXT_HOST)
+		a->verdict.verdict = VERDICT_DEFERRED;
+	if (!verdict_is_retried(a->verdict.verdict, a->exactly_once))
+		return -1;
+	a->retry_at_ms = verdict_retry_at(&m->opt.retry, a->verdict.verdict,
+	    &a->why, a->n, a->at_ms, a->claimed_at_ms, a->expires_at_ms,
+	    crypto_random_u64());
+	return a->retry_at_ms - a->at_ms;
 }
 
 static void
@@ -61,23 +77,16 @@ write_attempt(struct job *j, struct outcome_attempt *a)
 	a->recipient = j->q.member.id;
 	a->account = j->account;
 	a->address_key = j->address_key;
-	a->at_ms = clock_now_ms();
 	a->expires_at_ms = j->expires_at_ms;
-	if (a->verdict.verdict == VERDICT_NEXT_HOST)
-		a->verdict.verdict = VERDICT_DEFERRED;
-	j->q.delay_ms = -1;
-	if (a->verdict.verdict == VERDICT_DEFERRED ||
-	    a->verdict.verdict == VERDICT_UNKNOWN) {
-		a->retry_at_ms = verdict_retry_at(&m->opt.retry,
-		    a->verdict.verdict, a->n, a->at_ms, a->claimed_at_ms,
-		    a->expires_at_ms, crypto_random_u64());
-		j->q.delay_ms = a->retry_at_ms - a->at_ms;
-	}
-	log_attempt(j, a);
+	a->exactly_once = j->exactly_once;
+	j->q.delay_ms = attempt_settle(m, a);
+	attempt_log(m, a, j->created_at_ms);
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	j->state = JOB_WRITING;
 	strbuf_fini(&j->message);
+	smtp_transcript_fini(&j->said);
 	job_drop_content(j);
 	outcome_attempt(m->outcomes, a, on_committed, j);
 }
@@ -93,25 +102,35 @@ own_attempt(const struct job *j)
 }
 
 void
+attempt_of_smtp(struct outcome_attempt *a, const struct smtp_outcome *outcome)
+{
+	a->verdict = verdict_of_smtp(outcome);
+	if (a->verdict.verdict == VERDICT_DEFERRED ||
+	    a->verdict.verdict == VERDICT_NEXT_HOST)
+		a->why = delay_of_smtp(outcome);
+	a->stage = outcome->stage;
+	if (outcome->source == SMTP_REMOTE) {
+		a->code = outcome->reply.code;
+		a->status = outcome->reply.status;
+		a->text =
+		    slice_mem(outcome->reply.text, outcome->reply.text_len);
+	} else {
+		a->text = slice_of(outcome->error.text);
+	}
+}
+
+void
 finish_attempt(struct job *j, const struct smtp_outcome *outcome,
-    const char *host, const char *tls)
+    const char *host, const char *tls, struct slice transcript)
 {
 	struct outcome_attempt a = own_attempt(j);
 
-	a.verdict = verdict_of_smtp(outcome);
-	a.stage = outcome->stage;
-	if (outcome->source == SMTP_REMOTE) {
-		a.code = outcome->reply.code;
-		a.status = outcome->reply.status;
-		a.text =
-		    slice_mem(outcome->reply.text, outcome->reply.text_len);
-		if (a.verdict.verdict == VERDICT_DELIVERED)
-			crash_point("reply-before-commit");
-	} else {
-		a.text = slice_of(outcome->error.text);
-	}
+	attempt_of_smtp(&a, outcome);
+	if (a.verdict.verdict == VERDICT_DELIVERED)
+		crash_point("reply-before-commit");
 	a.mx = slice_of(host);
 	a.tls = slice_of(tls);
+	a.transcript = transcript;
 	write_attempt(j, &a);
 }
 
@@ -123,7 +142,8 @@ finish_aged(struct job *j)
 
 	error_set(&why.error, ERR_TIMEOUT,
 	    "waited too long for a turn on a connection");
-	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "");
+	finish_attempt(j, &why, j->dest != NULL ? j->dest->last_host : "", "",
+	    SLICE(""));
 }
 
 static void
@@ -143,6 +163,8 @@ finish_local(struct job *j, enum verdict v, const char *reason,
 
 	a.verdict.verdict = v;
 	a.verdict.reason = reason;
+	if (v == VERDICT_DEFERRED)
+		a.why.class = DELAY_OTHER;
 	a.stage = SMTP_STAGE_CONNECT;
 	a.text = slice_of(text);
 	set_status(&a, status);
@@ -155,6 +177,8 @@ finish_dns(struct job *j, enum verdict_dns what)
 	struct outcome_attempt a = own_attempt(j);
 
 	a.verdict = verdict_of_dns(what);
+	if (a.verdict.verdict == VERDICT_DEFERRED)
+		a.why.class = DELAY_DNS;
 	a.stage = SMTP_STAGE_CONNECT;
 	a.text = slice_of(verdict_dns_text(what));
 	set_status(&a, verdict_dns_status(what));

@@ -15,6 +15,9 @@
  * 15 bits in the database, and events count on from it. */
 #define ATTEMPTS_MAX 9999
 
+/* The transcript of a transaction; 4 kB with that of the connection. */
+#define SAID_MAX 2400
+
 struct read {
 	struct mta *mta;
 	struct list node; /* mta->reads */
@@ -43,6 +46,7 @@ job_new(struct lane_state *lane, const struct queue_job *q)
 	j->q = *q;
 	j->state = JOB_READING;
 	strbuf_init(&j->message, 0);
+	smtp_transcript_init(&j->said, SAID_MAX);
 	list_init(&j->node);
 	list_append(&lane->held, &j->lane_node);
 	lane->held_count++;
@@ -64,14 +68,17 @@ job_free(struct job *j)
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	dest_forget(j);
+	renew_cancel(j);
 	list_remove(&j->node);
 	list_remove(&j->lane_node);
 	j->lane->held_count--;
 	m->in_hand--;
 	hash_remove(m->held, held_key(&j->q));
+	slot_drop(m->slot, j->entry);
 	job_drop_content(j);
 	route_unref(j->route);
 	strbuf_fini(&j->message);
+	smtp_transcript_fini(&j->said);
 	arena_fini(&j->arena);
 	j->magic = 0;
 	free(j);
@@ -92,6 +99,7 @@ take_row(struct job *j, const struct store_job *row)
 	j->n = (unsigned int)MIN(row->attempts, INT16_MAX - 1) + 1;
 	j->created_at_ms = email->created_at_ms;
 	j->expires_at_ms = row->expires_at_ms;
+	j->exactly_once = (row->flags & QUEUE_EXACTLY_ONCE) != 0;
 	j->message_id = arena_slice(&j->arena, email->message_id);
 	j->content_bytes = email->content_bytes;
 }

@@ -219,6 +219,7 @@ give_back(struct job *j)
 		lane_defer(j, 0);
 		return;
 	case JOB_LOADING:
+	case JOB_RENEWING:
 	case JOB_CLAIMED:
 		claim_release(j);
 		return;
@@ -308,6 +309,7 @@ on_connected(void *ctx)
 
 	for (size_t i = 0; i < m->lane_count && m->worker != 0; i++)
 		lane_sync(m->lanes[i]);
+	owner_reap(m);
 	lanes_ask(m);
 }
 

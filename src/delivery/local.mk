@@ -1,6 +1,6 @@
 noinst_LIBRARIES += src/delivery/libdelivery.a
 src_delivery_libdelivery_a_SOURCES = \
-	include/delivery/mta.h \
+	include/delivery/mta.h include/delivery/trace.h \
 	%reldir%/claim.c \
 	%reldir%/content.c \
 	%reldir%/delivery_priv.h \
@@ -13,6 +13,15 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
 	%reldir%/publish.c \
+	%reldir%/renew.c \
+	%reldir%/resolve.c \
 	%reldir%/route.c \
 	%reldir%/rules.c \
-	%reldir%/session.c
+	%reldir%/session.c \
+	%reldir%/session_limit.c \
+	%reldir%/session_order.c \
+	%reldir%/session_priv.h \
+	%reldir%/session_said.c \
+	%reldir%/slot.c \
+	%reldir%/slot.h \
+	%reldir%/trace.c

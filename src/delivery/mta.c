@@ -31,6 +31,7 @@ on_tick(void *ctx)
 	dests_tick(m);
 	routes_tick(m);
 	identities_tick(m);
+	trace_tick(m);
 	if (m->draining)
 		check_drained(m);
 }
@@ -104,6 +105,7 @@ mta_new(const struct mta_options *opt)
 	identities_init(m);
 	contents_init(m);
 	claims_init(m);
+	trace_init(m);
 	lanes_init(m);
 	m->tick = timer_new(opt->loop, on_tick, m);
 	timer_set(m->tick, TICK_MS);
@@ -149,8 +151,11 @@ check_drained(struct mta *m)
 	lanes_give_back(m);
 	if (!was_idle)
 		return;
+	/* The limits on a source hold for whoever has it next: not before its
+	 * connections are gone. */
 	dests_close_sessions(m);
-	owner_stop(m, tell_drained);
+	if (m->session_count == 0)
+		owner_stop(m, tell_drained);
 }
 
 void
@@ -175,6 +180,7 @@ mta_free(struct mta **mp)
 	*mp = NULL;
 	m->draining = true; /* nothing new starts while it is taken apart */
 	owner_fini(m);
+	slot_close(&m->slot); /* what is not settled stays in it */
 	claims_fini(m);
 	jobs_fini(m);
 	outcome_writer_free(&m->outcomes);
@@ -185,6 +191,7 @@ mta_free(struct mta **mp)
 	identities_fini(m);
 	routes_fini(m);
 	resolver_free(&m->resolver);
+	trace_fini(m);
 	loop_call_cancel(&m->flush_call);
 	loop_call_cancel(&m->work_call);
 	timer_free(&m->tick);

@@ -2,16 +2,18 @@
  * Who this process is to the others: its worker row, the heartbeat that keeps
  * it alive, and the sources it owns. Starts over whenever Postgres was away.
  *
- *   add row -> set earlier lives in this slot dead -> reap what they held
- *   -> own sources -> lease;  then every 5 s: beat, look for sources
+ *   resolve the slot file (resolve.c) -> add row -> set rows of other boots
+ *   and earlier lives in this slot dead -> own sources -> reap what the dead
+ *   held -> lease;  then every 5 s: beat, own, disown what is another's now
  *
- * The master starts a slot's next process only after the last one has ended,
+ * The lock on the slot file says that the last process of the slot has ended,
  * so an earlier row of the same node, role and slot is of a dead process.
  */
 #include "delivery/delivery_priv.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,14 +25,19 @@
 struct owner {
 	struct mta *mta;
 	struct timer *timer;
-	struct pg_tx *tx; /* one step at a time */
+	struct resolve *resolve; /* under way: nothing else happens */
+	struct pg_tx *tx;	 /* one step at a time */
 	int64_t beat_sent_mono_ms, beat_good_mono_ms;
 	void (*stopped)(struct mta *m);
 	char boot_id[64];
+	bool is_clear; /* those before us are set dead */
 	size_t dead_count;
 	int dead[64];
 	size_t want_count;
 	int want[256];
+	size_t keep_count;
+	int keep[2048];
+	bool keeps_all; /* more are busy than fit */
 };
 
 static void step_sources(struct owner *o);
@@ -93,14 +100,14 @@ same_sources(const struct mta *m, const struct source *s, size_t n)
 	return true;
 }
 
-static void
-reap_dead(struct owner *o)
+void
+owner_reap(struct mta *m)
 {
-	struct mta *m = o->mta;
+	struct owner *o = m->owner;
 	size_t step = queue_lane_count();
 
 	if (m->queue == NULL || !queue_is_connected(m->queue))
-		return; /* the keeper does it */
+		return; /* once it is */
 	for (size_t d = 0; d < o->dead_count; d++)
 		for (size_t i = 0; i < m->lane_count; i += step)
 			reap_worker(m->queue, &m->lanes[i]->lane.pool, 1,
@@ -131,6 +138,52 @@ take_sources(struct mta *m, struct source *list, size_t n)
 	lanes_ask(m);
 }
 
+/* What leaves from it counts against its limits until the last connection is
+ * gone. */
+static bool
+keep_busy(void *ctx, struct slice key, void *value)
+{
+	struct owner *o = ctx;
+	const struct dest *d = value;
+
+	(void)key;
+	if (!d->is_retired || d->session_count == 0)
+		return true;
+	if (o->keep_count == ARRAY_LEN(o->keep)) {
+		o->keeps_all = true;
+		return false;
+	}
+	o->keep[o->keep_count++] = d->source.number;
+	return true;
+}
+
+static void
+on_disowned_others(void *ctx, const struct error *err)
+{
+	struct owner *o = ctx;
+
+	if (!step_failed(o, "disown sources", err))
+		again(o, STORE_HEARTBEAT_MS);
+}
+
+static void
+step_disown(struct owner *o)
+{
+	struct mta *m = o->mta;
+
+	o->keeps_all = false;
+	o->keep_count = o->want_count;
+	memcpy(o->keep, o->want, o->want_count * sizeof(o->want[0]));
+	hash_each(m->dests, keep_busy, o);
+	if (o->keeps_all) {
+		o->tx = NULL;
+		again(o, STORE_HEARTBEAT_MS);
+		return;
+	}
+	o->tx = store_source_disown(m->opt.pg, m->worker, o->keep,
+	    o->keep_count, on_disowned_others, o);
+}
+
 static void
 on_owned(void *ctx, const struct store_source *row, size_t count,
     const struct error *err)
@@ -158,8 +211,8 @@ on_owned(void *ctx, const struct store_source *row, size_t count,
 			n++;
 	}
 	take_sources(o->mta, list, n);
-	reap_dead(o);
-	again(o, STORE_HEARTBEAT_MS);
+	owner_reap(o->mta);
+	step_disown(o);
 }
 
 /*
@@ -199,6 +252,54 @@ step_sources(struct owner *o)
  * --------------------------------------------------------------- */
 
 static void
+note_dead(struct owner *o, const struct store_worker *dead, size_t count)
+{
+	for (size_t i = 0; i < count && o->dead_count < ARRAY_LEN(o->dead); i++)
+		o->dead[o->dead_count++] = dead[i].id;
+}
+
+static void
+on_boots_clear(void *ctx, const struct store_worker *dead, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+
+	if (step_failed(o, "clear other boots", err))
+		return;
+	note_dead(o, dead, count);
+	o->is_clear = true;
+	step_sources(o);
+}
+
+static void
+on_slot_clear(void *ctx, const struct store_worker *dead, size_t count,
+    const struct error *err)
+{
+	struct owner *o = ctx;
+	struct mta *m = o->mta;
+
+	if (step_failed(o, "clear slot", err))
+		return;
+	note_dead(o, dead, count);
+	if (o->boot_id[0] == '\0') /* nothing to compare with */
+		on_boots_clear(o, NULL, 0, NULL);
+	else
+		o->tx = store_worker_set_dead_boots(m->opt.pg,
+		    slice_of(m->opt.node), slice_of(o->boot_id), on_boots_clear,
+		    o);
+}
+
+/* Whoever was in this slot, or on this machine before it was started. */
+static void
+step_clear(struct owner *o)
+{
+	const struct mta *m = o->mta;
+
+	o->tx = store_worker_set_dead_slot(m->opt.pg, slice_of(m->opt.node),
+	    SLICE("mta"), (int)m->opt.slot, m->worker, on_slot_clear, o);
+}
+
+static void
 on_beat(void *ctx, const struct error *err)
 {
 	struct owner *o = ctx;
@@ -216,20 +317,10 @@ on_beat(void *ctx, const struct error *err)
 	if (step_failed(o, "heartbeat", err))
 		return;
 	o->beat_good_mono_ms = o->beat_sent_mono_ms;
-	step_sources(o);
-}
-
-static void
-on_slot_clear(void *ctx, const struct store_worker *dead, size_t count,
-    const struct error *err)
-{
-	struct owner *o = ctx;
-
-	if (step_failed(o, "clear slot", err))
-		return;
-	for (size_t i = 0; i < count && o->dead_count < ARRAY_LEN(o->dead); i++)
-		o->dead[o->dead_count++] = dead[i].id;
-	step_sources(o);
+	if (o->is_clear)
+		step_sources(o);
+	else /* Postgres went away in the middle */
+		step_clear(o);
 }
 
 static void
@@ -246,10 +337,10 @@ on_added(void *ctx, const struct store_worker *row, size_t count,
 		return;
 	}
 	m->worker = row->id;
+	slot_begin(m->slot, m->worker);
 	o->beat_good_mono_ms = o->beat_sent_mono_ms;
 	log_info(&m->log, "worker.registered", log_int("worker", m->worker));
-	o->tx = store_worker_set_dead_slot(m->opt.pg, slice_of(m->opt.node),
-	    SLICE("mta"), (int)m->opt.slot, m->worker, on_slot_clear, o);
+	step_clear(o);
 }
 
 static void
@@ -284,6 +375,13 @@ on_time(void *ctx)
 /* -- start and stop
  * ---------------------------------------------------------------- */
 
+static void
+on_resolved(struct mta *m)
+{
+	resolve_free(&m->owner->resolve);
+	again(m->owner, 0);
+}
+
 void
 owner_start(struct mta *m)
 {
@@ -293,7 +391,10 @@ owner_start(struct mta *m)
 	o->timer = timer_new(m->opt.loop, on_time, o);
 	read_boot_id(o->boot_id, sizeof(o->boot_id));
 	m->owner = o;
-	timer_set(o->timer, 0);
+	if (m->opt.slot_dir != NULL)
+		o->resolve = resolve_start(m, o->boot_id, on_resolved);
+	else
+		timer_set(o->timer, 0);
 }
 
 static void
@@ -326,12 +427,14 @@ owner_stop(struct mta *m, void (*done)(struct mta *m))
 		return;
 	o->stopped = done;
 	timer_cancel(o->timer);
+	resolve_free(&o->resolve);
 	pg_tx_cancel(&o->tx);
 	if (m->worker == 0 || !pg_is_up(m->opt.pg)) {
 		done(m);
 		return;
 	}
-	o->tx = store_source_disown(m->opt.pg, m->worker, on_disowned, o);
+	o->tx =
+	    store_source_disown(m->opt.pg, m->worker, NULL, 0, on_disowned, o);
 }
 
 void
@@ -341,6 +444,7 @@ owner_fini(struct mta *m)
 
 	if (o == NULL)
 		return;
+	resolve_free(&o->resolve);
 	pg_tx_cancel(&o->tx);
 	timer_free(&o->timer);
 	free(o);

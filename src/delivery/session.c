@@ -11,20 +11,17 @@
  * (opportunistic TLS, design section 6). Mails are bound to a session only when
  * their MAIL FROM goes out.
  */
-#include "delivery/delivery_priv.h"
+#include "delivery/session_priv.h"
 
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/crypto.h"
 #include "base/mem.h"
 
 #define CONNECT_MS 30000
 #define TLS_MS 30000
 #define TLS_AGAIN_MS (60 * 60 * 1000)
-/* No dot later than this after the claim (queue.md section 8). */
-#define DOT_LIMIT_MS (4 * 60 * 1000)
 /* After this no further address is tried. */
 #define OPENING_MS (3 * 60 * 1000)
 /* An unused connection that lived so long was closed for being idle. */
@@ -33,35 +30,7 @@
  * for that would wait with it for up to ten minutes. */
 #define BEHIND_DOT_MS 1000
 #define BODY_CHUNK ((size_t)64 * 1024)
-
-struct session {
-	unsigned int magic;
-	struct dest *dest;
-	struct mta *mta;
-	struct list node;
-	struct route *route; /* counted: its hosts are used by index */
-	struct {
-		uint8_t host, addr;
-	} order[ROUTE_ADDRS_MAX];
-	size_t order_count, order_at;
-	struct conn *conn;
-	struct smtp_client *client;
-	struct list mails; /* jobs under way, first one first */
-	struct timer *idle;
-	struct timer *dot_limit;
-	unsigned int mail_count;
-	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;
-	bool ready;	 /* it was usable */
-	bool of_use;	 /* a mail got an answer */
-	bool clear_text; /* of this attempt */
-	bool quitting;
-	bool tls_wanted;
-	bool dot_is_out; /* for the crash point after it */
-	bool in_client;	 /* inside a call into smtp/client */
-	bool over;
-	char host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
-	char tls[64];
-};
+#define SAID_MAX SMTP_TRANSCRIPT_LEAST
 
 static void session_connect(struct session *s);
 
@@ -78,53 +47,6 @@ session_of(struct list *node)
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	return s;
-}
-
-/* -- addresses in the order of trial ----------------------------------------
- */
-
-static void
-add_host(struct session *s, uint8_t h)
-{
-	const struct route_host *host = &s->route->host[h];
-	int family = net_addr_family(&s->dest->source.addr);
-
-	for (uint8_t a = 0; a < host->addr_count; a++) {
-		if (s->order_count == ARRAY_LEN(s->order))
-			return;
-		if (!s->route->is_simulator &&
-		    net_addr_family(&host->addr[a]) != family)
-			continue;
-		s->order[s->order_count].host = h;
-		s->order[s->order_count++].addr = a;
-	}
-}
-
-/* By preference; equal ones shuffled (RFC 5321 section 5.1). */
-static void
-make_order(struct session *s)
-{
-	uint8_t hosts[ROUTE_HOSTS_MAX];
-	size_t n = s->route->host_count;
-
-	for (size_t i = 0; i < n; i++)
-		hosts[i] = (uint8_t)i;
-	for (size_t i = 0; i + 1 < n; i++) {
-		uint16_t pref = s->route->host[hosts[i]].preference;
-		size_t same = 1;
-		size_t pick;
-		uint8_t h;
-
-		while (i + same < n &&
-		    s->route->host[hosts[i + same]].preference == pref)
-			same++;
-		pick = i + crypto_random_u64() % same;
-		h = hosts[i];
-		hosts[i] = hosts[pick];
-		hosts[pick] = h;
-	}
-	for (size_t i = 0; i < n; i++)
-		add_host(s, hosts[i]);
 }
 
 /* -- the end ------------------------------------------------------------------
@@ -149,6 +71,7 @@ session_dispose(struct session *s)
 	timer_free(&s->dot_limit);
 	conn_close(&s->conn);
 	smtp_client_free(&s->client);
+	smtp_transcript_fini(&s->said);
 	route_unref(s->route);
 	loop_defer(s->mta->opt.loop, free_later, s);
 }
@@ -158,6 +81,7 @@ session_over(struct session *s, const struct smtp_outcome *why, bool failed)
 {
 	struct dest *d = s->dest;
 	char host[sizeof(s->host)];
+	struct strbuf said = STRBUF_INIT;
 	struct session_end end = {
 		.was_ready = s->ready,
 		.was_quitting = s->quitting,
@@ -167,8 +91,12 @@ session_over(struct session *s, const struct smtp_outcome *why, bool failed)
 	};
 
 	memcpy(host, s->host, sizeof(host));
+	if (failed)
+		session_said(s, NULL, &said);
+	end.transcript = strbuf_slice(&said);
 	session_dispose(s);
 	dest_session_over(d, &end);
+	strbuf_fini(&said);
 }
 
 /* It did what it is for, or was left alone until the host had enough of it. */
@@ -209,6 +137,9 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 	bool tls_broke =
 	    why->stage == SMTP_STAGE_TLS || why->stage == SMTP_STAGE_STARTTLS;
 
+	if (why->source == SMTP_LOCAL)
+		session_note(s, why->error.text);
+
 	if (ended_well(s)) {
 		session_over(s, &copy, false);
 		return;
@@ -235,115 +166,63 @@ session_failed(struct session *s, const struct smtp_outcome *why)
 		session_over(s, &copy, true);
 }
 
-/* -- the limit of the dot
- * ------------------------------------------------------ */
-
-static struct job *
-head_mail(struct session *s)
-{
-	struct list *node = list_first(&s->mails);
-
-	return node != NULL ? list_entry(node, struct job, node) : NULL;
-}
-
-static void
-lose(struct session *s, enum err_kind kind, const char *text)
-{
-	struct error err;
-
-	error_set(&err, kind, "%s", text);
-	smtp_client_lost_unsent(s->client, &err, conn_pending(s->conn));
-}
-
-/*
- * Only the head can have its dot under way. Asked whenever octets are about to
- * move: the timer alone comes too late in a process that was stopped.
- */
-static bool
-dot_is_late(struct session *s)
-{
-	struct job *j = head_mail(s);
-
-	if (j == NULL)
-		return false;
-	if (j->dot == DOT_GIVEN && conn_pending(s->conn) == 0)
-		j->dot = DOT_WRITTEN;
-	return j->dot != DOT_WRITTEN &&
-	    clock_now_ms() - j->claimed_at_ms >= DOT_LIMIT_MS;
-}
-
-static bool
-end_if_late(struct session *s)
-{
-	if (!dot_is_late(s))
-		return false;
-	lose(s, ERR_TIMEOUT,
-	    "the transaction did not get to its end within 4 minutes");
-	return true;
-}
-
-static void
-arm_dot_limit(struct session *s)
-{
-	const struct job *j = head_mail(s);
-
-	if (j == NULL || j->dot == DOT_WRITTEN)
-		timer_cancel(s->dot_limit);
-	else
-		timer_set(s->dot_limit,
-		    j->claimed_at_ms + DOT_LIMIT_MS - clock_now_ms());
-}
-
-static void
-on_dot_limit(void *ctx)
-{
-	struct session *s = ctx;
-
-	if (!end_if_late(s)) /* a few ms early, or the dot is out */
-		arm_dot_limit(s);
-}
-
 /* -- sending ------------------------------------------------------------------
  */
 
-#ifdef VERPOST_TEST_HOOKS
-/* The connection writes at the end of the turn, before this is called. */
 static void
 after_dot(void *ctx)
 {
 	(void)ctx;
 	crash_point("dot-before-reply");
 }
-#endif
+
+/*
+ * The final dot is noted before the connection gets it. It is held back while
+ * anything waits there, so that it is written in the turn in which it is noted:
+ * what a slow host has not been given was not sent.
+ */
+static bool
+dot_is_held(struct session *s)
+{
+	const struct job *head = session_head(s);
+
+	return head != NULL && head->dot == DOT_OUT &&
+	    conn_pending(s->conn) > 0;
+}
+
+static void
+give_output(struct session *s)
+{
+	struct strbuf *out = smtp_client_output(s->client);
+	struct job *head = session_head(s);
+	bool has_dot = head != NULL && head->dot == DOT_OUT;
+
+	if (has_dot) {
+		slot_sent(s->mta->slot, head->entry, slice_of(s->host),
+		    slice_of(s->tls));
+		head->dot = DOT_GIVEN;
+	}
+	conn_write(s->conn, strbuf_slice(out));
+	strbuf_reset(out);
+	/* The connection writes at the end of the turn, before this. */
+	if (has_dot && CRASH_POINTS)
+		loop_defer(s->mta->opt.loop, after_dot, NULL);
+}
 
 static void
 session_flush(struct session *s)
 {
-	struct strbuf *out;
-
-	struct job *head;
-
-	if (s->over || s->client == NULL || s->conn == NULL || end_if_late(s))
+	if (s->over || s->client == NULL || s->conn == NULL ||
+	    session_end_if_late(s))
 		return;
-	out = smtp_client_output(s->client);
-	if (out->len > 0) {
-		conn_write(s->conn, strbuf_slice(out));
-		strbuf_reset(out);
-	}
-	while (
-	    conn_pending(s->conn) < BODY_CHUNK && smtp_client_more(s->client)) {
-		out = smtp_client_output(s->client);
-		conn_write(s->conn, strbuf_slice(out));
-		strbuf_reset(out);
-	}
-	head = head_mail(s);
-	if (head != NULL && head->dot == DOT_OUT)
-		head->dot = DOT_GIVEN;
-#ifdef VERPOST_TEST_HOOKS
-	if (s->dot_is_out)
-		loop_defer(s->mta->opt.loop, after_dot, NULL);
-	s->dot_is_out = false;
-#endif
+	do {
+		if (dot_is_held(s)) {
+			conn_tell_written(s->conn);
+			return;
+		}
+		give_output(s);
+	} while (
+	    conn_pending(s->conn) < BODY_CHUNK && smtp_client_more(s->client));
 }
 
 static bool
@@ -354,7 +233,7 @@ start_mail(struct session *s, struct job *j)
 	struct error err;
 
 	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
-		finish_aged(j);
+		dest_renew(j);
 		return false;
 	}
 	i = identity_get(s->mta, j->domain);
@@ -372,6 +251,7 @@ start_mail(struct session *s, struct job *j)
 		return false;
 	}
 	list_append(&s->mails, &j->node);
+	smtp_transcript_reset(&j->said);
 	j->dot = DOT_NONE;
 	s->mail_count++;
 	mail.return_path = slice_of(j->return_path);
@@ -380,7 +260,7 @@ start_mail(struct session *s, struct job *j)
 	mail.smtputf8 = j->smtputf8;
 	mail.eightbit = mail.smtputf8;
 	mail.ctx = j;
-	arm_dot_limit(s);
+	session_arm_limit(s);
 	smtp_client_send(s->client, &mail);
 	return true;
 }
@@ -484,8 +364,7 @@ on_client_ready(void *ctx)
 	if (!s->ready) {
 		s->ready = true;
 		s->ready_mono_ms = loop_mono_ms(s->mta->opt.loop);
-		if (conn_is_tls(s->conn))
-			conn_tls_describe(s->conn, s->tls, sizeof(s->tls));
+		session_said_ready(s);
 		dest_session_ready(s->dest);
 	}
 	session_pull(s);
@@ -500,33 +379,92 @@ is_answer(const struct smtp_outcome *outcome)
 	    outcome->stage <= SMTP_STAGE_DOT && outcome->reply.code != 421;
 }
 
+/*
+ * At once, on another connection: nobody looked at the mail, its turn never
+ * came, or the connection died under it before the dot (often the first use
+ * after a pause). A host that makes no sense or does not answer is not asked
+ * again; but when nothing was of use the session goes on to the next address,
+ * and the mail with it.
+ */
+static bool
+may_go_again(const struct session *s, const struct smtp_outcome *outcome)
+{
+	bool died =
+	    outcome->error.kind == ERR_NET || outcome->error.kind == ERR_NONE;
+
+	if (outcome->stage == SMTP_STAGE_IDLE)
+		return true;
+	if (outcome->source != SMTP_LOCAL || outcome->stage == SMTP_STAGE_DOT)
+		return false;
+	return died ||
+	    (!s->of_use && s->order_at + 1 < s->order_count &&
+		verdict_of_smtp(outcome).verdict == VERDICT_NEXT_HOST);
+}
+
+static void
+go_again(struct job *j)
+{
+	strbuf_fini(&j->message);
+	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS)
+		dest_renew(j);
+	else
+		dest_return(j);
+}
+
+static void
+finish(struct session *s, struct job *j, const struct smtp_outcome *outcome)
+{
+	struct strbuf said = STRBUF_INIT;
+
+	if (outcome->source == SMTP_LOCAL)
+		session_on_line(s, j, '*', slice_of(outcome->error.text));
+	session_said(s, j, &said);
+	finish_attempt(j, outcome, s->host, s->tls, strbuf_slice(&said));
+	strbuf_fini(&said);
+}
+
+/* What a successor would have to know. */
+static void
+note_reply(const struct session *s, const struct job *j,
+    const struct smtp_outcome *outcome)
+{
+	if (outcome->source == SMTP_LOCAL) {
+		if (outcome->stage != SMTP_STAGE_DOT)
+			slot_unsent(s->mta->slot, j->entry);
+		return;
+	}
+	if (outcome->stage == SMTP_STAGE_IDLE) /* not about this mail */
+		return;
+	slot_replied(s->mta->slot, j->entry,
+	    &(struct slot_reply){
+		.stage = outcome->stage,
+		.code = outcome->reply.code,
+		.status = outcome->reply.status,
+		.text = slice_mem(outcome->reply.text, outcome->reply.text_len),
+		.mx = slice_of(s->host),
+		.tls = slice_of(s->tls),
+	    });
+}
+
 static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
 	struct session *s = ctx;
 	struct job *j = mail;
-	bool lost;
 
 	OBJ_CHECK(j, JOB_MAGIC);
 	list_remove(&j->node);
-	arm_dot_limit(s);
+	session_arm_limit(s);
+	note_reply(s, j, outcome);
 	if (is_answer(outcome)) {
 		s->of_use = true;
 		dest_progress(s->dest);
 	}
-	/* A connection that died under it before the dot (often the first use
-	 * after a pause): again at once, but not for ever. */
-	lost = outcome->source == SMTP_LOCAL &&
-	    (outcome->error.kind == ERR_NET ||
-		outcome->error.kind == ERR_NONE) &&
-	    outcome->stage != SMTP_STAGE_DOT;
-	if ((lost || outcome->stage == SMTP_STAGE_IDLE) &&
-	    j->host_tries++ < 3) {
-		strbuf_fini(&j->message);
-		dest_return(j);
+	if (may_go_again(s, outcome) && j->host_tries++ < 3) {
+		go_again(j);
 		return;
 	}
-	finish_attempt(j, outcome, s->host, s->tls);
+	finish(s, j, outcome);
 }
 
 static void
@@ -551,7 +489,6 @@ on_before_dot(void *ctx, void *mail)
 
 	j->dot = DOT_OUT;
 	s->dot_mono_ms = loop_mono_ms(s->mta->opt.loop);
-	s->dot_is_out = true;
 }
 
 static const struct smtp_client_ops client_ops = {
@@ -574,6 +511,8 @@ on_conn_ready(void *ctx)
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	if (s->client != NULL) { /* TLS is up */
+		conn_tls_describe(s->conn, s->tls, sizeof(s->tls));
+		session_note(s, s->tls);
 		s->in_client = true;
 		smtp_client_tls_done(s->client);
 		s->in_client = false;
@@ -583,6 +522,7 @@ on_conn_ready(void *ctx)
 	opt.helo_name = s->dest->source.helo;
 	opt.tls = s->clear_text ? SMTP_TLS_NEVER : SMTP_TLS_MAY;
 	opt.body_chunk = BODY_CHUNK;
+	opt.transcript = session_on_line;
 	opt.log = &s->mta->log;
 	s->client = smtp_client_new(&opt, &client_ops, s);
 }
@@ -599,7 +539,7 @@ on_conn_readable(void *ctx)
 		return; /* cannot be: the client is made when it connects */
 	in = conn_peek(s->conn);
 	s->in_client = true;
-	used = smtp_client_input(s->client, in);
+	used = smtp_client_input_unsent(s->client, in, conn_pending(s->conn));
 	s->in_client = false;
 	if (s->over || s->conn == NULL || s->client == NULL)
 		return;
@@ -632,7 +572,8 @@ on_conn_closed(void *ctx, const struct error *why)
 	if (s->client != NULL) {
 		/* The last words (a 421 before the close) are still there. */
 		s->in_client = true;
-		(void)smtp_client_input(s->client, conn_peek(s->conn));
+		(void)smtp_client_input_unsent(s->client, conn_peek(s->conn),
+		    conn_pending(s->conn));
 		s->in_client = false;
 		if (!s->over && s->client != NULL)
 			smtp_client_lost_unsent(s->client, &err,
@@ -669,6 +610,7 @@ session_connect(struct session *s)
 	snprintf(s->host, sizeof(s->host), "%.*s[%s]", SLICE_FMT(host->name),
 	    ip);
 	s->tls[0] = '\0';
+	session_said_begin(s);
 	/* The simulator is on this machine; a public source cannot reach it. */
 	s->conn =
 	    conn_connect(m->opt.loop, &to, s->route->is_simulator ? NULL : from,
@@ -701,13 +643,15 @@ session_new(struct dest *d)
 	s->magic = SESSION_MAGIC;
 	s->dest = d;
 	s->mta = m;
+	s->number = ++m->session_number;
 	s->began_mono_ms = loop_mono_ms(m->opt.loop);
 	s->route = route_ref(d->route);
+	smtp_transcript_init(&s->said, SAID_MAX);
 	list_init(&s->node);
 	list_init(&s->mails);
 	s->idle = timer_new(m->opt.loop, on_idle, s);
-	s->dot_limit = timer_new(m->opt.loop, on_dot_limit, s);
-	make_order(s);
+	s->dot_limit = timer_new(m->opt.loop, session_on_limit, s);
+	session_order(s);
 	if (s->order_count == 0)
 		loop_defer(m->opt.loop, no_address, s);
 	else

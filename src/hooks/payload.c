@@ -201,6 +201,8 @@ write_delay(struct json_writer *w, const struct detail *d)
 	write_diagnostic(w, d);
 	if (retry_at.len > 0)
 		json_text(w, "retry_at", retry_at);
+	if (is_true(d->data, "outcome_unknown"))
+		json_bool(w, "outcome_unknown", true);
 	json_end(w);
 }
 

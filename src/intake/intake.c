@@ -322,6 +322,8 @@ fill_recipients(struct intake_item *item)
 
 	if (q->stream == STORE_TRANSACTIONAL)
 		flags |= QUEUE_TRANSACTIONAL;
+	if (q->content->exactly_once)
+		flags |= QUEUE_EXACTLY_ONCE;
 	s->count = item->rcpt_count;
 	s->recipient =
 	    arena_calloc(&item->arena, s->count, sizeof(s->recipient[0]));

@@ -4,8 +4,7 @@
  * queued), resume (octets wait inside TLS) and notify (an end, of the input or
  * of all, that could not be told on the spot). Every path into the owner is the
  * last act of its function. Output lies in an evbuffer, which does writev and
- * references; input in one contiguous run, because parsers want that and most
- * of the time it is a line: it costs nothing while a connection is idle.
+ * references; input see conn_input.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,52 +15,9 @@
 #include "net/conn_priv.h"
 
 #define FLUSH_EARLY_BYTES ((size_t)256 * 1024)
-#define READ_BUDGET_BYTES ((size_t)128 * 1024) /* per event, for fairness */
 #define LINGER_MAX_BYTES ((size_t)1024 * 1024)
-#define INPUT_KEEP_BYTES ((size_t)1024)
 /* The timer is coarse: this much early still counts. */
 #define DEADLINE_SLACK_MS 8
-
-/* Input. */
-
-static void
-input_add(struct conn *c, const char *ptr, size_t len)
-{
-	if (c->in.cap - c->in.off - c->in.len < len) {
-		size_t need = c->in.len + len;
-		size_t cap = 512;
-		char *fresh;
-
-		while (cap < need)
-			cap *= 2;
-		fresh = cap > c->in.cap ? xmalloc(cap) : c->in.ptr;
-		if (c->in.len > 0)
-			memmove(fresh, c->in.ptr + c->in.off, c->in.len);
-		if (fresh != c->in.ptr) {
-			free(c->in.ptr);
-			c->in.ptr = fresh;
-			c->in.cap = cap;
-		}
-		c->in.off = 0;
-	}
-	memcpy(c->in.ptr + c->in.off + c->in.len, ptr, len);
-	c->in.len += len;
-}
-
-static void
-input_drop(struct conn *c, size_t n)
-{
-	c->in.off += n;
-	c->in.len -= n;
-	if (c->in.len > 0)
-		return;
-	c->in.off = 0;
-	if (c->in.cap > INPUT_KEEP_BYTES) {
-		free(c->in.ptr);
-		c->in.ptr = NULL;
-		c->in.cap = 0;
-	}
-}
 
 /* Plain sockets. */
 
@@ -127,12 +83,6 @@ turn(struct event *ev, bool *is_on, bool want)
 		event_del(ev);
 }
 
-static bool
-has_room(const struct conn *c)
-{
-	return !c->paused && !c->read_ended && c->in.len < c->in_max;
-}
-
 void
 conn_update_events(struct conn *c)
 {
@@ -143,7 +93,7 @@ conn_update_events(struct conn *c)
 		want_write = true;
 		break;
 	case CONN_OPEN:
-		want_read = has_room(c) || c->write_wants_read;
+		want_read = conn_has_room(c) || c->write_wants_read;
 		want_write = c->write_blocked || c->read_wants_write;
 		break;
 	case CONN_CLEARING:
@@ -235,100 +185,6 @@ conn_finish(struct conn *c, const struct error *why)
 	tell_closed(c);
 }
 
-/* Reading. */
-
-static void on_resume(void *ctx);
-
-/*
- * Takes in what is there, up to the room and the budget. Returns the octets
- * taken; *ended says that why was set.
- */
-static size_t
-take_in(struct conn *c, bool *ended, struct error *why)
-{
-	size_t got = 0, scratch_len;
-	char *scratch = loop_scratch(c->loop, &scratch_len);
-
-	*ended = false;
-	c->has_inside = c->io->has_inside;
-	while (has_room(c) && got < READ_BUDGET_BYTES) {
-		size_t want = MIN(scratch_len, c->in_max - c->in.len);
-		ssize_t n = c->io->read(c, scratch, want, why);
-
-		if (n <= 0) {
-			c->has_inside = false;
-			*ended = n < 0;
-			break;
-		}
-		input_add(c, scratch, (size_t)n);
-		got += (size_t)n;
-		if (!c->io->has_inside && (size_t)n < want)
-			break;
-	}
-	if (c->has_inside && !*ended && has_room(c))
-		loop_call_schedule(c->loop, &c->resume, on_resume, c);
-	return got;
-}
-
-static void
-tell_ended(void *ctx)
-{
-	struct conn *c = ctx;
-	struct error why = { 0 };
-
-	OBJ_CHECK(c, CONN_MAGIC);
-	if (c->ops->ended != NULL) {
-		c->ops->ended(c->ctx);
-		return;
-	}
-	/* The owner has changed meanwhile. */
-	error_set(&why, ERR_NONE, "closed by the far end");
-	conn_finish(c, &why);
-}
-
-static void
-read_some(struct conn *c)
-{
-	struct error why = { 0 };
-	bool ended;
-	size_t got = take_in(c, &ended, &why);
-
-	c->read_ended = ended && why.kind == ERR_NONE && c->ops->ended != NULL;
-	if (ended && !c->read_ended) {
-		if (got == 0) {
-			conn_finish(c, &why);
-			return;
-		}
-		conn_finish_later(c, &why);
-	} else {
-		conn_update_events(c);
-	}
-	if (c->read_ended)
-		loop_call_schedule(c->loop, &c->notify, tell_ended, c);
-	if (got > 0)
-		c->ops->readable(c->ctx);
-}
-
-static void
-on_resume(void *ctx)
-{
-	struct conn *c = ctx;
-
-	OBJ_CHECK(c, CONN_MAGIC);
-	if (c->state == CONN_OPEN && has_room(c))
-		read_some(c);
-}
-
-static void
-resume_reading(struct conn *c)
-{
-	if (c->state != CONN_OPEN)
-		return;
-	conn_update_events(c);
-	if (c->has_inside && has_room(c))
-		loop_call_schedule(c->loop, &c->resume, on_resume, c);
-}
-
 /* Nobody reads any more: an endless talker is cut off. */
 static void
 discard_some(struct conn *c)
@@ -380,7 +236,7 @@ write_failed(struct conn *c, const struct error *why)
 	struct error ignored = { 0 };
 	bool ended;
 
-	if (c->state != CONN_OPEN || take_in(c, &ended, &ignored) == 0) {
+	if (c->state != CONN_OPEN || conn_take_in(c, &ended, &ignored) == 0) {
 		conn_finish(c, why);
 		return;
 	}
@@ -392,7 +248,8 @@ static void
 after_flush(struct conn *c)
 {
 	size_t left = evbuffer_get_length(c->out);
-	bool tell = c->was_high && left < CONN_LOW_WATER;
+	bool tell = (c->was_high && left < CONN_LOW_WATER) ||
+	    (c->tell_written && left == 0);
 
 	if (c->state == CONN_CLEARING && left == 0) {
 		c->state = CONN_HANDSHAKE;
@@ -411,6 +268,7 @@ after_flush(struct conn *c)
 	if (!tell)
 		return;
 	c->was_high = false;
+	c->tell_written = false;
 	if (c->state == CONN_OPEN && c->ops->drained != NULL)
 		c->ops->drained(c->ctx);
 }
@@ -553,8 +411,8 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
 		conn_tls_step(c);
 	else if (c->state == CONN_LINGERING)
 		discard_some(c);
-	else if (c->state == CONN_OPEN && has_room(c))
-		read_some(c);
+	else if (c->state == CONN_OPEN && conn_has_room(c))
+		conn_read_some(c);
 }
 
 static void
@@ -575,7 +433,7 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
 	}
 	if (c->read_wants_write) {
 		c->read_wants_write = false;
-		loop_call_schedule(c->loop, &c->resume, on_resume, c);
+		loop_call_schedule(c->loop, &c->resume, conn_resume, c);
 	}
 	loop_call_cancel(&c->flush);
 	on_flush(c);
@@ -737,7 +595,7 @@ conn_tls_is_up(struct conn *c)
 	c->io = &conn_io_tls;
 	c->has_inside = true; /* data may have come with the last flight */
 	c->read_wants_write = false;
-	resume_reading(c);
+	conn_resume_reading(c);
 	if (evbuffer_get_length(c->out) > 0)
 		schedule_flush(c);
 	c->ops->ready(c->ctx);
@@ -752,43 +610,9 @@ conn_pending(const struct conn *c)
 	return evbuffer_get_length(c->out);
 }
 
-size_t
-conn_input_len(const struct conn *c)
-{
-	OBJ_CHECK(c, CONN_MAGIC);
-	return c->in.len;
-}
-
-struct slice
-conn_peek(struct conn *c)
-{
-	OBJ_CHECK(c, CONN_MAGIC);
-	return c->in.len > 0 ? slice_mem(c->in.ptr + c->in.off, c->in.len)
-			     : SLICE("");
-}
-
 void
-conn_consume(struct conn *c, size_t n)
+conn_tell_written(struct conn *c)
 {
 	OBJ_CHECK(c, CONN_MAGIC);
-	invariant(n <= c->in.len);
-	input_drop(c, n);
-	if (!c->reads || c->has_inside)
-		resume_reading(c);
-}
-
-void
-conn_set_input_max(struct conn *c, size_t bytes)
-{
-	OBJ_CHECK(c, CONN_MAGIC);
-	c->in_max = bytes;
-	resume_reading(c);
-}
-
-void
-conn_pause_reading(struct conn *c, bool paused)
-{
-	OBJ_CHECK(c, CONN_MAGIC);
-	c->paused = paused;
-	resume_reading(c);
+	c->tell_written = true;
 }

@@ -1,4 +1,5 @@
-/* net/conn_priv.h - a connection from the inside: conn.c and conn_tls.c. */
+/* net/conn_priv.h - a connection from the inside: conn.c, conn_input.c and
+ * conn_tls.c. */
 #ifndef NET_CONN_PRIV_H
 #define NET_CONN_PRIV_H
 
@@ -66,6 +67,7 @@ struct conn {
 	bool has_inside; /* the io may hold octets that no event tells of */
 	struct evbuffer *out;
 	bool was_high;	    /* drained is owed */
+	bool tell_written;  /* and so it is when nothing is left */
 	bool write_blocked; /* until the socket is writable */
 	size_t discarded;   /* while lingering */
 	bool read_ended;    /* the far end sends nothing more */
@@ -94,6 +96,21 @@ void conn_finish(struct conn *c, const struct error *why);
 /* TLS is up: the last act of its caller. */
 void conn_tls_is_up(struct conn *c);
 void conn_update_events(struct conn *c);
+
+/* conn_input.c: whether more may be read. */
+bool conn_has_room(const struct conn *c);
+/*
+ * Takes in what is there, up to the room and the budget. Returns the octets
+ * taken; *ended says that why was set.
+ */
+size_t conn_take_in(struct conn *c, bool *ended, struct error *why);
+/* Reads and tells the owner: the last act of its caller. */
+void conn_read_some(struct conn *c);
+/* Octets wait inside TLS; ctx: the connection. */
+void conn_resume(void *ctx);
+/* There may be room again. */
+void conn_resume_reading(struct conn *c);
+
 int conn_tls_init(struct conn *c, struct ssl_ctx_st *ctx, bool is_server,
     const char *host, struct error *err) MUST_CHECK;
 /* Goes on with the handshake; may finish the connection. */

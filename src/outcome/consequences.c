@@ -5,10 +5,12 @@
  *   delivered  DELIVERED    events sent, delivered
  *   deferred   DEFERRED     delivery_delayed (one per attempt)
  *   unknown    DEFERRED     the same, with outcome_unknown
+ *     exactly once  FAILED  failed: outcome_unknown
  *   bounced    BOUNCED      bounced; suppression for a bad address
  *   failed     FAILED       failed, with the reason
  *   DSN failed BOUNCED      bounced; suppression for a bad address
  *   DSN delayed -           delivery_delayed (once for all of them)
+ *   DSN delivered DELIVERED sent, delivered: news after an unknown outcome
  */
 #include "outcome/outcome_priv.h"
 
@@ -83,14 +85,17 @@ fill_attempt(struct record *r, const struct outcome_attempt *a)
 	row->n = (int)a->n;
 	row->worker = a->worker;
 	row->only_open = a->only_open;
+	row->claimed_at_ms = a->claimed_at_ms;
 	row->outcome = (int)a->verdict.verdict;
 	row->stage = (int)a->stage;
 	row->code = (int)a->code;
+	row->class = (int)a->why.class;
 	mail_status_format(a->status, status);
 	row->status = keep(r, slice_of(status));
 	row->reply = keep(r, a->text);
 	row->mx = keep(r, a->mx);
 	row->tls = keep(r, a->tls);
+	row->transcript = keep(r, a->transcript);
 }
 
 static void
@@ -98,6 +103,40 @@ finish_as(struct record *r, enum status status)
 {
 	r->row.raise_to = status;
 	r->row.finish = true;
+}
+
+static void
+deliver(struct record *r, const struct event_data *data)
+{
+	finish_as(r, STATUS_DELIVERED);
+	add_event(r, EVENT_SENT, 0, NULL);
+	add_event(r, EVENT_DELIVERED, 0, data);
+}
+
+static void
+bounce(struct record *r, const struct event_data *data)
+{
+	finish_as(r, STATUS_BOUNCED);
+	add_event(r, EVENT_BOUNCED, 0, data);
+}
+
+static void
+fail(struct record *r, const char *reason, struct event_data *data)
+{
+	finish_as(r, STATUS_FAILED);
+	r->row.reason = keep(r, slice_of(reason));
+	data->reason = reason;
+	add_event(r, EVENT_FAILED, 0, data);
+}
+
+static void
+defer(struct record *r, const struct outcome_attempt *a,
+    struct event_data *data)
+{
+	r->row.raise_to = STATUS_DEFERRED;
+	r->row.retry_at_ms = a->retry_at_ms;
+	data->retry_at_ms = a->retry_at_ms;
+	add_event(r, EVENT_DELIVERY_DELAYED, (int)a->n, data);
 }
 
 struct record *
@@ -115,30 +154,27 @@ record_of_attempt(const struct outcome_attempt *a)
 	fill_attempt(r, a);
 	switch (a->verdict.verdict) {
 	case VERDICT_DELIVERED:
-		finish_as(r, STATUS_DELIVERED);
-		add_event(r, EVENT_SENT, 0, NULL);
-		add_event(r, EVENT_DELIVERED, 0, &data);
+		deliver(r, &data);
 		break;
 	case VERDICT_UNKNOWN:
+		data.outcome_unknown = true;
+		if (a->exactly_once)
+			fail(r, FAIL_OUTCOME_UNKNOWN, &data);
+		else
+			defer(r, a, &data);
+		break;
 	case VERDICT_NEXT_HOST:
 	case VERDICT_DEFERRED:
-		r->row.raise_to = STATUS_DEFERRED;
-		r->row.retry_at_ms = a->retry_at_ms;
-		data.retry_at_ms = a->retry_at_ms;
-		data.outcome_unknown = a->verdict.verdict == VERDICT_UNKNOWN;
-		add_event(r, EVENT_DELIVERY_DELAYED, (int)a->n, &data);
+		data.class = delay_class_name_of((int)a->why.class);
+		defer(r, a, &data);
 		break;
 	case VERDICT_BOUNCED:
-		finish_as(r, STATUS_BOUNCED);
+		bounce(r, &data);
 		if (a->verdict.suppress)
 			suppress(r, a->address_key, a->text, a->at_ms);
-		add_event(r, EVENT_BOUNCED, 0, &data);
 		break;
 	case VERDICT_FAILED:
-		finish_as(r, STATUS_FAILED);
-		r->row.reason = keep(r, slice_of(a->verdict.reason));
-		data.reason = a->verdict.reason;
-		add_event(r, EVENT_FAILED, 0, &data);
+		fail(r, a->verdict.reason, &data);
 		break;
 	}
 	return r;
@@ -156,14 +192,19 @@ record_of_dsn(const struct outcome_dsn *d)
 		.dsn = true,
 	};
 
-	if (!d->failed) {
+	switch (d->says) {
+	case OUTCOME_DSN_DELAYED:
 		add_event(r, EVENT_DELIVERY_DELAYED, DEDUPE_DSN, &data);
-		return r;
+		break;
+	case OUTCOME_DSN_DELIVERED:
+		deliver(r, &data);
+		break;
+	case OUTCOME_DSN_FAILED:
+		bounce(r, &data);
+		if (verdict_status_suppresses(d->status))
+			suppress(r, d->address_key, d->diagnostic, d->at_ms);
+		break;
 	}
-	finish_as(r, STATUS_BOUNCED);
-	if (verdict_status_suppresses(d->status))
-		suppress(r, d->address_key, d->diagnostic, d->at_ms);
-	add_event(r, EVENT_BOUNCED, 0, &data);
 	return r;
 }
 

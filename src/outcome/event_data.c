@@ -30,6 +30,8 @@ event_data_write(struct strbuf *out, const struct event_data *d)
 		clock_format_iso(d->retry_at_ms, when);
 		json_cstr(&w, "retry_at", when);
 	}
+	if (d->class != NULL)
+		json_cstr(&w, "class", d->class);
 	if (d->reason != NULL)
 		json_cstr(&w, "reason", d->reason);
 	if (d->dsn)

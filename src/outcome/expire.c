@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "outcome/outcome.h"
+#include "queue/member.h"
 #include "store/attempts.h"
 #include "store/jobs.h"
 
@@ -26,6 +27,7 @@ struct expire {
 	size_t count;
 	struct store_claim claim[EXPIRE_BATCH];
 	int64_t expires_at_ms[EXPIRE_BATCH];
+	bool exactly_once[EXPIRE_BATCH];
 };
 
 struct expire *
@@ -89,6 +91,7 @@ record(struct expire *e, size_t i)
 		.at_ms = e->now_ms,
 		.claimed_at_ms = e->now_ms,
 		.expires_at_ms = e->expires_at_ms[i],
+		.exactly_once = e->exactly_once[i],
 		.verdict = { VERDICT_FAILED, FAIL_EXPIRED, false },
 		.status = { { 4, 4, 7 } }, /* RFC 3463: delivery time expired */
 		.text = SLICE("not delivered within its max age"),
@@ -144,6 +147,8 @@ got_jobs(void *ctx, const struct store_job *job, size_t count,
 		if (job[i].finished_at_ms != 0 || job[i].attempts == INT16_MAX)
 			continue;
 		e->expires_at_ms[e->count] = job[i].expires_at_ms;
+		e->exactly_once[e->count] =
+		    (job[i].flags & QUEUE_EXACTLY_ONCE) != 0;
 		e->claim[e->count++] = (struct store_claim){
 			.id = job[i].id,
 			.n = job[i].attempts + 1,

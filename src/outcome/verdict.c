@@ -66,6 +66,23 @@ verdict_name(enum verdict v)
 	return "?";
 }
 
+bool
+verdict_is_retried(enum verdict v, bool exactly_once)
+{
+	switch (v) {
+	case VERDICT_DEFERRED:
+	case VERDICT_NEXT_HOST:
+		return true;
+	case VERDICT_UNKNOWN:
+		return !exactly_once;
+	case VERDICT_DELIVERED:
+	case VERDICT_BOUNCED:
+	case VERDICT_FAILED:
+		return false;
+	}
+	return false;
+}
+
 static enum column
 column_of(const struct smtp_outcome *outcome)
 {
@@ -169,25 +186,66 @@ verdict_dns_text(enum verdict_dns what)
 	return dns_table[what].text;
 }
 
-int64_t
-verdict_retry_at(const struct retry_policy *p, enum verdict v, unsigned int n,
-    int64_t now_ms, int64_t claimed_at_ms, int64_t expires_at_ms,
+#define MINUTES ((int64_t)60 * 1000)
+#define HOURS (60 * MINUTES)
+
+/*
+ * Greylisting wants to see us soon again, and patience does not help; a full
+ * mailbox has to be tidied up by a person; who limits rates or distrusts us is
+ * not won over by haste. 0: as the settings say.
+ */
+static const struct {
+	int64_t first_ms, longest_ms;
+} schedules[DELAY_CLASS_COUNT] = {
+	[DELAY_GREYLISTED] = { 5 * MINUTES, 1 * HOURS },
+	[DELAY_MAILBOX_FULL] = { 1 * HOURS, 8 * HOURS },
+	[DELAY_RATE_LIMITED] = { 10 * MINUTES, 2 * HOURS },
+	[DELAY_POLICY] = { 30 * MINUTES, 4 * HOURS },
+};
+
+static int64_t
+back_off(int64_t first_ms, int64_t longest_ms, unsigned int n)
+{
+	int64_t delay = first_ms;
+
+	for (unsigned int i = 1; i < n && delay < longest_ms; i++)
+		delay *= 2;
+	return MIN(delay, longest_ms);
+}
+
+/*
+ * 0.8 to 1.2 of the schedule. A time that the far end named for the first try
+ * is taken at its word, and never undercut; later it is only the least: who
+ * names five minutes and refuses again and again gets the longer pauses.
+ */
+static int64_t
+delay_ms(const struct retry_policy *p, const struct delay *why, unsigned int n,
     uint64_t random)
 {
-	int64_t delay = p->base_ms;
-	int64_t at;
+	bool is_own = schedules[why->class].first_ms != 0;
+	int64_t delay = is_own ? back_off(schedules[why->class].first_ms,
+				     schedules[why->class].longest_ms, n)
+			       : back_off(p->base_ms, p->max_ms, n);
+	int64_t fifth;
 
-	if (v == VERDICT_UNKNOWN) {
-		at = claimed_at_ms + p->unknown_ms;
-	} else {
-		for (unsigned int i = 1; i < n && delay < p->max_ms; i++)
-			delay *= 2;
-		delay = MIN(delay, p->max_ms);
-		/* 0.8 .. 1.2 of it */
-		delay = delay * 4 / 5 +
-		    (int64_t)(random % 1024) * delay * 2 / 5 / 1023;
-		at = now_ms + delay;
+	if (why->wait_ms > 0 && (n == 1 || why->wait_ms > delay)) {
+		fifth = why->wait_ms / 5;
+		return why->wait_ms + (int64_t)(random % 1024) * fifth / 1023;
 	}
+	fifth = delay / 5;
+	delay = delay - fifth + (int64_t)(random % 1024) * 2 * fifth / 1023;
+	return MAX(delay, why->wait_ms);
+}
+
+int64_t
+verdict_retry_at(const struct retry_policy *p, enum verdict v,
+    const struct delay *why, unsigned int n, int64_t now_ms,
+    int64_t claimed_at_ms, int64_t expires_at_ms, uint64_t random)
+{
+	int64_t at = v == VERDICT_UNKNOWN
+	    ? claimed_at_ms + p->unknown_ms
+	    : now_ms + delay_ms(p, why, n, random);
+
 	at = MIN(at, expires_at_ms);
 	return MAX(at, now_ms + 1000);
 }

@@ -47,6 +47,7 @@ fill(struct mta_options *o, const struct worker *w)
 	o->node = s->node;
 	o->slot = w->slot;
 	o->slots = (unsigned int)s->mta_processes;
+	o->slot_dir = s->run_dir;
 	o->mode = mta_mode(s->mode);
 	o->simulator = w->simulator;
 	o->smtp_port = (uint16_t)s->smtp_port;

@@ -57,8 +57,11 @@ const struct config_row settings_rows[] = {
 	    "Least important lines to write to standard error."),
 
 	FORM(run_dir, "/run/verpost", path,
-	    "Directory for the process number, the lock of the master and "
-	    "Unix sockets. Must survive nothing."),
+	    "Directory for the process number, the lock of the master, Unix "
+	    "sockets, and the files that say what each mail process has in "
+	    "hand. Local, in memory or on disk; should survive a restart of "
+	    "verpost (that saves mail from being unknown), need not survive "
+	    "one of the machine."),
 	FORM(state_dir, "/var/lib/verpost", path,
 	    "Directory for files that must survive a restart."),
 	TEXT(user, "verpost",
@@ -136,9 +139,12 @@ const struct config_row settings_rows[] = {
 	TIME(max_age, "72h", 60 * SECOND, 30 * DAY,
 	    "How long delivery of an email is tried."),
 	TIME(retry_first, "1m", SECOND, 12 * HOUR,
-	    "Pause after the first deferral; it doubles from then on."),
+	    "Pause after the first deferral; it doubles from then on. "
+	    "Greylisting (5m), full mailboxes (1h), rate limits (10m) and "
+	    "policy refusals (30m) have a pause of their own, or the one that "
+	    "the far end asks for."),
 	TIME(retry_longest, "4h", SECOND, 24 * HOUR,
-	    "Longest pause between two attempts."),
+	    "Longest pause between two attempts, except after those."),
 	TIME(retry_unknown, "15m", 900 * SECOND, 24 * HOUR,
 	    "Pause after an attempt whose end nobody knows: the message was "
 	    "handed over and no reply came. At least 15 minutes, so that two "

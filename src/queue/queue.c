@@ -18,6 +18,8 @@
  * After each connect the library is loaded; then the owner is told "connected".
  * A server without it (somebody deleted it, a proxy went to another server)
  * answers "Function not found": it is loaded again and the call made once more.
+ * One that does not take it (it is full, still reads its file, is a replica) is
+ * asked again until it does: it may get well without the connection breaking.
  *
  * A call keeps its arguments until it is answered. More than BATCH jobs are
  * cut into several calls, so that none holds Redis for long; the owner is told
@@ -26,6 +28,8 @@
 
 #define BATCH 100
 #define KEYS 7
+#define LOAD_AGAIN_MS 1000
+#define REFUSED_LOG_EVERY_MS 60000
 
 extern const char *const queue_functions_data[];
 extern const size_t queue_functions_lens[];
@@ -36,6 +40,8 @@ struct queue {
 	const struct queue_ops *ops;
 	void *ctx;
 	bool is_loaded;
+	struct timer *load_again;
+	int64_t next_refused_log_ms;
 	struct list calls; /* of struct call */
 };
 
@@ -158,6 +164,23 @@ fcall_new(struct queue *q, const char *function, const struct queue_lane *lane,
 
 /* Answers. ----------------------------------------------------------------- */
 
+/*
+ * What the server itself does not do (it is full, say) goes on until somebody
+ * looks after it, and mail waits: that must be said, but not for every call.
+ * That it is away is said elsewhere.
+ */
+static void
+log_refusal(struct queue *q, struct slice what, const struct error *err)
+{
+	int64_t now = clock_mono_ms();
+
+	if (err->kind != ERR_STORE || now < q->next_refused_log_ms)
+		return;
+	q->next_refused_log_ms = now + REFUSED_LOG_EVERY_MS;
+	log_error(&queue_log, "queue.refused", log_slice("call", what),
+	    log_err(err));
+}
+
 static void
 on_loaded(void *ctx, const struct redis_reply *reply, const struct error *err)
 {
@@ -166,9 +189,12 @@ on_loaded(void *ctx, const struct redis_reply *reply, const struct error *err)
 
 	(void)reply;
 	if (err != NULL) {
-		log_error(&queue_log, "queue.load", log_err(err));
+		log_refusal(q, SLICE("FUNCTION LOAD"), err);
+		if (err->kind == ERR_STORE)
+			timer_set(q->load_again, LOAD_AGAIN_MS);
 		return;
 	}
+	timer_cancel(q->load_again);
 	q->is_loaded = true;
 	if (!was_loaded && q->ops != NULL && q->ops->connected != NULL)
 		q->ops->connected(q->ctx);
@@ -185,6 +211,19 @@ load(struct queue *q)
 }
 
 static void
+on_load_again(void *ctx)
+{
+	load(ctx);
+}
+
+/* FCALL's function, or the command. */
+static struct slice
+call_name(const struct call *call)
+{
+	return call->argv[call->argc > KEYS ? 1 : 0];
+}
+
+static void
 on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 {
 	struct call *call = ctx;
@@ -197,6 +236,8 @@ on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 		send_call(call);
 		return;
 	}
+	if (err != NULL)
+		log_refusal(call->q, call_name(call), err);
 	list_remove(&call->node);
 	call->answer(call, reply, err);
 	call_free(call);
@@ -627,6 +668,7 @@ on_lost(void *ctx, const struct error *err)
 	struct queue *q = ctx;
 
 	(void)err;
+	timer_cancel(q->load_again);
 	q->is_loaded = false;
 }
 
@@ -665,6 +707,7 @@ queue_new(struct loop *l, const char *url, const int *pools, size_t pool_count,
 	q->ops = ops;
 	q->ctx = ctx;
 	list_init(&q->calls);
+	q->load_again = timer_new(l, on_load_again, q);
 	q->redis = redis_new(l, url, 0, &call_ops, q);
 	if (pool_count == 0)
 		return q;
@@ -704,6 +747,7 @@ queue_free(struct queue **qp)
 	*qp = NULL;
 	redis_free(&q->redis);
 	redis_free(&q->wakes);
+	timer_free(&q->load_again);
 	while ((node = list_first(&q->calls)) != NULL)
 		free_call_and_op(list_entry(node, struct call, node));
 	/* A callback of ours may be on the stack. */

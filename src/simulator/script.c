@@ -6,7 +6,7 @@
 
 #include "base/attr.h"
 
-#define LATER_TEXT "4.7.1 Deferred by the simulator, try again later"
+#define LATER_TEXT "4.3.0 Deferred by the simulator, try again later"
 #define GREY_TEXT "4.7.1 Greylisted by the simulator, try again later"
 #define UNKNOWN_TEXT "5.1.1 No such user at the simulator"
 

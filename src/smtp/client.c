@@ -75,6 +75,12 @@ smtp_state_deadline_s(enum smtp_state state)
 	return steps[state].deadline_s;
 }
 
+enum smtp_stage
+smtp_state_stage(enum smtp_state state)
+{
+	return steps[state].stage;
+}
+
 const char *
 smtp_stage_name(enum smtp_stage stage)
 {
@@ -95,190 +101,6 @@ smtp_stage_name(enum smtp_stage stage)
 	return names[stage];
 }
 
-/* The two rings. ---------------------------------------------------------- */
-
-static struct smtp_awaited *
-awaited_head(struct smtp_client *c)
-{
-	return c->awaited_count > 0 ? &c->awaited[c->awaited_first] : NULL;
-}
-
-static void
-awaited_push(struct smtp_client *c, enum smtp_state state,
-    struct smtp_transaction *txn)
-{
-	size_t at = (c->awaited_first + c->awaited_count) % SMTP_AWAITED_MAX;
-
-	invariant(c->awaited_count < SMTP_AWAITED_MAX);
-	c->awaited[at] = (struct smtp_awaited){ state, txn };
-	c->awaited_count++;
-}
-
-static struct smtp_awaited
-awaited_pop(struct smtp_client *c)
-{
-	struct smtp_awaited head = c->awaited[c->awaited_first];
-
-	c->awaited_first = (c->awaited_first + 1) % SMTP_AWAITED_MAX;
-	c->awaited_count--;
-	return head;
-}
-
-static struct smtp_transaction *
-txn_oldest(struct smtp_client *c)
-{
-	return c->txn_count > 0 ? &c->txn[c->txn_first] : NULL;
-}
-
-static const struct smtp_transaction *
-txn_newest(const struct smtp_client *c)
-{
-	return c->txn_count > 0
-	    ? &c->txn[(c->txn_first + c->txn_count - 1) % SMTP_PENDING_MAX]
-	    : NULL;
-}
-
-/* Whether a transaction has been begun whose dot has not been sent. */
-static bool
-txn_is_open(const struct smtp_client *c)
-{
-	const struct smtp_transaction *t = txn_newest(c);
-
-	return t != NULL && !t->dot_out && !t->refused;
-}
-
-static struct smtp_transaction *
-txn_push(struct smtp_client *c, const struct smtp_mail *mail)
-{
-	size_t at = (c->txn_first + c->txn_count) % SMTP_PENDING_MAX;
-
-	c->txn_count++;
-	c->txn[at] = (struct smtp_transaction){ .mail = *mail };
-	return &c->txn[at];
-}
-
-static void
-txn_pop(struct smtp_client *c)
-{
-	c->txn_first = (c->txn_first + 1) % SMTP_PENDING_MAX;
-	c->txn_count--;
-}
-
-/* Reports. ---------------------------------------------------------------- */
-
-static void
-report(struct smtp_client *c, struct smtp_transaction *txn,
-    const struct smtp_outcome *outcome)
-{
-	if (txn->reported)
-		return;
-	txn->reported = true;
-	c->ops->mail_done(c->ctx, txn->mail.ctx, outcome);
-}
-
-static void
-report_reply(struct smtp_client *c, struct smtp_transaction *txn,
-    enum smtp_stage stage, const struct smtp_reply *r)
-{
-	struct smtp_outcome outcome = { .source = SMTP_REMOTE,
-		.stage = stage,
-		.reply = *r };
-
-	report(c, txn, &outcome);
-}
-
-/* Transactions refused here are reported when their turn has come. */
-static void
-report_refused(struct smtp_client *c)
-{
-	struct smtp_transaction *txn;
-
-	while ((txn = txn_oldest(c)) != NULL && txn->refused) {
-		struct smtp_mail mail = txn->mail;
-		struct smtp_outcome outcome = txn->outcome;
-
-		txn_pop(c);
-		c->ops->mail_done(c->ctx, mail.ctx, &outcome);
-	}
-}
-
-/* Where a transaction stands: at what is being answered, or would be next. */
-static enum smtp_stage
-stage_of(struct smtp_client *c, const struct smtp_transaction *txn)
-{
-	const struct smtp_awaited *head = awaited_head(c);
-
-	if (c->answering)
-		head = &c->answered;
-	return head != NULL && head->txn == txn ? steps[head->state].stage
-						: SMTP_STAGE_IDLE;
-}
-
-/*
- * The end of the session for the reason *why. Every pending transaction is
- * reported: with its own stage; of two, the second's turn had not come.
- */
-static enum smtp_state
-session_over(struct smtp_client *c, const struct smtp_outcome *why)
-{
-	if (c->state == SMTP_CLOSED)
-		return SMTP_CLOSED;
-	c->why = *why;
-	c->state = SMTP_CLOSED;
-	while (c->txn_count > 0) {
-		struct smtp_transaction txn = *txn_oldest(c);
-		struct smtp_outcome outcome = txn.refused ? txn.outcome : *why;
-
-		if (!txn.refused)
-			outcome.stage = stage_of(c, txn_oldest(c));
-		if (outcome.source == SMTP_LOCAL &&
-		    outcome.stage == SMTP_STAGE_DOT && !txn.dot_out)
-			outcome.stage = SMTP_STAGE_BODY;
-		txn_pop(c);
-		report(c, &txn, &outcome);
-	}
-	c->awaited_count = 0;
-	c->body_txn = NULL;
-	log_debug(c->opt.log, "smtp.closed",
-	    log_text("stage", smtp_stage_name(why->stage)),
-	    log_uint("code", why->reply.code),
-	    log_text("error", why->error.text));
-	return SMTP_CLOSED;
-}
-
-static enum smtp_state
-over_reply(struct smtp_client *c, const struct smtp_reply *r)
-{
-	struct smtp_outcome why = {
-		.source = SMTP_REMOTE,
-		.stage = steps[c->answered.state].stage,
-		.reply = *r,
-	};
-
-	return session_over(c, &why);
-}
-
-static enum smtp_state
-over_local(struct smtp_client *c, const struct error *err)
-{
-	struct smtp_outcome why = { .source = SMTP_LOCAL,
-		.stage = steps[c->state].stage,
-		.error = *err };
-
-	return session_over(c, &why);
-}
-
-/* A reply of a class that the command cannot have. */
-static enum smtp_state
-over_senseless(struct smtp_client *c, const struct smtp_reply *r)
-{
-	struct error err = { 0 };
-
-	(void)error_set(&err, ERR_SYNTAX, "protocol error: %u in reply to %s",
-	    r->code, steps[c->answered.state].name);
-	return over_local(c, &err);
-}
-
 /* The machine. ------------------------------------------------------------ */
 
 static void
@@ -287,10 +109,10 @@ send_step(struct smtp_client *c, enum smtp_state state)
 	struct smtp_transaction *txn = NULL;
 
 	if (state >= SMTP_MAIL && state <= SMTP_EMPTY_DOT) {
-		invariant(txn_is_open(c));
-		txn = &c->txn[txn_newest(c) - c->txn];
+		invariant(smtp_txn_is_open(c));
+		txn = &c->txn[smtp_txn_newest(c) - c->txn];
 	}
-	awaited_push(c, state, txn);
+	smtp_awaited_push(c, state, txn);
 	steps[state].send(c, txn);
 }
 
@@ -298,7 +120,7 @@ send_step(struct smtp_client *c, enum smtp_state state)
 static void
 enter(struct smtp_client *c, enum smtp_state next)
 {
-	const struct smtp_awaited *head = awaited_head(c);
+	const struct smtp_awaited *head = smtp_awaited_head(c);
 
 	log_debug(c->opt.log, "smtp.state",
 	    log_text("from", steps[c->state].name),
@@ -315,7 +137,7 @@ enter(struct smtp_client *c, enum smtp_state next)
 static enum smtp_state
 next_or_idle(struct smtp_client *c)
 {
-	const struct smtp_awaited *head = awaited_head(c);
+	const struct smtp_awaited *head = smtp_awaited_head(c);
 
 	if (head != NULL)
 		return head->state;
@@ -331,11 +153,12 @@ on_banner(struct smtp_client *c, const struct smtp_reply *r,
 	(void)txn;
 	if (!smtp_name_is_safe(c->opt.helo_name)) {
 		(void)error_set(&err, ERR_SYNTAX, "our own name is no name");
-		return over_local(c, &err);
+		return smtp_over_local(c, &err);
 	}
 	if (r->code == 220)
 		return SMTP_EHLO;
-	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+	return r->code >= 400 ? smtp_over_reply(c, r)
+			      : smtp_over_senseless(c, r);
 }
 
 static enum smtp_state
@@ -355,7 +178,7 @@ after_hello(struct smtp_client *c)
 			(void)error_set(&err, ERR_TLS,
 			    "TLS is required, the server does not offer it");
 			why.error = err;
-			return session_over(c, &why);
+			return smtp_over(c, &why);
 		}
 	}
 	return next_or_idle(c);
@@ -374,7 +197,8 @@ on_ehlo(struct smtp_client *c, const struct smtp_reply *r,
 	/* Not understood, as opposed to: I will not talk to you. */
 	if (r->code >= 500 && r->code <= 504)
 		return SMTP_HELO;
-	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+	return r->code >= 400 ? smtp_over_reply(c, r)
+			      : smtp_over_senseless(c, r);
 }
 
 static enum smtp_state
@@ -384,7 +208,8 @@ on_helo(struct smtp_client *c, const struct smtp_reply *r,
 	(void)txn;
 	if (r->code / 100 == 2)
 		return after_hello(c);
-	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+	return r->code >= 400 ? smtp_over_reply(c, r)
+			      : smtp_over_senseless(c, r);
 }
 
 static enum smtp_state
@@ -394,7 +219,8 @@ on_starttls(struct smtp_client *c, const struct smtp_reply *r,
 	(void)txn;
 	if (r->code == 220)
 		return SMTP_TLS;
-	return r->code >= 400 ? over_reply(c, r) : over_senseless(c, r);
+	return r->code >= 400 ? smtp_over_reply(c, r)
+			      : smtp_over_senseless(c, r);
 }
 
 /*
@@ -405,10 +231,10 @@ static enum smtp_state
 refused(struct smtp_client *c, const struct smtp_reply *r,
     struct smtp_transaction *txn)
 {
-	report_reply(c, txn, steps[c->answered.state].stage, r);
-	if (awaited_head(c) == NULL) {
+	smtp_report_reply(c, txn, steps[c->answered.state].stage, r);
+	if (smtp_awaited_head(c) == NULL) {
 		c->needs_rset = txn->mail_ok;
-		txn_pop(c);
+		smtp_txn_pop(c);
 	}
 	return next_or_idle(c);
 }
@@ -421,7 +247,7 @@ on_mail(struct smtp_client *c, const struct smtp_reply *r,
 		txn->mail_ok = true;
 		return SMTP_RCPT;
 	}
-	return r->code >= 400 ? refused(c, r, txn) : over_senseless(c, r);
+	return r->code >= 400 ? refused(c, r, txn) : smtp_over_senseless(c, r);
 }
 
 static enum smtp_state
@@ -432,7 +258,7 @@ on_rcpt(struct smtp_client *c, const struct smtp_reply *r,
 		txn->rcpt_ok = true;
 		return SMTP_DATA;
 	}
-	return r->code >= 400 ? refused(c, r, txn) : over_senseless(c, r);
+	return r->code >= 400 ? refused(c, r, txn) : smtp_over_senseless(c, r);
 }
 
 static enum smtp_state
@@ -444,20 +270,38 @@ on_data(struct smtp_client *c, const struct smtp_reply *r,
 	/* A recipient without a sender: a dot might send an empty message. */
 	if (r->code == 354 && !txn->rcpt_ok)
 		return SMTP_EMPTY_DOT;
-	return r->code >= 400 ? refused(c, r, txn) : over_senseless(c, r);
+	return r->code >= 400 ? refused(c, r, txn) : smtp_over_senseless(c, r);
 }
 
+/* A dot that is still on our side was not sent. */
+static void
+take_back_dot(struct smtp_client *c, struct smtp_transaction *txn,
+    size_t unsent_octets)
+{
+	uint64_t unsent;
+
+	if (__builtin_add_overflow((uint64_t)c->out.len,
+		(uint64_t)unsent_octets, &unsent) ||
+	    unsent > c->out_total)
+		unsent = c->out_total;
+	if (txn->dot_out && txn->dot_at >= c->out_total - unsent)
+		txn->dot_out = false;
+}
+
+/* A reply that was there before the dot was sent is not one to the dot: taken
+ * for it, a stray 250 would lose a message. */
 static enum smtp_state
 on_dot(struct smtp_client *c, const struct smtp_reply *r,
     struct smtp_transaction *txn)
 {
+	take_back_dot(c, txn, c->unsent);
 	if (r->code < 400 && (r->code / 100 != 2 || !txn->dot_out))
-		return over_senseless(c, r);
+		return smtp_over_senseless(c, r);
 	/* Refused in the middle: there is no way to stop but to leave. */
 	if (!txn->dot_out)
-		return over_reply(c, r);
-	report_reply(c, txn, SMTP_STAGE_DOT, r);
-	txn_pop(c);
+		return smtp_over_reply(c, r);
+	smtp_report_reply(c, txn, SMTP_STAGE_DOT, r);
+	smtp_txn_pop(c);
 	/* One large message should not cost its memory for the session. */
 	if (c->out.len == 0 && c->out.cap > OUT_KEEP)
 		strbuf_fini(&c->out);
@@ -470,8 +314,8 @@ on_empty_dot(struct smtp_client *c, const struct smtp_reply *r,
 {
 	(void)txn;
 	if (r->code / 100 == 3)
-		return over_senseless(c, r);
-	txn_pop(c);
+		return smtp_over_senseless(c, r);
+	smtp_txn_pop(c);
 	return next_or_idle(c);
 }
 
@@ -481,11 +325,11 @@ on_rset(struct smtp_client *c, const struct smtp_reply *r,
 {
 	(void)txn;
 	if (r->code / 100 == 3)
-		return over_senseless(c, r);
+		return smtp_over_senseless(c, r);
 	if (r->code / 100 != 2)
-		return over_reply(c, r);
+		return smtp_over_reply(c, r);
 	c->needs_rset = false;
-	if (awaited_head(c) == NULL && txn_is_open(c))
+	if (smtp_awaited_head(c) == NULL && smtp_txn_is_open(c))
 		return SMTP_MAIL;
 	return next_or_idle(c);
 }
@@ -495,7 +339,7 @@ on_quit(struct smtp_client *c, const struct smtp_reply *r,
     struct smtp_transaction *txn)
 {
 	(void)txn;
-	return over_reply(c, r);
+	return smtp_over_reply(c, r);
 }
 
 static void
@@ -505,12 +349,12 @@ over_unawaited(struct smtp_client *c, const struct smtp_reply *r)
 
 	c->answered = (struct smtp_awaited){ c->state, NULL };
 	if (r->code == 421 && c->state == SMTP_IDLE) {
-		over_reply(c, r);
+		smtp_over_reply(c, r);
 		return;
 	}
 	(void)error_set(&err, ERR_SYNTAX,
 	    "protocol error: reply %u that nobody awaits", r->code);
-	over_local(c, &err);
+	smtp_over_local(c, &err);
 }
 
 static void
@@ -523,10 +367,10 @@ dispatch(struct smtp_client *c)
 		over_unawaited(c, r);
 		return;
 	}
-	c->answered = awaited_pop(c);
+	c->answered = smtp_awaited_pop(c);
 	c->answering = true;
 	next = r->code == 421
-	    ? over_reply(c, r)
+	    ? smtp_over_reply(c, r)
 	    : steps[c->answered.state].on_reply(c, r, c->answered.txn);
 	c->answering = false;
 	if (next != SMTP_CLOSED)
@@ -537,7 +381,7 @@ static void
 on_reply_line(void *ctx, unsigned int code, struct slice text)
 {
 	struct smtp_client *c = ctx;
-	const struct smtp_awaited *head = awaited_head(c);
+	const struct smtp_awaited *head = smtp_awaited_head(c);
 
 	/* The first line names the server, the others what it offers. */
 	if (head != NULL && head->state == SMTP_EHLO && code == 250 &&
@@ -548,14 +392,13 @@ on_reply_line(void *ctx, unsigned int code, struct slice text)
 static void
 feed_line(struct smtp_client *c, struct slice line)
 {
+	const struct smtp_awaited *head = smtp_awaited_head(c);
 	struct error err = { 0 };
 	int rc;
 
 	if (c->state == SMTP_CLOSED)
 		return;
-	if (c->opt.transcript != NULL)
-		c->opt.transcript(c->ctx, 'S',
-		    slice_first(line, SMTP_REPLY_LINE_MAX));
+	smtp_note_line(c, head != NULL ? head->txn : NULL, 'S', line);
 	rc = smtp_reply_feed(&c->parser, line, on_reply_line, c, &err);
 	if (rc == 1) {
 		dispatch(c);
@@ -564,7 +407,7 @@ feed_line(struct smtp_client *c, struct slice line)
 		    steps[c->state].name);
 		/* Also what is too long: ERR_LIMIT is about a message. */
 		err.kind = ERR_SYNTAX;
-		over_local(c, &err);
+		smtp_over_local(c, &err);
 	}
 }
 
@@ -580,11 +423,11 @@ settle(struct smtp_client *c)
 			c->tls_asked = true;
 			c->ops->need_tls(c->ctx);
 		}
-		report_refused(c);
+		smtp_report_refused(c);
 		while (smtp_client_can_send(c) && !c->announced) {
 			c->announced = true;
 			c->ops->ready(c->ctx);
-			report_refused(c);
+			smtp_report_refused(c);
 		}
 		if (c->state == SMTP_IDLE && c->quitting)
 			enter(c, SMTP_QUIT);
@@ -612,7 +455,7 @@ smtp_client_new(const struct smtp_client_options *opt,
 	c->ctx = ctx;
 	strbuf_init(&c->out, 0);
 	c->nested++;
-	awaited_push(c, SMTP_BANNER, NULL);
+	smtp_awaited_push(c, SMTP_BANNER, NULL);
 	enter(c, SMTP_BANNER);
 	c->nested--;
 	return c;
@@ -633,9 +476,17 @@ smtp_client_free(struct smtp_client **c)
 size_t
 smtp_client_input(struct smtp_client *c, struct slice data)
 {
+	return smtp_client_input_unsent(c, data, 0);
+}
+
+size_t
+smtp_client_input_unsent(struct smtp_client *c, struct slice data,
+    size_t unsent_octets)
+{
 	size_t used = 0;
 
 	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
+	c->unsent = unsent_octets;
 	c->nested++;
 	while (c->state != SMTP_CLOSED && used < data.len) {
 		struct slice line, rest = slice_from(data, used);
@@ -683,20 +534,15 @@ smtp_client_lost_unsent(struct smtp_client *c, const struct error *why,
     size_t unsent_octets)
 {
 	struct smtp_transaction *txn;
-	uint64_t unsent;
 
 	OBJ_CHECK(c, SMTP_CLIENT_MAGIC);
 	if (c->state == SMTP_CLOSED)
 		return;
 	c->nested++;
-	txn = txn_oldest(c);
-	if (__builtin_add_overflow((uint64_t)c->out.len,
-		(uint64_t)unsent_octets, &unsent) ||
-	    unsent > c->out_total)
-		unsent = c->out_total;
-	if (txn != NULL && txn->dot_out && txn->dot_at >= c->out_total - unsent)
-		txn->dot_out = false;
-	over_local(c, why);
+	txn = smtp_txn_oldest(c);
+	if (txn != NULL)
+		take_back_dot(c, txn, unsent_octets);
+	smtp_over_local(c, why);
 	settle(c);
 }
 
@@ -709,7 +555,8 @@ smtp_client_lost(struct smtp_client *c, const struct error *why)
 bool
 smtp_client_can_send(const struct smtp_client *c)
 {
-	if (c->quitting || c->txn_count == SMTP_PENDING_MAX || txn_is_open(c))
+	if (c->quitting || c->txn_count == SMTP_PENDING_MAX ||
+	    smtp_txn_is_open(c))
 		return false;
 	if (c->state == SMTP_IDLE)
 		return true;
@@ -744,7 +591,7 @@ smtp_client_send(struct smtp_client *c, const struct smtp_mail *mail)
 	invariant(smtp_client_can_send(c));
 	c->nested++;
 	c->announced = false;
-	txn = txn_push(c, mail);
+	txn = smtp_txn_push(c, mail);
 	txn->refused = !smtp_mail_fits(&c->caps, mail, &txn->outcome);
 	if (!txn->refused)
 		start(c);

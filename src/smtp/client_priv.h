@@ -73,10 +73,42 @@ struct smtp_client {
 
 	struct strbuf out;
 	uint64_t out_total;	/* octets ever put into out */
+	size_t unsent;		/* taken from out, and not on its way yet */
 	struct slice body_left; /* with body_chunk: still to be stuffed */
 	bool body_line_start;	/* body_left begins a line */
 	struct smtp_transaction *body_txn; /* whose body that is; or NULL */
 };
+
+/* client_txn.c: the two rings. */
+struct smtp_awaited *smtp_awaited_head(struct smtp_client *c);
+void smtp_awaited_push(struct smtp_client *c, enum smtp_state state,
+    struct smtp_transaction *txn);
+struct smtp_awaited smtp_awaited_pop(struct smtp_client *c);
+struct smtp_transaction *smtp_txn_oldest(struct smtp_client *c);
+const struct smtp_transaction *smtp_txn_newest(const struct smtp_client *c);
+/* Whether a transaction has been begun whose dot has not been sent. */
+bool smtp_txn_is_open(const struct smtp_client *c);
+struct smtp_transaction *smtp_txn_push(struct smtp_client *c,
+    const struct smtp_mail *mail);
+void smtp_txn_pop(struct smtp_client *c);
+/* Ends of transactions, told to the owner. */
+void smtp_report_reply(struct smtp_client *c, struct smtp_transaction *txn,
+    enum smtp_stage stage, const struct smtp_reply *r);
+/* Those refused here, when their turn has come. */
+void smtp_report_refused(struct smtp_client *c);
+/* Ends of the session; every pending transaction is reported. */
+enum smtp_state smtp_over(struct smtp_client *c,
+    const struct smtp_outcome *why);
+enum smtp_state smtp_over_reply(struct smtp_client *c,
+    const struct smtp_reply *r);
+enum smtp_state smtp_over_local(struct smtp_client *c, const struct error *err);
+/* A reply of a class that the command cannot have. */
+enum smtp_state smtp_over_senseless(struct smtp_client *c,
+    const struct smtp_reply *r);
+
+/* One line for the owner; txn: whose, or NULL. */
+void smtp_note_line(struct smtp_client *c, const struct smtp_transaction *txn,
+    char who, struct slice line);
 
 /* client_send.c: what each step puts into the output. */
 typedef void smtp_send(struct smtp_client *c, struct smtp_transaction *txn);
@@ -105,5 +137,6 @@ void smtp_dot_end(struct strbuf *out, bool ends_in_crlf);
 /* The table, for logs and tests. */
 const char *smtp_state_name(enum smtp_state state);
 unsigned int smtp_state_deadline_s(enum smtp_state state);
+enum smtp_stage smtp_state_stage(enum smtp_state state);
 
 #endif

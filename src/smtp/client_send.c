@@ -10,11 +10,9 @@
 
 /* Adds CRLF and counts what was added since *from. */
 static void
-end_line(struct smtp_client *c, size_t from)
+end_line(struct smtp_client *c, const struct smtp_transaction *txn, size_t from)
 {
-	if (c->opt.transcript != NULL)
-		c->opt.transcript(c->ctx, 'C',
-		    slice_from(strbuf_slice(&c->out), from));
+	smtp_note_line(c, txn, 'C', slice_from(strbuf_slice(&c->out), from));
 	strbuf_add_text(&c->out, "\r\n");
 	c->out_total += c->out.len - from;
 }
@@ -53,12 +51,13 @@ local_is_safe(struct slice local)
 }
 
 static void
-send_text(struct smtp_client *c, const char *line)
+send_text(struct smtp_client *c, const struct smtp_transaction *txn,
+    const char *line)
 {
 	size_t from = c->out.len;
 
 	strbuf_add_text(&c->out, line);
-	end_line(c, from);
+	end_line(c, txn, from);
 }
 
 static void
@@ -69,7 +68,7 @@ send_hello(struct smtp_client *c, const char *verb)
 	strbuf_add_text(&c->out, verb);
 	strbuf_add_char(&c->out, ' ');
 	strbuf_add_text(&c->out, c->opt.helo_name);
-	end_line(c, from);
+	end_line(c, NULL, from);
 }
 
 void
@@ -89,8 +88,7 @@ smtp_send_helo(struct smtp_client *c, struct smtp_transaction *txn)
 void
 smtp_send_starttls(struct smtp_client *c, struct smtp_transaction *txn)
 {
-	(void)txn;
-	send_text(c, "STARTTLS");
+	send_text(c, txn, "STARTTLS");
 }
 
 /* Octets as RFC 1870 section 5 counts them: no dots added, CRLF at the end. */
@@ -123,7 +121,7 @@ smtp_send_mail(struct smtp_client *c, struct smtp_transaction *txn)
 		strbuf_add_text(&c->out, " BODY=8BITMIME");
 	if (needs_smtputf8(mail))
 		strbuf_add_text(&c->out, " SMTPUTF8");
-	end_line(c, from);
+	end_line(c, txn, from);
 }
 
 void
@@ -134,27 +132,23 @@ smtp_send_rcpt(struct smtp_client *c, struct smtp_transaction *txn)
 	strbuf_add_text(&c->out, "RCPT TO:<");
 	mail_address_add_addr(&c->out, txn->mail.recipient);
 	strbuf_add_char(&c->out, '>');
-	end_line(c, from);
+	end_line(c, txn, from);
 }
 
 void
 smtp_send_data(struct smtp_client *c, struct smtp_transaction *txn)
 {
-	(void)txn;
-	send_text(c, "DATA");
+	send_text(c, txn, "DATA");
 }
 
 static void
-note_body(struct smtp_client *c, const struct smtp_mail *mail)
+note_body(struct smtp_client *c, const struct smtp_transaction *txn)
 {
-	char line[64];
-	int n;
+	char line[32];
+	int n = snprintf(line, sizeof(line), "<%llu octets>",
+	    (unsigned long long)wire_size(&txn->mail));
 
-	if (c->opt.transcript == NULL)
-		return;
-	n = snprintf(line, sizeof(line), "(message of %llu octets) .",
-	    (unsigned long long)wire_size(mail));
-	c->opt.transcript(c->ctx, 'C', slice_mem(line, (size_t)n));
+	smtp_note_line(c, txn, 'C', slice_mem(line, (size_t)n));
 }
 
 static void
@@ -169,7 +163,7 @@ send_body_end(struct smtp_client *c, struct smtp_transaction *txn)
 	txn->dot_out = true;
 	txn->dot_at = c->out_total - 3;
 	c->body_txn = NULL;
-	note_body(c, &txn->mail);
+	smtp_note_line(c, txn, 'C', SLICE("."));
 }
 
 /* How much of the body to take now: whole lines if that is possible. */
@@ -204,28 +198,26 @@ smtp_send_dot(struct smtp_client *c, struct smtp_transaction *txn)
 	c->body_left = txn->mail.message;
 	c->body_line_start = true;
 	c->body_txn = txn;
+	note_body(c, txn);
 	smtp_send_body(c);
 }
 
 void
 smtp_send_empty_dot(struct smtp_client *c, struct smtp_transaction *txn)
 {
-	(void)txn;
-	send_text(c, ".");
+	send_text(c, txn, ".");
 }
 
 void
 smtp_send_rset(struct smtp_client *c, struct smtp_transaction *txn)
 {
-	(void)txn;
-	send_text(c, "RSET");
+	send_text(c, txn, "RSET");
 }
 
 void
 smtp_send_quit(struct smtp_client *c, struct smtp_transaction *txn)
 {
-	(void)txn;
-	send_text(c, "QUIT");
+	send_text(c, txn, "QUIT");
 }
 
 /* Addresses come out of the database: never trusted as far as the wire. */

@@ -25,7 +25,9 @@
 /*
  * LATERAL with OFFSET 0: first the batch, then each row by its key. A plain
  * join leaves the order to the planner, who takes the bounds for the better way
- * in while a day is young, and reads all rows between them.
+ * in while a day is young, and reads all rows between them. Inserted in the
+ * order of the ids: two batches with the same ones, each in another order,
+ * would wait for each other.
  */
 static const struct pg_stmt stmt_claim = { "claim",
 	"INSERT INTO attempts (recipient, n, worker, source, claimed_at) "
@@ -35,7 +37,8 @@ static const struct pg_stmt stmt_claim = { "claim",
 	"AND r.id BETWEEN $9::uuid AND $10::uuid "
 	"AND r.finished_at IS NULL AND r.attempts = i.n - 1 OFFSET 0) r "
 	"WHERE $12::bool OR ((r.retry_at IS NULL OR r.retry_at <= $8) "
-	"AND " RULES_STAND " AND NOT " SUPPRESSED ") "
+	"AND " RULES_STAND " "
+	"AND NOT " SUPPRESSED ") ORDER BY i.id "
 	"ON CONFLICT DO NOTHING RETURNING recipient" };
 
 static const struct pg_stmt stmt_why = { "claim_why",
@@ -61,16 +64,27 @@ static const struct pg_stmt stmt_why = { "claim_why",
 static const struct pg_stmt stmt_release = { "claim_release",
 	"DELETE FROM attempts a " MINE };
 
+static const struct pg_stmt stmt_give_back = { "claim_give_back",
+	"DELETE FROM attempts a " MINE " AND a.claimed_at >= "
+	"($6::timestamptz[])[array_position($1, a.recipient)]" };
+
 static const struct pg_stmt stmt_renew = { "claim_renew",
 	"UPDATE attempts a SET claimed_at = $6::timestamptz " MINE
 	" RETURNING a.recipient" };
 
+static const struct pg_stmt stmt_owner = { "attempt_owner",
+	"SELECT FROM emails WHERE id = $1::uuid "
+	"AND ($2::int4 = 0 OR account = $2)" };
+
 static const struct pg_stmt stmt_list = { "attempt_list",
-	"SELECT recipient, n, worker, coalesce(source, 0), claimed_at, "
-	"finished_at, coalesce(outcome, 0::int2), coalesce(stage, 0::int2), "
-	"coalesce(code, 0::int2), status, reply, mx, tls FROM attempts "
-	"WHERE recipient BETWEEN $1::uuid AND $2::uuid "
-	"ORDER BY recipient, n" };
+	"SELECT a.recipient, a.n, a.worker, coalesce(a.source, 0), "
+	"a.claimed_at, a.finished_at, coalesce(a.outcome, 0::int2), "
+	"coalesce(a.stage, 0::int2), coalesce(a.code, 0::int2), a.status, "
+	"a.reply, a.mx, a.tls, coalesce(a.class, 0::int2), a.transcript, "
+	"r.address FROM attempts a JOIN recipients r ON r.id = a.recipient "
+	"AND r.id BETWEEN $1 AND $2 "
+	"WHERE a.recipient BETWEEN $1::uuid AND $2::uuid "
+	"ORDER BY a.recipient, a.n LIMIT $3::int8" };
 
 struct store_claiming {
 	struct pg *pg;
@@ -278,6 +292,25 @@ store_claim_release(struct pg *pg, int worker, const struct store_claim *claims,
 	return store_send(tx, NULL, done, ctx);
 }
 
+struct pg_tx *
+store_claim_give_back(struct pg *pg, int worker,
+    const struct store_claim *claims, size_t n, store_done *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct store_bounds bounds = { 0 };
+
+	invariant(n > 0);
+	pg_tx_stmt(tx, &stmt_give_back);
+	put_ids(tx, claims, n, &bounds);
+	pg_tx_int4(tx, worker);
+	store_bounds_put(tx, &bounds);
+	pg_tx_array(tx, PG_TIME);
+	for (size_t i = 0; i < n; i++)
+		pg_tx_time(tx, claims[i].claimed_at_ms);
+	pg_tx_array_end(tx);
+	return store_send(tx, NULL, done, ctx);
+}
+
 struct renew_call {
 	struct store_claim *claims;
 	size_t n;
@@ -328,51 +361,67 @@ struct list_call {
 	void *ctx;
 };
 
+static struct store_attempt
+read_attempt(struct pg_row row)
+{
+	return (struct store_attempt){
+		.recipient = pg_get_id(row, 0),
+		.n = pg_get_int2(row, 1),
+		.worker = pg_get_int4(row, 2),
+		.source = pg_get_int4(row, 3),
+		.claimed_at_ms = pg_get_time(row, 4),
+		.finished_at_ms = pg_get_time(row, 5),
+		.outcome = pg_get_int2(row, 6),
+		.stage = pg_get_int2(row, 7),
+		.code = pg_get_int2(row, 8),
+		.status = pg_get_text(row, 9),
+		.reply = pg_get_text(row, 10),
+		.mx = pg_get_text(row, 11),
+		.tls = pg_get_text(row, 12),
+		.class = pg_get_int2(row, 13),
+		.transcript = pg_get_text(row, 14),
+		.address = pg_get_text(row, 15),
+	};
+}
+
 static void
 on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
 {
 	const struct list_call *call = ctx;
+	struct error missing = { 0 };
 	struct store_attempt *all;
 	size_t n;
 
+	if (err == NULL && pg_rows(reply, 0) == 0) {
+		error_set(&missing, ERR_NOTFOUND, "no such email");
+		err = &missing;
+	}
 	if (err != NULL) {
 		call->done(call->ctx, NULL, 0, err);
 		return;
 	}
-	n = pg_rows(reply, 0);
+	n = pg_rows(reply, 1);
 	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i] = (struct store_attempt){
-			.recipient = pg_get_id(row, 0),
-			.n = pg_get_int2(row, 1),
-			.worker = pg_get_int4(row, 2),
-			.source = pg_get_int4(row, 3),
-			.claimed_at_ms = pg_get_time(row, 4),
-			.finished_at_ms = pg_get_time(row, 5),
-			.outcome = pg_get_int2(row, 6),
-			.stage = pg_get_int2(row, 7),
-			.code = pg_get_int2(row, 8),
-			.status = pg_get_text(row, 9),
-			.reply = pg_get_text(row, 10),
-			.mx = pg_get_text(row, 11),
-			.tls = pg_get_text(row, 12),
-		};
-	}
+	for (size_t i = 0; i < n; i++)
+		all[i] = read_attempt(pg_row(reply, 1, i));
 	call->done(call->ctx, all, n, NULL);
 }
 
 struct pg_tx *
-store_attempt_list(struct pg *pg, struct id email, store_attempt_got *done,
-    void *ctx)
+store_attempt_list(struct pg *pg, int account, struct id id, size_t limit,
+    store_attempt_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct list_call *call = pg_tx_mem(tx, sizeof(*call));
+	bool is_email = id_recipient_number(id) == 0;
 
+	pg_tx_stmt(tx, &stmt_owner);
+	pg_tx_id(tx, id_email_of(id));
+	pg_tx_int4(tx, account);
 	pg_tx_stmt(tx, &stmt_list);
-	pg_tx_id(tx, email);
-	pg_tx_id(tx, store_last_recipient(email));
+	pg_tx_id(tx, id);
+	pg_tx_id(tx, is_email ? store_last_recipient(id) : id);
+	pg_tx_int8(tx, (int64_t)limit);
 	*call = (struct list_call){ done, ctx };
 	pg_tx_send(tx, on_list, call);
 	return tx;

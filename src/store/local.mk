@@ -1,7 +1,8 @@
 # Migrations, in order; contrib/embed puts them into the binary.
 migrations = \
 	sql/0001_tables.sql \
-	sql/0003_rules.sql
+	sql/0003_rules.sql \
+	sql/0004_attempts.sql
 
 src/store/migrations.c: $(migrations) contrib/embed src/store/$(am__dirstamp)
 	$(AM_V_GEN)cd $(srcdir) && sh contrib/embed migrations $(migrations) \

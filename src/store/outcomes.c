@@ -33,9 +33,11 @@
 static const struct pg_stmt stmt_attempts = {
 	"outcome_attempts",
 	"UPDATE attempts a SET (outcome, finished_at, stage, code, status, "
-	"reply, mx, tls) = (SELECT ($4::int2[])[k], $12::timestamptz, "
+	"reply, mx, tls, class, transcript) = "
+	"(SELECT ($4::int2[])[k], $12::timestamptz, "
 	"($5::int2[])[k], ($6::int2[])[k], ($7::text[])[k], ($8::text[])[k], "
-	"($9::text[])[k], ($13::text[])[k] "
+	"($9::text[])[k], ($13::text[])[k], nullif(($14::int2[])[k], 0), "
+	"($15::text[])[k] "
 	"FROM array_position($1, a.recipient) AS k) "
 	"WHERE " AMONG("a.recipient", 10,
 	    11) "AND a.n = ($2::int2[])[array_position($1, a.recipient)] "
@@ -46,12 +48,15 @@ static const struct pg_stmt stmt_attempts = {
 static const struct pg_stmt stmt_attempts_open = { "outcome_attempts_open",
 	"UPDATE attempts a SET outcome = i.outcome, "
 	"finished_at = $12::timestamptz, stage = i.stage, code = i.code, "
-	"status = i.status, reply = i.reply, mx = i.mx, tls = i.tls "
+	"status = i.status, reply = i.reply, mx = i.mx, tls = i.tls, "
+	"class = nullif(i.class, 0), transcript = i.transcript "
 	"FROM unnest($1::uuid[], $2::int2[], $3::int4[], $4::int2[], "
 	"$5::int2[], $6::int2[], $7::text[], $8::text[], $9::text[], "
-	"$13::text[]) "
-	"AS i(id, n, worker, outcome, stage, code, status, reply, mx, tls) "
+	"$13::text[], $14::int2[], $15::text[], $16::timestamptz[]) "
+	"AS i(id, n, worker, outcome, stage, code, status, reply, mx, tls, "
+	"class, transcript, claimed_at) "
 	"WHERE a.recipient = i.id AND a.n = i.n AND a.worker = i.worker "
+	"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "
 	"AND a.outcome IS NULL AND " AMONG("a.recipient", 10, 11) };
 
 /* Whether statement 1 wrote it, for items with only_open. */
@@ -62,13 +67,14 @@ static const struct pg_stmt stmt_attempts_open = { "outcome_attempts_open",
 
 /*
  * An outcome of an older attempt than the last raises the status, but does not
- * say when to try again.
+ * say when to try again; nor does any once the recipient is finished.
  */
 #define RAISE                                                                  \
 	"greatest(r.status, i.raise_to), "                                     \
 	"CASE WHEN i.raise_to > r.status THEN i.reason ELSE r.reason END, "    \
 	"greatest(r.attempts, i.n), "                                          \
-	"CASE WHEN i.n > 0 AND i.n >= r.attempts THEN i.retry_at "             \
+	"CASE WHEN i.finish OR r.finished_at IS NOT NULL THEN NULL "           \
+	"WHEN i.n > 0 AND i.n >= r.attempts THEN i.retry_at "                  \
 	"ELSE r.retry_at END, "                                                \
 	"CASE WHEN i.finish THEN coalesce(r.finished_at, $11::timestamptz) "   \
 	"ELSE r.finished_at END "
@@ -181,6 +187,10 @@ add_attempts(struct pg_tx *tx, const struct round *all, int64_t now_ms)
 		put_bounds(tx, &r);
 		pg_tx_time(tx, now_ms);
 		PUT(tx, &r, PG_TEXT, pg_tx_text_or_null, tls);
+		PUT(tx, &r, PG_INT2, pg_tx_int2, class);
+		PUT(tx, &r, PG_TEXT, pg_tx_text_or_null, transcript);
+		if (all->only_open)
+			PUT(tx, &r, PG_TIME, pg_tx_time, claimed_at_ms);
 	}
 	free(r.item);
 }

@@ -248,7 +248,7 @@ static void
 set_context_error(struct error *err, const redisAsyncContext *ac,
     const char *what)
 {
-	error_set(err, ERR_STORE, "redis: %s",
+	error_set(err, ERR_NET, "redis: %s",
 	    ac->err != 0 && ac->errstr != NULL ? ac->errstr : what);
 }
 
@@ -613,7 +613,7 @@ make(struct loop *l, const char *url, int64_t deadline_ms,
 	r->ctx = ctx;
 	r->is_subscriber = is_subscriber;
 	r->backoff_ms = BACKOFF_FIRST_MS;
-	error_set(&r->last, ERR_STORE, "redis: not connected yet");
+	error_set(&r->last, ERR_NET, "redis: not connected yet");
 	list_init(&r->calls);
 	list_init(&r->failing);
 	r->timer = timer_new(l, on_timer, r);

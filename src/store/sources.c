@@ -34,7 +34,8 @@ static const struct pg_stmt stmt_own = { "source_own",
 	"AND EXISTS (SELECT FROM workers WHERE id = $1 AND NOT dead) "
 	"RETURNING " COLUMNS };
 static const struct pg_stmt stmt_disown = { "source_disown",
-	"UPDATE sources SET owner = NULL WHERE owner = $1::int4" };
+	"UPDATE sources SET owner = NULL WHERE owner = $1::int4 "
+	"AND number <> ALL ($2::int4[])" };
 static const struct pg_stmt stmt_pools = { "pool_list",
 	"SELECT number, name FROM pools ORDER BY number" };
 
@@ -158,6 +159,15 @@ store_source_remove(struct pg *pg, struct slice id_or_address, store_done *done,
 	return tx;
 }
 
+static void
+put_numbers(struct pg_tx *tx, const int *numbers, size_t count)
+{
+	pg_tx_array(tx, PG_INT4);
+	for (size_t i = 0; i < count; i++)
+		pg_tx_int4(tx, numbers[i]);
+	pg_tx_array_end(tx);
+}
+
 struct pg_tx *
 store_source_own(struct pg *pg, int worker, const int *numbers, size_t count,
     store_source_got *done, void *ctx)
@@ -166,20 +176,19 @@ store_source_own(struct pg *pg, int worker, const int *numbers, size_t count,
 
 	pg_tx_stmt(tx, &stmt_own);
 	pg_tx_int4(tx, worker);
-	pg_tx_array(tx, PG_INT4);
-	for (size_t i = 0; i < count; i++)
-		pg_tx_int4(tx, numbers[i]);
-	pg_tx_array_end(tx);
+	put_numbers(tx, numbers, count);
 	return send_rows(tx, done, ctx);
 }
 
 struct pg_tx *
-store_source_disown(struct pg *pg, int worker, store_done *done, void *ctx)
+store_source_disown(struct pg *pg, int worker, const int *keep, size_t count,
+    store_done *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
 	pg_tx_stmt(tx, &stmt_disown);
 	pg_tx_int4(tx, worker);
+	put_numbers(tx, keep, count);
 	return store_send(tx, NULL, done, ctx);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "smtp/client.h"
+#include "smtp/transcript.h"
 
 #define MAILS_MAX 50
 
@@ -17,6 +18,7 @@ struct owner {
 	struct smtp_client *client;
 	unsigned int sent, done, dots, delivered, closed;
 	bool wants_tls, eightbit, eager;
+	struct smtp_transcript said;
 };
 
 static const struct mail_address to = { .local = { "ann", 3 },
@@ -148,6 +150,21 @@ feed(struct owner *o, struct slice data, size_t piece)
 	}
 }
 
+static void
+on_line(void *ctx, void *mail, char who, struct slice line)
+{
+	struct owner *o = ctx;
+	const struct strbuf *said = &o->said.text;
+	size_t before = said->len;
+
+	invariant(mail == NULL || (mail == o && o->done < o->sent));
+	smtp_transcript_line(&o->said, who, line);
+	invariant(said->len <= o->said.max);
+	for (size_t i = MIN(before, said->len); i < said->len; i++)
+		invariant(said->ptr[i] == '\n' ||
+		    (said->ptr[i] >= ' ' && said->ptr[i] <= '~'));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -161,6 +178,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	opt.body_chunk = (data[1] & 1) != 0 ? 5 : 0;
 	o.eightbit = (data[1] & 2) != 0;
 	o.eager = (data[1] & 4) != 0;
+	opt.transcript = on_line;
+	smtp_transcript_init(&o.said, SMTP_TRANSCRIPT_LEAST);
 	o.client = smtp_client_new(&opt, &ops, &o);
 	feed(&o, slice_mem(data + 2, size - 2), (size_t)data[0] / 3 + 1);
 	if ((data[1] & 8) != 0)
@@ -168,5 +187,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	smtp_client_lost_unsent(o.client, &err, data[1]);
 	invariant(o.closed == 1);
 	smtp_client_free(&o.client);
+	smtp_transcript_fini(&o.said);
 	return 0;
 }

@@ -15,13 +15,17 @@ integration_tests = \
 	tests/integration/test_engine.py \
 	tests/integration/test_engine_stress.py \
 	tests/integration/test_faults.py \
+	tests/integration/test_handover.py \
 	tests/integration/test_hooks.py \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
 	tests/integration/test_pressure.py \
+	tests/integration/test_queue_mutants.py \
 	tests/integration/test_resend_node.py \
+	tests/integration/test_retry.py \
 	tests/integration/test_rules.py \
 	tests/integration/test_time.py \
+	tests/integration/test_transcript.py \
 	tests/integration/test_webhooks.py
 TESTS += $(integration_tests)
 TEST_EXTENSIONS = .py
@@ -43,6 +47,7 @@ sanitized_tests = \
 	tests/integration/test_hooks.py \
 	tests/integration/test_net.py \
 	tests/integration/test_time.py \
+	tests/integration/test_transcript.py \
 	tests/integration/test_webhooks.py
 check-sanitized:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(sanitized_tests)"
@@ -53,6 +58,15 @@ check-release:
 check-integration:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(integration_tests)"
 .PHONY: check-fast check-integration check-release check-sanitized
+
+# What test_queue_mutants.py needs to build the same programs once more.
+print-mutant-flags:
+	@echo 'compile|$(COMPILE)'
+	@echo 'link|$(CCLD) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS)'
+	@echo 'model|$(tests_integration_test_queue_model_OBJECTS)|$(tests_integration_test_queue_model_LDADD) $(LIBS)|$(tests_integration_test_queue_model_CFLAGS)'
+	@echo 'functions|$(tests_integration_test_queue_functions_OBJECTS)|$(tests_integration_test_queue_functions_LDADD) $(LIBS)|$(tests_integration_test_queue_functions_CFLAGS)'
+	@echo 'claims|$(tests_integration_test_store_claim_OBJECTS)|$(tests_integration_test_store_claim_LDADD) $(LIBS)|$(tests_integration_test_store_claim_CFLAGS)'
+.PHONY: print-mutant-flags
 
 check_PROGRAMS += tests/integration/net_probe
 tests_integration_net_probe_SOURCES = tests/integration/net_probe.c

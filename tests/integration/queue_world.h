@@ -175,7 +175,7 @@ assert_state(size_t ready, size_t later, size_t held, size_t parked)
 static inline void
 redis_cli(const char *command)
 {
-	char line[1024];
+	char line[2048];
 
 	snprintf(line, sizeof(line), "redis-cli -s '%s' %s >/dev/null",
 	    servers.redis + 5, command);

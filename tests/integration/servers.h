@@ -62,14 +62,69 @@ servers_stop(void)
 		fprintf(stderr, "left behind: %s\n", servers.dir);
 }
 
+/* Those that run already in a directory: for many short runs. */
+static inline void
+servers_join(const char *dir)
+{
+	snprintf(servers.dir, sizeof(servers.dir), "%s", dir);
+	snprintf(servers.conninfo, sizeof(servers.conninfo),
+	    "host=%s user=verpost dbname=verpost", dir);
+	snprintf(servers.redis, sizeof(servers.redis), "unix:%s/redis.sock",
+	    dir);
+	servers.loop = loop_new();
+}
+
+static inline void
+servers_dropped_(void *ctx, const struct pg_reply *reply,
+    const struct error *err)
+{
+	(void)reply;
+	if (err != NULL)
+		fprintf(stderr, "%s\n", err->text);
+	*(bool *)ctx = true;
+}
+
+/* Tables as new, whatever was there. */
+static inline void
+servers_reset(void)
+{
+	static const struct pg_stmt drop = { "reset_drop",
+		"DROP SCHEMA IF EXISTS public CASCADE" };
+	static const struct pg_stmt make = { "reset_make",
+		"CREATE SCHEMA public" };
+	struct pg_options options = { .conninfo = servers.conninfo };
+	struct pg *pg = pg_new(servers.loop, &options, NULL, NULL);
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct error err = { 0 };
+	bool done = false;
+
+	pg_tx_stmt(tx, &drop);
+	pg_tx_stmt(tx, &make);
+	pg_tx_send(tx, servers_dropped_, &done);
+	if (pg_run_until(servers.loop, &done, 30000, &err) != 0 ||
+	    migrate_run(servers.conninfo, clock_now_ms(), NULL, NULL, &err) !=
+		0) {
+		fprintf(stderr, "%s\n", err.text);
+		exit(1);
+	}
+	pg_free(&pg);
+}
+
 /* Ends the program with 77 when a server is not installed. */
 static inline void
 servers_start(bool migrate)
 {
 	const char *src = getenv("srcdir");
+	const char *running = getenv("VERPOST_TEST_SERVERS");
 	struct error err = { 0 };
 	int status;
 
+	if (running != NULL) {
+		servers_join(running);
+		if (migrate)
+			servers_reset();
+		return;
+	}
 	snprintf(servers.script, sizeof(servers.script), "%s/tests/servers",
 	    src != NULL ? src : ".");
 	snprintf(servers.dir, sizeof(servers.dir), "/tmp/vpt.XXXXXX");

@@ -95,7 +95,8 @@ class Api(unittest.TestCase):
              "cc": ["c@example.net"], "bcc": ["d@example.net"],
              "reply_to": ["r@sender.zz"], "subject": "Hi",
              "html": "<p>x</p>", "text": None, "scheduled_at": None,
-             "last_event": "queued", "tags": [{"name": "n", "value": "v"}]})
+             "last_event": "queued", "tags": [{"name": "n", "value": "v"}],
+             "delivery": "at_least_once"})
         self.assertRegex(got["message_id"], r"^<gm_[0-9a-z]{26}@sender\.zz>$")
         self.assertRegex(got["created_at"],
                          r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+00$")

@@ -6,6 +6,7 @@ of one email share one copy.
 
 import hashlib
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -46,12 +47,14 @@ class Content(WorldTest):
 
     def test_content_that_is_gone_defers_and_says_so(self):
         world = self.world
-        for pid in world.verpost.processes("mta"):
-            os.kill(pid, 19)
+        mta = wait_until("there is an mta",
+                         lambda: list(world.verpost.processes("mta")))
+        for pid in mta:
+            os.kill(pid, signal.SIGSTOP)
         ident = self.mail("gone@sink.zz", "gone", text="never")
         world.pg.sql("DELETE FROM email_contents WHERE id = '%s'" % ident)
-        for pid in world.verpost.processes("mta"):
-            os.kill(pid, 18)
+        for pid in mta:
+            os.kill(pid, signal.SIGCONT)
         self.api.wait_event(ident, "delivery_delayed", 60)
         wait_until("the reason is told", lambda: "content of the email" in str(
             self.api.email(ident)))

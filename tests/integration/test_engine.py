@@ -3,6 +3,7 @@ The SMTP engine against mail hosts that misbehave at every step: a clear
 outcome, bounded memory, and no other destination disturbed.
 """
 
+import concurrent.futures
 import os
 import ssl
 import subprocess
@@ -18,6 +19,7 @@ from harness.peer import (ENVELOPE, GOOD, HELLO, PIPELINED, TAKE,  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
+RETRY_S = 3600
 DELAYED, BOUNCED, DELIVERED = "delivery_delayed", "bounced", "delivered"
 
 # name, what the only host of the domain does, how the email ends, how many
@@ -68,6 +70,9 @@ CASES = [
     ("dotclose", HELLO + TAKE, DELAYED, 1, "closed"),
     ("dotgarbage", HELLO + TAKE + [b"\0\1\2 what\r\n"], DELAYED, 1,
      "protocol error"),
+    ("dotearly", HELLO + TAKE[:-2] + [b"354 go on\r\n250 taken\r\n",
+                                      ("body",), b"554 no\r\n"],
+     DELAYED, 0, "protocol error"),
     # RFC 2920 section 3.1: RCPT was refused, DATA taken all the same.
     ("lonelydot", PIPELINED + ["MAIL", "RCPT", "DATA",
                                b"250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n",
@@ -89,7 +94,7 @@ def rss_kb(pid):
 
 
 class Engine(WorldTest):
-    options = {"sink": True, "settings": {"retry_first": "1h"}}
+    options = {"sink": True, "settings": {"retry_first": "%ds" % RETRY_S}}
 
     @classmethod
     def setUpClass(cls):
@@ -127,6 +132,9 @@ class Engine(WorldTest):
             + [b"250 ok\r\n"] + TAKE[2:] + [b"250 ok\r\n"]
             + (TAKE + [b"250 ok\r\n"]) * 30,
             [b"421 4.7.0 too many connections\r\n"])
+        cls.halt_over = threading.Event()
+        cls.halt = cls.make("halt", records, HELLO + (
+            TAKE + [lambda: cls.halt_over.wait(60), b"250 ok\r\n"]) * 1000)
         cert = world.base + "/peer.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
@@ -223,6 +231,34 @@ class Engine(WorldTest):
         for ident in idents:
             self.api.wait_event(ident, DELIVERED)
         self.assertEqual(len(self.few.transmissions), 12)
+
+    def longest_wait(self):
+        """Of the jobs that wait for their time; not of those deferred."""
+        redis = self.world.redis
+        now = time.time() + self.world.verpost.clock.offset_ms / 1000
+        keys = [k for k in redis.command("KEYS", "q:*").split()
+                if k.endswith(":t")]
+        due = [redis.command(
+            "EVAL", "return redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], "
+            "0, 'WITHSCORES', 'LIMIT', 0, 1)[2]", "1", key,
+            str((now + RETRY_S / 2) * 1000)) for key in keys]
+        return max((float(one) / 1000 - now for one in due if one), default=0)
+
+    def test_a_halt_puts_nothing_off_for_longer_than_it_lasts(self):
+        """Turns are reckoned by what a host did last, and it did nothing."""
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            idents = list(pool.map(lambda n: self.mail(
+                "user%d@halt.zz" % n, "s"), range(700)))
+        try:
+            while time.monotonic() < began + 15:
+                wait = self.longest_wait()
+                self.assertLess(wait, time.monotonic() - began + 2)
+        finally:
+            self.halt_over.set()
+        for ident in idents:
+            self.api.wait_event(ident, DELIVERED, 60)
+        self.assertEqual(len(self.halt.transmissions), 700)
 
     def test_an_unknown_user_is_suppressed_from_then_on(self):
         ident = self.mail("x@nobody.zz", "s")

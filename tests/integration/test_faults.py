@@ -47,6 +47,24 @@ class Faults(WorldTest):
         self.api.wait_event(ident, "delivered", 40)
         self.assertEqual(len(self.sink.for_rcpt("hang@sink.zz")), 1)
 
+    def test_redis_that_is_full_when_it_is_connected_to(self):
+        """It does not even take the functions; later it does."""
+        redis = self.world.redis
+        before = len(self.verpost.process.log())
+        redis.command("FUNCTION", "FLUSH")
+        redis.command("CONFIG", "SET", "maxmemory", "1")
+        try:
+            redis.command("CLIENT", "KILL", "TYPE", "normal")
+            wait_until("each says so", lambda: all(
+                "%s/0 queue.refused" % role in
+                self.verpost.process.log()[before:]
+                for role in ("mta", "keeper", "httpd")))
+            ident = self.mail("full@sink.zz", "s")
+        finally:
+            redis.command("CONFIG", "SET", "maxmemory", "0")
+        self.api.wait_event(ident, "delivered", 40)
+        self.assertEqual(len(self.sink.for_rcpt("full@sink.zz")), 1)
+
     def in_redis(self, *kinds):
         redis = self.world.redis
         return sum(int(redis.command("ZCARD", key))

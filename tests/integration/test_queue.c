@@ -401,7 +401,7 @@ calls_fail_while_redis_is_away_and_work_when_it_is_back(void **state)
 	queue_forget(queue, &forgotten);
 	queue_enqueue(queue, &lane, jobs, 2, on_done, &a);
 	servers_until(&a.done);
-	assert_int_equal(a.err.kind, ERR_STORE);
+	assert_int_equal(a.err.kind, ERR_NET);
 	assert_false(forgotten.done);
 	is_up = false;
 	for (int i = 0; i < 50; i++)

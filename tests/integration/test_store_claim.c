@@ -45,6 +45,82 @@ of_two_claims_one_wins(void **state)
 	pg_free(&second);
 }
 
+/* By the successor of who made it. */
+static void
+a_claim_left_behind_is_given_back_unless_it_is_older_or_over(void **state)
+{
+	struct mail m;
+	struct store_claim c, left;
+	struct outcome_seen seen = { 0 };
+	struct store_outcome o;
+	int64_t now_ms = clock_now_ms();
+
+	(void)state;
+	mail_init(&m, "left", 1);
+	accept_all(&m, 1);
+	c = left = claim_of(&m, 1, 1);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	/* Of a later question of the same worker. */
+	left.claimed_at_ms = now_ms + 60000;
+	store_claim_give_back(pg, 1, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(2, &c, false), STORE_CLAIM_OPEN);
+	left.claimed_at_ms = now_ms - 1000;
+	/* Of another worker. */
+	store_claim_give_back(pg, 3, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(2, &c, false), STORE_CLAIM_OPEN);
+	store_claim_give_back(pg, 1, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	/* With an outcome it stays. */
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = 1,
+		.outcome = 1,
+		.raise_to = STATUS_DELIVERED,
+		.finish = true };
+	store_outcomes_write(pg, clock_now_ms(), &o, 1, servers_done, &seen);
+	servers_ok(&seen);
+	store_claim_give_back(pg, 1, &left, 1, servers_done, &seen);
+	servers_ok(&seen);
+	assert_int_equal(claim(2, &c, false), STORE_CLAIM_FINISHED);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM attempts "
+			"WHERE outcome = 1") == 1);
+}
+
+/* The same mails in hand of two processes, as after Redis has lost its memory,
+ * and each has them in an order of its own. */
+static void
+batches_in_any_order_do_not_block_each_other(void **state)
+{
+	enum { N = 150 };
+	static struct mail m[N];
+	static struct store_claim c[2][N];
+	struct pg *second = servers_pg();
+	struct outcome_seen seen[2] = { { 0 } };
+
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		for (size_t i = 0; i < N; i++)
+			mail_init(&m[i], "order", 1);
+		accept_all(m, N);
+		for (size_t i = 0; i < N; i++) {
+			c[0][i] = claim_of(&m[i], 1, 1);
+			c[1][N - 1 - i] = c[0][i];
+		}
+		store_claim_start(pg, 101, clock_now_ms(), false, c[0], N,
+		    servers_done, &seen[0]);
+		store_claim_start(second, 102, clock_now_ms(), false, c[1], N,
+		    servers_done, &seen[1]);
+		servers_ok(&seen[0]);
+		servers_ok(&seen[1]);
+	}
+	pg_free(&second);
+}
+
 static void
 a_claim_that_is_refused_says_why(void **state)
 {
@@ -108,6 +184,40 @@ a_claim_that_is_refused_says_why(void **state)
 }
 
 /* Outcomes. --------------------------------------------------------------- */
+
+/* A row of rules; the generation after it. */
+static int
+hold_a_tag(void)
+{
+	SQL_NUMBER(pg,
+	    "INSERT INTO rules (id, kind, scope, value, issued_at) VALUES "
+	    "(gen_random_uuid(), 'hold', 'tag', gen_random_uuid(), now())");
+	return (int)SQL_NUMBER(pg, "SELECT generation::int8 FROM rule_state");
+}
+
+static void
+a_claim_under_old_rules_is_refused(void **state)
+{
+	struct mail m;
+	struct store_claim c;
+
+	(void)state;
+	mail_init(&m, "rules", 2);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	c.rules = hold_a_tag();
+	hold_a_tag();
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_RULES);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_RULES);
+	/* To end it is always allowed. */
+	assert_int_equal(claim(1, &c, true), STORE_CLAIM_MINE);
+	c = claim_of(&m, 2, 1);
+	c.rules = hold_a_tag();
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	/* As the other tests of this program expect it. */
+	SQL_NUMBER(pg, "DELETE FROM rules");
+	SQL_NUMBER(pg, "UPDATE rule_state SET generation = 0");
+}
 
 static void
 an_outcome_can_be_repeated(void **state)
@@ -268,6 +378,216 @@ unknown_is_only_written_where_nothing_else_is(void **state)
 	assert_int_equal(seen.recipient[1].attempts, 2);
 }
 
+struct attempts_seen {
+	bool done;
+	struct error err;
+	size_t count;
+	int n[4], class[4];
+	char transcript[4][32], address[32];
+};
+
+static void
+on_attempts(void *ctx, const struct store_attempt *a, size_t count,
+    const struct error *err)
+{
+	struct attempts_seen *seen = ctx;
+
+	seen->done = true;
+	seen->count = count;
+	if (err != NULL)
+		seen->err = *err;
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(a[i].outcome, 2);
+		seen->n[i] = a[i].n;
+		seen->class[i] = a[i].class;
+		snprintf(seen->transcript[i], sizeof(seen->transcript[i]),
+		    "%.*s", SLICE_FMT(a[i].transcript));
+		snprintf(seen->address, sizeof(seen->address), "%.*s",
+		    SLICE_FMT(a[i].address));
+	}
+}
+
+static struct attempts_seen
+attempts(int account, struct id id, size_t limit)
+{
+	struct attempts_seen seen = { 0 };
+
+	store_attempt_list(pg, account, id, limit, on_attempts, &seen);
+	servers_until(&seen.done);
+	return seen;
+}
+
+static void
+attempts_are_listed_for_an_email_or_for_a_recipient(void **state)
+{
+	static const struct {
+		unsigned int recipient;
+		int n, class;
+		bool only_open; /* another statement */
+		const char *transcript;
+	} rows[] = {
+		{ 1, 1, 1, false, "> EHLO\n" },
+		{ 1, 2, 0, false, "" },
+		{ 2, 1, 8, true, "< 451 x\n" },
+	};
+	struct attempts_seen seen;
+	struct mail m;
+
+	(void)state;
+	mail_init(&m, "listed", 2);
+	accept_all(&m, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_claim c =
+		    claim_of(&m, rows[i].recipient, rows[i].n);
+		struct store_outcome o = { .id = c.id,
+			.account = ACCOUNT,
+			.n = c.n,
+			.worker = 5,
+			.outcome = 2,
+			.only_open = rows[i].only_open,
+			.class = rows[i].class,
+			.transcript = slice_of(rows[i].transcript),
+			.raise_to = STATUS_DEFERRED };
+
+		assert_int_equal(claim(5, &c, true), STORE_CLAIM_MINE);
+		write_outcome(&o, 1);
+	}
+	seen = attempts(ACCOUNT, m.item.email, 10);
+	assert_int_equal(seen.count, ARRAY_LEN(rows));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(seen.n[i], rows[i].n);
+		assert_int_equal(seen.class[i], rows[i].class);
+		assert_string_equal(seen.transcript[i], rows[i].transcript);
+	}
+	assert_int_equal(attempts(0, m.item.email, 2).count, 2);
+	seen = attempts(ACCOUNT, rcpt(&m, 2), 10);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.address, "listed-2@example.org");
+	assert_int_equal(attempts(ACCOUNT + 1, m.item.email, 10).err.kind,
+	    ERR_NOTFOUND);
+}
+
+/* What came last of an attempt that was recorded as unknown, which has ended
+ * its recipient (delivery exactly once). */
+static void
+a_late_word_settles_what_ended_unknown(void **state)
+{
+	static const struct {
+		enum status raise_to, status;
+		int n; /* 0: of a report, not of the attempt */
+		bool finish;
+		bool keeps_reason;
+	} rows[] = {
+		{ STATUS_DELIVERED, STATUS_DELIVERED, 1, true, false },
+		{ STATUS_BOUNCED, STATUS_BOUNCED, 1, true, false },
+		{ STATUS_DEFERRED, STATUS_FAILED, 1, false, true },
+		{ STATUS_DELIVERED, STATUS_DELIVERED, 0, true, false },
+		{ STATUS_BOUNCED, STATUS_BOUNCED, 0, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_outcome o;
+		struct store_claim c;
+		struct email_seen seen;
+		struct mail m;
+
+		mail_init(&m, "settled", 1);
+		accept_all(&m, 1);
+		c = claim_of(&m, 1, 1);
+		assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+		o = (struct store_outcome){ .id = c.id,
+			.account = ACCOUNT,
+			.n = 1,
+			.worker = 5,
+			.only_open = true,
+			.outcome = 5,
+			.raise_to = STATUS_FAILED,
+			.reason = SLICE(FAIL_OUTCOME_UNKNOWN),
+			.finish = true };
+		write_outcome(&o, 1);
+		seen = find(m.item.email);
+		assert_int_equal(seen.recipient[0].status, STATUS_FAILED);
+		o = (struct store_outcome){ .id = c.id,
+			.account = ACCOUNT,
+			.n = rows[i].n,
+			.worker = 5,
+			.outcome = 2,
+			.raise_to = rows[i].raise_to,
+			.retry_at_ms = rows[i].finish ? 0 : in_ms(600000),
+			.finish = rows[i].finish };
+		write_outcome(&o, 1);
+		seen = find(m.item.email);
+		assert_int_equal(seen.recipient[0].status, rows[i].status);
+		assert_int_equal(seen.reason == 'o', rows[i].keeps_reason);
+		assert_true(seen.recipient[0].finished_at_ms != 0);
+		assert_true(seen.recipient[0].retry_at_ms == 0);
+	}
+}
+
+/* Between the look at an old claim and the word that nobody knows, its owner
+ * may have woken: what he has renewed, or had again, is not abandoned. */
+static void
+unknown_is_not_written_over_a_claim_that_lives(void **state)
+{
+	struct outcome_seen seen = { 0 };
+	struct mail m;
+	struct store_claim c;
+	struct store_outcome unknown;
+
+	(void)state;
+	mail_init(&m, "woken", 1);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+	assert_int_equal(claim(6, &c, false), STORE_CLAIM_OPEN);
+	unknown = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = c.holder,
+		.only_open = true,
+		.claimed_at_ms = c.claimed_at_ms,
+		.outcome = 5,
+		.raise_to = STATUS_FAILED,
+		.finish = true };
+	store_claim_renew(pg, 5, c.claimed_at_ms + 1, &c, 1, servers_done,
+	    &seen);
+	servers_ok(&seen);
+	write_outcome(&unknown, 1);
+	assert_int_equal(claim(6, &c, false), STORE_CLAIM_OPEN);
+	assert_int_equal(find(m.item.email).recipient[0].status, STATUS_QUEUED);
+	/* Seen as it is, it is written. */
+	unknown.claimed_at_ms = c.claimed_at_ms;
+	write_outcome(&unknown, 1);
+	assert_int_equal(claim(6, &c, false), STORE_CLAIM_FINISHED);
+}
+
+static void
+only_the_holder_writes_the_outcome_of_a_claim(void **state)
+{
+	struct mail m;
+	struct store_claim c;
+	struct store_outcome o;
+
+	(void)state;
+	mail_init(&m, "holder", 1);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = 6,
+		.outcome = 1 };
+	write_outcome(&o, 1);
+	o.only_open = true;
+	write_outcome(&o, 1);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM attempts a JOIN recipients r "
+			"ON r.id = a.recipient AND r.address LIKE 'holder-%' "
+			"WHERE a.worker = 5 AND a.outcome IS NULL") == 1);
+}
+
 static void
 an_outcome_can_suppress(void **state)
 {
@@ -388,8 +708,15 @@ a_batch_reads_only_its_own_rows_also_on_a_young_day(void **state)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
-    CASE(a_claim_that_is_refused_says_why), CASE(an_outcome_can_be_repeated),
+    CASE(a_claim_left_behind_is_given_back_unless_it_is_older_or_over),
+    CASE(batches_in_any_order_do_not_block_each_other),
+    CASE(a_claim_that_is_refused_says_why),
+    CASE(a_claim_under_old_rules_is_refused), CASE(an_outcome_can_be_repeated),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
+    CASE(a_late_word_settles_what_ended_unknown),
+    CASE(attempts_are_listed_for_an_email_or_for_a_recipient),
+    CASE(unknown_is_not_written_over_a_claim_that_lives),
+    CASE(only_the_holder_writes_the_outcome_of_a_claim),
     CASE(an_outcome_can_suppress),
     CASE(a_batch_reads_only_its_own_rows_also_on_a_young_day))

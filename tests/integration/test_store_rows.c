@@ -281,7 +281,14 @@ a_source_has_one_living_owner(void **state)
 	store_source_own(pg, first, &number, 1, on_source, &r);
 	wait_for(&r);
 	assert_int_equal(r.count, 0);
-	store_source_disown(pg, second, servers_done, &seen);
+	/* What it keeps stays its own. */
+	store_source_disown(pg, second, &number, 1, servers_done, &seen);
+	servers_ok(&seen);
+	store_source_remove(pg, s.address, servers_done, &seen);
+	servers_until(&seen.done);
+	assert_int_equal(seen.err.kind, ERR_CONFLICT);
+	seen.done = false;
+	store_source_disown(pg, second, NULL, 0, servers_done, &seen);
 	servers_ok(&seen);
 	r = (struct rows){ 0 };
 	store_source_own(pg, first, &number, 1, on_source, &r);

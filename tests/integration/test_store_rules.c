@@ -127,30 +127,6 @@ there_is_a_bound(void **state)
 }
 
 static void
-a_claim_under_old_rules_is_refused(void **state)
-{
-	struct mail m;
-	struct store_claim c;
-
-	(void)state;
-	forget();
-	mail_init(&m, "rules", 2);
-	accept_all(&m, 1);
-	c = claim_of(&m, 1, 1);
-	c.rules = list(clock_now_ms()).generation;
-	add(RULE_HOLD, RULE_TAG, "any", 0, "");
-	assert_int_equal(claim(1, &c, false), STORE_CLAIM_RULES);
-	assert_int_equal(claim(1, &c, false), STORE_CLAIM_RULES);
-	/* To end it is always allowed. */
-	assert_int_equal(claim(1, &c, true), STORE_CLAIM_MINE);
-	c = claim_of(&m, 2, 1);
-	c.rules = list(clock_now_ms()).generation;
-	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
-	release(RULE_TAG, "any", 0);
-	assert_int_equal(list(clock_now_ms()).generation, c.rules + 1);
-}
-
-static void
 trim(int64_t now_ms)
 {
 	struct outcome_seen seen = { 0 };
@@ -192,5 +168,4 @@ a_cancel_goes_when_nothing_older_is_left(void **state)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(a_hold_is_there_once_and_can_be_renewed),
-    CASE(there_is_a_bound), CASE(a_claim_under_old_rules_is_refused),
-    CASE(a_cancel_goes_when_nothing_older_is_left))
+    CASE(there_is_a_bound), CASE(a_cancel_goes_when_nothing_older_is_left))

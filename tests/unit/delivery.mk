@@ -7,4 +7,22 @@ tests_unit_test_delivery_message_LDADD = src/delivery/libdelivery.a \
 	src/model/libmodel.a src/mail/libmail.a src/base/libbase.a \
 	$(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_delivery_message_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+check_PROGRAMS += tests/unit/test_delivery_slot
+TESTS += tests/unit/test_delivery_slot
+tests_unit_test_delivery_slot_SOURCES = tests/unit/test_delivery_slot.c \
+	tests/unit/test.h
+tests_unit_test_delivery_slot_LDADD = src/delivery/libdelivery.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_slot_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+# Without the rest of the engine and net/conn: the test is those.
+check_PROGRAMS += tests/unit/test_delivery_session
+TESTS += tests/unit/test_delivery_session
+tests_unit_test_delivery_session_SOURCES = \
+	tests/unit/test_delivery_session.c tests/unit/test.h
+tests_unit_test_delivery_session_LDADD = src/delivery/libdelivery.a \
+	src/outcome/liboutcome.a src/smtp/libsmtp.a src/model/libmodel.a \
+	src/mail/libmail.a src/net/libnet.a src/base/libbase.a $(EVENT_LIBS) $(IDN2_LIBS) \
+	$(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_session_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif

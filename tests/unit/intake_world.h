@@ -45,6 +45,7 @@ struct fake {
 	void *put_ctx;
 
 	size_t pushes, jobs, most_jobs;
+	int more_flags; /* that each job must have */
 	char lanes[512];
 };
 static struct fake fake;
@@ -182,7 +183,7 @@ queue_enqueue(struct queue *q, const struct queue_lane *lane,
 	    sizeof(fake.lanes) - strlen(fake.lanes), "%s:%zu ", lane->name, n);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(jobs[i].member.flow, 10);
-		assert_int_equal(jobs[i].member.flags, 0x31);
+		assert_int_equal(jobs[i].member.flags, 0x31 | fake.more_flags);
 		assert_int_equal(jobs[i].delay_ms, 0);
 	}
 }

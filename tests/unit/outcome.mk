@@ -1,4 +1,13 @@
 if HAVE_TEST_LIBS
+check_PROGRAMS += tests/unit/test_outcome_classify
+TESTS += tests/unit/test_outcome_classify
+tests_unit_test_outcome_classify_SOURCES = \
+	tests/unit/test_outcome_classify.c tests/unit/test.h
+tests_unit_test_outcome_classify_LDADD = src/outcome/liboutcome.a \
+	src/smtp/libsmtp.a src/mail/libmail.a src/base/libbase.a \
+	$(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_outcome_classify_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
 check_PROGRAMS += tests/unit/test_outcome_verdict
 TESTS += tests/unit/test_outcome_verdict
 tests_unit_test_outcome_verdict_SOURCES = \

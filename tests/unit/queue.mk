@@ -1,7 +1,9 @@
 # Against private servers (tests/servers): they skip when there are none.
 if HAVE_TEST_LIBS
-check_PROGRAMS += tests/integration/test_queue tests/integration/test_walk
-TESTS += tests/integration/test_queue tests/integration/test_walk
+queue_tests = tests/integration/test_queue tests/integration/test_walk \
+	tests/integration/test_queue_functions tests/integration/test_queue_model
+check_PROGRAMS += $(queue_tests)
+TESTS += $(queue_tests)
 
 tests_integration_test_queue_SOURCES = tests/integration/test_queue.c \
 	tests/integration/servers.h tests/integration/queue_world.h
@@ -21,4 +23,25 @@ tests_unit_test_queue_rules_LDADD = src/queue/libqueue.a \
 	src/mail/libmail.a src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS) \
 	$(CMOCKA_LIBS)
 tests_unit_test_queue_rules_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+tests_integration_test_queue_functions_SOURCES = \
+	tests/integration/test_queue_functions.c \
+	tests/integration/model/schedule.c tests/integration/model/schedule.h \
+	tests/integration/model/clock.h tests/integration/model/cluster.h \
+	tests/integration/model/dice.h tests/integration/servers.h \
+	tests/integration/queue_world.h
+tests_integration_test_queue_functions_LDADD = $(store_test_libs)
+tests_integration_test_queue_functions_CFLAGS = $(store_test_cflags)
+
+tests_integration_test_queue_model_SOURCES = \
+	tests/integration/test_queue_model.c tests/integration/model/world.c \
+	tests/integration/model/world.h tests/integration/model/check.c \
+	tests/integration/model/keeper.c tests/integration/model/life.c \
+	tests/integration/model/outcome.c tests/integration/model/process.c \
+	tests/integration/model/sending.c tests/integration/model/doors.c \
+	tests/integration/model/clock.h tests/integration/model/dice.h \
+	tests/integration/servers.h
+tests_integration_test_queue_model_LDADD = src/outcome/liboutcome.a \
+	src/smtp/libsmtp.a src/mail/libmail.a $(store_test_libs) $(IDN2_LIBS)
+tests_integration_test_queue_model_CFLAGS = $(store_test_cflags)
 endif

@@ -107,6 +107,12 @@ static const struct {
 	    ANSWER_PARAMETER,
 	    "attachments[0].name: is not a member of an attachment: did you "
 	    "mean filename?" },
+	{ WITH("\"delivery\":1"), ANSWER_VALIDATION,
+	    "delivery: must be a str" },
+	{ WITH("\"delivery\":\"\""), ANSWER_VALIDATION,
+	    "delivery: '' is neither" },
+	{ WITH("\"delivery\":\"Exactly_once\""), ANSWER_VALIDATION,
+	    "delivery: 'Exactly_once' is neither at_least_once" },
 };
 
 static int
@@ -231,6 +237,34 @@ bodies_are_told_apart(void **state)
 }
 
 static void
+delivery_is_at_least_once_unless_said_otherwise(void **state)
+{
+	static const struct {
+		const char *json;
+		bool exactly_once;
+	} rows[] = {
+		{ "{" BASE "}", false },
+		{ WITH("\"delivery\":null"), false },
+		{ WITH("\"delivery\":\"at_least_once\""), false },
+		{ WITH("\"delivery\":\"exactly_once\""), true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena arena = ARENA_INIT;
+		struct mail_content c;
+		struct intake_answer no;
+		size_t len = strlen(rows[i].json);
+		char *body = xmemdup(rows[i].json, len);
+
+		assert_int_equal(read_json(&arena, body, len, &c, &no), 0);
+		assert_int_equal(c.exactly_once, rows[i].exactly_once);
+		arena_fini(&arena);
+		free(body);
+	}
+}
+
+static void
 a_long_array_of_integers_is_a_file(void **state)
 {
 	struct arena arena = ARENA_INIT;
@@ -260,4 +294,5 @@ a_long_array_of_integers_is_a_file(void **state)
 TEST_MAIN(cmocka_unit_test(what_is_wrong_is_named),
     cmocka_unit_test(all_fields_arrive),
     cmocka_unit_test(bodies_are_told_apart),
+    cmocka_unit_test(delivery_is_at_least_once_unless_said_otherwise),
     cmocka_unit_test(a_long_array_of_integers_is_a_file))

@@ -42,7 +42,7 @@ static struct {
 	unsigned int claims;
 	bool claim_fails, mark_fails;
 	/* what the outcome writer got */
-	unsigned int failed, delayed;
+	unsigned int failed, delayed, delivered;
 	struct outcome_dsn last;
 	char last_key[64];
 	/* the parser */
@@ -246,8 +246,9 @@ outcome_dsn(struct outcome_writer *w, const struct outcome_dsn *d,
 
 	(void)w;
 	tx->done = done;
-	rig.failed += d->failed;
-	rig.delayed += !d->failed;
+	rig.failed += d->says == OUTCOME_DSN_FAILED;
+	rig.delayed += d->says == OUTCOME_DSN_DELAYED;
+	rig.delivered += d->says == OUTCOME_DSN_DELIVERED;
 	rig.last = *d;
 	snprintf(rig.last_key, sizeof(rig.last_key), "%.*s",
 	    SLICE_FMT(d->address_key));
@@ -423,6 +424,7 @@ each_kind_goes_its_way(void **state)
 	assert_string_equal(rig.rows[4].kind, "none");
 	assert_int_equal(rig.failed, 0);
 	assert_int_equal(rig.delayed, 1);
+	assert_int_equal(rig.delivered, 1);
 	bounce_free(&b);
 }
 
@@ -527,9 +529,9 @@ it_can_be_freed_at_any_step(void **state)
 		for (int i = 0; i < turns; i++)
 			loop_turn(rig.loop, 0);
 		/* What the played writer still has would call back. */
-		for (int i = 0; i < 3 && rig.failed > 0; i++)
+		for (int i = 0; i < 3 && rig.failed + rig.delivered > 0; i++)
 			loop_turn(rig.loop, 0);
-		rig.failed = 0;
+		rig.failed = rig.delivered = 0;
 		bounce_free(&b);
 		assert_null(b);
 	}

@@ -27,6 +27,25 @@ all_suppressed_is_422_or_200_as_the_account_wants(void **state)
 }
 
 static void
+exactly_once_is_in_the_row_and_in_the_job(void **state)
+{
+	struct world *w = world_ready(&no_gap);
+	struct answer a = { 0 };
+
+	(void)state;
+	w->content.exactly_once = true;
+	fake.more_flags = QUEUE_EXACTLY_ONCE;
+	intake_submit(w->in, &w->request, on_done, &a);
+	turn(w);
+	assert_int_equal(fake.items[0]->recipient[0].flags,
+	    0x31 | QUEUE_EXACTLY_ONCE);
+	commit_ends(NULL);
+	assert_int_equal(a.kind, ANSWER_OK);
+	assert_int_equal(fake.pushes, 1);
+	world_free(w);
+}
+
+static void
 a_key_used_before_answers_as_before(void **state)
 {
 	static const struct {
@@ -326,6 +345,7 @@ no_key_and_odd_keys_are_refused_without_a_question(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(all_suppressed_is_422_or_200_as_the_account_wants),
+    cmocka_unit_test(exactly_once_is_in_the_row_and_in_the_job),
     cmocka_unit_test(a_key_used_before_answers_as_before),
     cmocka_unit_test(a_key_for_another_body_or_in_use_is_a_conflict),
     cmocka_unit_test(only_a_verified_domain_of_the_account_sends),

@@ -201,6 +201,15 @@ writes_of_one_turn_leave_together(void **state)
 	assert_int_equal(refs, 0);
 	assert_int_equal(recv(fds[1], buf, sizeof(buf), MSG_DONTWAIT), 28);
 	assert_memory_equal(buf, "body-borrowed-.\r\nMAIL FROM\r\n", 28);
+	/* That it has left is told to who asked, once. */
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(a.drains, i > 1);
+		if (i == 1)
+			conn_tell_written(a.conn);
+		conn_write(a.conn, SLICE("few"));
+		loop_turn(loop, 0);
+	}
+	assert_int_equal(a.drains, 1);
 	end_fini(&a);
 	close(fds[1]);
 }

@@ -16,28 +16,46 @@ struct expected {
 static const struct {
 	struct verdict_result verdict;
 	struct expected then;
+	bool exactly_once;
 } attempts[] = {
 	{ { VERDICT_DELIVERED, NULL, false },
 	    { STATUS_DELIVERED, true, false, false, NULL, 2,
-		{ EVENT_SENT, EVENT_DELIVERED }, 0, "\"code\":250" } },
+		{ EVENT_SENT, EVENT_DELIVERED }, 0, "\"code\":250" },
+	    false },
 	{ { VERDICT_DEFERRED, NULL, false },
 	    { STATUS_DEFERRED, false, true, false, NULL, 1,
-		{ EVENT_DELIVERY_DELAYED }, 3, "\"retry_at\":\"" } },
+		{ EVENT_DELIVERY_DELAYED }, 3, "\"retry_at\":\"" },
+	    false },
 	{ { VERDICT_NEXT_HOST, NULL, false },
 	    { STATUS_DEFERRED, false, true, false, NULL, 1,
-		{ EVENT_DELIVERY_DELAYED }, 3, "\"attempt\":3" } },
+		{ EVENT_DELIVERY_DELAYED }, 3, "\"attempt\":3" },
+	    false },
 	{ { VERDICT_UNKNOWN, NULL, false },
 	    { STATUS_DEFERRED, false, true, false, NULL, 1,
-		{ EVENT_DELIVERY_DELAYED }, 3, "\"outcome_unknown\":true" } },
+		{ EVENT_DELIVERY_DELAYED }, 3, "\"outcome_unknown\":true" },
+	    false },
+	/* Exactly once differs in nothing but what nobody knows. */
+	{ { VERDICT_UNKNOWN, NULL, false },
+	    { STATUS_FAILED, true, false, false, FAIL_OUTCOME_UNKNOWN, 1,
+		{ EVENT_FAILED }, 0,
+		"\"reason\":\"outcome_unknown\",\"outcome_unknown\":true" },
+	    true },
+	{ { VERDICT_DEFERRED, NULL, false },
+	    { STATUS_DEFERRED, false, true, false, NULL, 1,
+		{ EVENT_DELIVERY_DELAYED }, 3, "\"retry_at\":\"" },
+	    true },
 	{ { VERDICT_BOUNCED, NULL, false },
 	    { STATUS_BOUNCED, true, false, false, NULL, 1, { EVENT_BOUNCED }, 0,
-		"\"status\":\"5.1.1\"" } },
+		"\"status\":\"5.1.1\"" },
+	    false },
 	{ { VERDICT_BOUNCED, NULL, true },
 	    { STATUS_BOUNCED, true, false, true, NULL, 1, { EVENT_BOUNCED }, 0,
-		"\"mx\":\"mx.example\"" } },
+		"\"mx\":\"mx.example\"" },
+	    false },
 	{ { VERDICT_FAILED, FAIL_EXPIRED, false },
 	    { STATUS_FAILED, true, false, false, FAIL_EXPIRED, 1,
-		{ EVENT_FAILED }, 0, "\"reason\":\"" FAIL_EXPIRED "\"" } },
+		{ EVENT_FAILED }, 0, "\"reason\":\"" FAIL_EXPIRED "\"" },
+	    false },
 };
 
 static bool
@@ -81,6 +99,7 @@ every_verdict_has_its_consequences(void **state)
 			.address_key = SLICE("user@example.org"),
 			.at_ms = 1000000,
 			.verdict = attempts[i].verdict,
+			.exactly_once = attempts[i].exactly_once,
 			.stage = SMTP_STAGE_RCPT,
 			.code = 250,
 			.status = { { 5, 1, 1 } },
@@ -102,6 +121,32 @@ every_verdict_has_its_consequences(void **state)
 		assert_null(r->row.tls.ptr); /* nothing said is NULL */
 		record_free(r);
 	}
+}
+
+static void
+an_attempt_keeps_its_class_and_its_transcript(void **state)
+{
+	struct outcome_attempt a = {
+		.n = 1,
+		.verdict = { VERDICT_DEFERRED, NULL, false },
+		.why = { DELAY_GREYLISTED, 300000 },
+		.transcript = SLICE("> EHLO me\n"),
+	};
+	struct record *r = record_of_attempt(&a);
+
+	(void)state;
+	assert_int_equal(r->row.class, DELAY_GREYLISTED);
+	assert_true(slice_eq(r->row.transcript, a.transcript));
+	assert_ptr_not_equal(r->row.transcript.ptr, a.transcript.ptr);
+	assert_true(has(r->row.event[0].data, "\"class\":\"greylisted\""));
+	record_free(r);
+	a.why.class = DELAY_NONE;
+	a.transcript.len = 0;
+	r = record_of_attempt(&a);
+	assert_int_equal(r->row.class, 0);
+	assert_null(r->row.transcript.ptr);
+	assert_false(has(r->row.event[0].data, "class"));
+	record_free(r);
 }
 
 static void
@@ -131,30 +176,33 @@ a_suppression_lasts_ninety_days_with_its_evidence(void **state)
 }
 
 static const struct {
-	bool failed;
+	enum outcome_dsn_says says;
 	struct mail_status status;
 	struct expected then;
 } reports[] = {
-	{ true, { { 5, 1, 1 } },
+	{ OUTCOME_DSN_FAILED, { { 5, 1, 1 } },
 	    { STATUS_BOUNCED, true, false, true, NULL, 1, { EVENT_BOUNCED }, 0,
 		"\"dsn\":true" } },
-	{ true, { { 5, 2, 2 } },
+	{ OUTCOME_DSN_FAILED, { { 5, 2, 2 } },
 	    { STATUS_BOUNCED, true, false, false, NULL, 1, { EVENT_BOUNCED }, 0,
 		"\"text\":\"full\"" } },
-	{ false, { { 4, 4, 7 } },
+	{ OUTCOME_DSN_DELAYED, { { 4, 4, 7 } },
 	    { 0, false, false, false, NULL, 1, { EVENT_DELIVERY_DELAYED },
 		10000, "\"dsn\":true" } },
+	{ OUTCOME_DSN_DELIVERED, { { 2, 0, 0 } },
+	    { STATUS_DELIVERED, true, false, false, NULL, 2,
+		{ EVENT_SENT, EVENT_DELIVERED }, 0, "\"dsn\":true" } },
 };
 
 static void
-a_report_bounces_or_says_that_it_takes_longer(void **state)
+a_report_bounces_settles_or_says_that_it_takes_longer(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(reports); i++) {
 		struct outcome_dsn d = {
 			.address_key = SLICE("user@example.org"),
 			.at_ms = 1000,
-			.failed = reports[i].failed,
+			.says = reports[i].says,
 			.status = reports[i].status,
 			.diagnostic = SLICE("full"),
 		};
@@ -202,6 +250,7 @@ an_end_without_a_transaction_has_its_own_event(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(every_verdict_has_its_consequences),
+    cmocka_unit_test(an_attempt_keeps_its_class_and_its_transcript),
     cmocka_unit_test(a_suppression_lasts_ninety_days_with_its_evidence),
-    cmocka_unit_test(a_report_bounces_or_says_that_it_takes_longer),
+    cmocka_unit_test(a_report_bounces_settles_or_says_that_it_takes_longer),
     cmocka_unit_test(an_end_without_a_transaction_has_its_own_event))

@@ -133,6 +133,8 @@ dns_says_for_good_or_for_now(void **state)
 	}
 }
 
+static const struct delay other = { DELAY_OTHER, 0 };
+
 static void
 back_off_doubles_with_jitter_up_to_its_bounds(void **state)
 {
@@ -142,10 +144,10 @@ back_off_doubles_with_jitter_up_to_its_bounds(void **state)
 
 	(void)state;
 	for (unsigned int n = 1; n <= 20; n++) {
-		int64_t low =
-		    verdict_retry_at(&p, VERDICT_DEFERRED, n, now, now, far, 0);
-		int64_t high = verdict_retry_at(&p, VERDICT_DEFERRED, n, now,
-		    now, far, 1023);
+		int64_t low = verdict_retry_at(&p, VERDICT_DEFERRED, &other, n,
+		    now, now, far, 0);
+		int64_t high = verdict_retry_at(&p, VERDICT_DEFERRED, &other, n,
+		    now, now, far, 1023);
 
 		assert_int_equal(low - now, expect * 4 / 5);
 		assert_int_equal(high - now, expect * 6 / 5);
@@ -159,12 +161,78 @@ the_last_look_is_at_max_age_and_never_in_the_past(void **state)
 	const struct retry_policy p = { 300000, 4 * 3600000, 900000 };
 
 	(void)state;
-	assert_int_equal(verdict_retry_at(&p, VERDICT_DEFERRED, 5, 1000000,
-			     1000000, 1060000, 7),
+	assert_int_equal(verdict_retry_at(&p, VERDICT_DEFERRED, &other, 5,
+			     1000000, 1000000, 1060000, 7),
 	    1060000);
-	assert_int_equal(verdict_retry_at(&p, VERDICT_DEFERRED, 5, 1000000,
-			     1000000, 900000, 7),
+	assert_int_equal(verdict_retry_at(&p, VERDICT_DEFERRED, &other, 5,
+			     1000000, 1000000, 900000, 7),
 	    1001000);
+}
+
+#define MIN_MS ((int64_t)60000)
+
+/* The middle of the jitter, of attempts 1, 2, 3 and 20; in minutes. */
+static void
+each_class_has_its_schedule(void **state)
+{
+	static const struct {
+		enum delay_class class;
+		int64_t minutes[4];
+	} rows[] = {
+		{ DELAY_GREYLISTED, { 5, 10, 20, 60 } },
+		{ DELAY_MAILBOX_FULL, { 60, 120, 240, 480 } },
+		{ DELAY_RATE_LIMITED, { 10, 20, 40, 120 } },
+		{ DELAY_CONNECTION, { 3, 6, 12, 30 } },
+		{ DELAY_TLS, { 3, 6, 12, 30 } },
+		{ DELAY_DNS, { 3, 6, 12, 30 } },
+		{ DELAY_POLICY, { 30, 60, 120, 240 } },
+		{ DELAY_OTHER, { 3, 6, 12, 30 } },
+	};
+	static const unsigned int n[] = { 1, 2, 3, 20 };
+	const struct retry_policy p = { 3 * MIN_MS, 30 * MIN_MS, 900000 };
+
+	(void)state;
+	assert_int_equal(ARRAY_LEN(rows), DELAY_CLASS_COUNT - 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows) * 4; i++) {
+		struct delay why = { rows[i / 4].class, 0 };
+		int64_t want = rows[i / 4].minutes[i % 4] * MIN_MS;
+
+		assert_int_equal(verdict_retry_at(&p, VERDICT_DEFERRED, &why,
+				     n[i % 4], 0, 0, INT64_MAX, 0),
+		    want * 4 / 5);
+		assert_int_equal(verdict_retry_at(&p, VERDICT_DEFERRED, &why,
+				     n[i % 4], 0, 0, INT64_MAX, 1023),
+		    want * 6 / 5);
+	}
+}
+
+static void
+a_named_time_is_never_undercut(void **state)
+{
+	static const struct {
+		unsigned int n;
+		int64_t named;	     /* minutes */
+		int64_t least, most; /* seconds */
+	} rows[] = {
+		{ 1, 1, 60, 72 },      /* sooner than the schedule */
+		{ 1, 60, 3600, 4320 }, /* later */
+		{ 2, 1, 480, 720 },    /* refused again: 10 minutes */
+		{ 3, 17, 1020, 1440 }, /* within the jitter of 20 */
+		{ 3, 60, 3600, 4320 },
+	};
+	const struct retry_policy p = { 1000, 2000, 900000 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct delay why = { DELAY_GREYLISTED, rows[i].named * MIN_MS };
+		int64_t low = verdict_retry_at(&p, VERDICT_DEFERRED, &why,
+		    rows[i].n, 0, 0, INT64_MAX, 0);
+		int64_t high = verdict_retry_at(&p, VERDICT_DEFERRED, &why,
+		    rows[i].n, 0, 0, INT64_MAX, 1023);
+
+		assert_int_equal(low, rows[i].least * 1000);
+		assert_int_equal(high, rows[i].most * 1000);
+	}
 }
 
 static void
@@ -173,17 +241,44 @@ an_unknown_outcome_waits_15_minutes_from_the_claim(void **state)
 	const struct retry_policy p = { 1000, 2000, 900000 };
 
 	(void)state;
-	assert_int_equal(verdict_retry_at(&p, VERDICT_UNKNOWN, 1, 5000000,
-			     4900000, 99000000, 5),
+	assert_int_equal(verdict_retry_at(&p, VERDICT_UNKNOWN, &other, 1,
+			     5000000, 4900000, 99000000, 5),
 	    5800000);
 	/* found long after: at once */
-	assert_int_equal(verdict_retry_at(&p, VERDICT_UNKNOWN, 1, 9000000,
-			     4900000, 99000000, 5),
+	assert_int_equal(verdict_retry_at(&p, VERDICT_UNKNOWN, &other, 1,
+			     9000000, 4900000, 99000000, 5),
 	    9001000);
+}
+
+static void
+only_what_was_certainly_not_taken_is_retried_exactly_once(void **state)
+{
+	static const struct {
+		enum verdict verdict;
+		bool at_least_once, exactly_once;
+	} rows[] = {
+		{ VERDICT_DELIVERED, false, false },
+		{ VERDICT_DEFERRED, true, true },
+		{ VERDICT_BOUNCED, false, false },
+		{ VERDICT_FAILED, false, false },
+		{ VERDICT_UNKNOWN, true, false },
+		{ VERDICT_NEXT_HOST, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(verdict_is_retried(rows[i].verdict, false),
+		    rows[i].at_least_once);
+		assert_int_equal(verdict_is_retried(rows[i].verdict, true),
+		    rows[i].exactly_once);
+	}
 }
 
 TEST_MAIN(cmocka_unit_test(every_stage_and_class_has_its_verdict),
     cmocka_unit_test(dns_says_for_good_or_for_now),
     cmocka_unit_test(back_off_doubles_with_jitter_up_to_its_bounds),
     cmocka_unit_test(the_last_look_is_at_max_age_and_never_in_the_past),
-    cmocka_unit_test(an_unknown_outcome_waits_15_minutes_from_the_claim))
+    cmocka_unit_test(each_class_has_its_schedule),
+    cmocka_unit_test(a_named_time_is_never_undercut),
+    cmocka_unit_test(an_unknown_outcome_waits_15_minutes_from_the_claim),
+    cmocka_unit_test(only_what_was_certainly_not_taken_is_retried_exactly_once))

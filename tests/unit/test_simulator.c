@@ -163,7 +163,7 @@ static const struct {
 	{ "code-data", TO("code-data-450-4.2.1") "< 250\n" REST "< 450 4.2.1\n",
 	    "rejected" },
 	{ "deferred",
-	    TO("deferred") "< 451 4.7.1\n" TO("deferred") "< 250\n" REST
+	    TO("deferred") "< 451 4.3.0\n" TO("deferred") "< 250\n" REST
 							  "< 250\n",
 	    "deferred at first" },
 	{ "disconnect", TO("disconnect") "< 250\n" REST "< EOF\n",

@@ -22,7 +22,7 @@ static const struct {
 	{ "bounced-later", SCRIPT_BOUNCE_LATER, 0, "" },
 	{ "asyncbounce+1", SCRIPT_BOUNCE_LATER, 0, "" },
 	{ "deferred", SCRIPT_DEFER_ONCE, 451,
-	    "4.7.1 Deferred by the simulator, try again later" },
+	    "4.3.0 Deferred by the simulator, try again later" },
 	{ "greylisted", SCRIPT_DEFER_ONCE, 451,
 	    "4.7.1 Greylisted by the simulator, try again later" },
 	{ "rejected", SCRIPT_REJECT, 554,

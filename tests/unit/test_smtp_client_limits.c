@@ -246,6 +246,49 @@ a_reply_in_the_middle_of_the_message_ends_it(void **state)
 	}
 }
 
+/* A stray 250 taken for the reply to the dot would lose the message. */
+static void
+a_reply_before_the_dot_was_sent_is_not_one_to_the_dot(void **state)
+{
+	static const struct {
+		const char *replies;
+		size_t unsent;
+		const char *trace;
+	} rows[] = {
+		{ "354 go\r\n250 thanks\r\n", 0,
+		    "* dot 1\n* done 1 local message syntax\n"
+		    "* closed local end of data syntax\n" },
+		{ "354 go\r\n354 go on\r\n", 0,
+		    "* dot 1\n* done 1 local message syntax\n"
+		    "* closed local end of data syntax\n" },
+		{ "354 go\r\n554 no\r\n", 0,
+		    "* dot 1\n* done 1 remote end of data 554\n"
+		    "* closed remote end of data 554\n" },
+		{ "250 thanks\r\n", 3,
+		    "* done 1 local message syntax\n"
+		    "* closed local end of data syntax\n" },
+		{ "250 thanks\r\n", 2, "* done 1 remote end of data 250\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct peer p = { .in_ready = 1 };
+
+		start(&p, SMTP_TLS_NEVER);
+		run(&p, "opening",
+		    PLAIN MAIL("1") "< 250 ok\n" RCPT "< 250 ok\n> DATA\n");
+		if (rows[i].replies[0] != '3')
+			run(&p, "dot", "< 354 go\n* dot 1\n" TEXT("1"));
+		(void)smtp_client_input_unsent(p.client,
+		    slice_of(rows[i].replies), rows[i].unsent);
+		strbuf_reset(smtp_client_output(p.client));
+		if (strncmp(strbuf_text(&p.trace), rows[i].trace,
+			strlen(rows[i].trace)) != 0)
+			fail_msg("%zu: %s", i, strbuf_text(&p.trace));
+		stop(&p);
+	}
+}
+
 /* Where a peer can be stopped: what to feed to get there. */
 static const struct {
 	enum smtp_state state;
@@ -394,6 +437,7 @@ TEST_MAIN(cmocka_unit_test(all_in_one_segment_gives_one_write),
     cmocka_unit_test(a_local_refusal_waits_for_its_turn),
     cmocka_unit_test(a_large_message_goes_out_in_pieces),
     cmocka_unit_test(a_reply_in_the_middle_of_the_message_ends_it),
+    cmocka_unit_test(a_reply_before_the_dot_was_sent_is_not_one_to_the_dot),
     cmocka_unit_test(every_state_has_an_end),
     cmocka_unit_test(every_state_has_a_name_and_a_deadline),
     cmocka_unit_test(the_deadline_is_that_of_the_awaited_reply),

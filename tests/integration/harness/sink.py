@@ -4,6 +4,8 @@ A mail server that misbehaves on request, and counts what it is given.
 Replies are chosen by the address of the recipient: sink.on_rcpt[address] and
 sink.on_dot[address] hold a reply line, or a function(transaction) that
 returns one and may wait first; None closes the connection without a reply.
+sink.on_data[address] is called between the 354 and the first octet read.
+sink.mails has the number of the connection for each MAIL.
 """
 
 import email
@@ -17,9 +19,9 @@ from .procs import wait_until
 class Taken:
     """One transaction that reached its final dot."""
 
-    def __init__(self, mail_from, rcpt, raw, replied):
+    def __init__(self, mail_from, rcpt, raw, peer):
         self.mail_from, self.rcpt, self.raw = mail_from, rcpt, raw
-        self.replied = replied
+        self.peer, self.replied = peer, False
 
     @property
     def message(self):
@@ -45,6 +47,7 @@ class _Session(socketserver.StreamRequestHandler):
         self.sink = self.server.sink
         with self.sink.lock:
             self.sink.connections += 1
+            self.number = self.sink.connections
         try:
             self.session()
         except (EOFError, OSError):
@@ -63,6 +66,8 @@ class _Session(socketserver.StreamRequestHandler):
                          "\r\n250 8BITMIME")
             elif verb == "MAIL":
                 mail_from, rcpt = _path(line), []
+                with self.sink.lock:
+                    self.sink.mails.append(self.number)
                 self.say("250 2.1.0 ok")
             elif verb == "RCPT":
                 reply = self.choose(self.sink.on_rcpt, _path(line),
@@ -77,6 +82,7 @@ class _Session(socketserver.StreamRequestHandler):
                     self.say("503 5.5.1 no recipient")
                     continue
                 self.say("354 go on")
+                self.choose(self.sink.on_data, rcpt[0], "")
                 if not self.dot(mail_from, rcpt):
                     return
             elif verb in ("RSET", "NOOP"):
@@ -100,7 +106,8 @@ class _Session(socketserver.StreamRequestHandler):
             if raw == b".\r\n":
                 break
             lines.append(raw[1:] if raw.startswith(b".") else raw)
-        taken = Taken(mail_from, rcpt, b"".join(lines), False)
+        taken = Taken(mail_from, rcpt, b"".join(lines),
+                      self.client_address[0])
         with self.sink.lock:
             self.sink.taken.append(taken)
         reply = self.choose(self.sink.on_dot, rcpt[0], "250 2.0.0 taken")
@@ -126,7 +133,8 @@ class Sink:
         self.lock = threading.Lock()
         self.taken, self.connections = [], 0
         self.banner = "220 sink ESMTP"
-        self.on_rcpt, self.on_dot = {}, {}
+        self.on_rcpt, self.on_data, self.on_dot = {}, {}, {}
+        self.mails = []
         self.server = None
         self.start()
 

@@ -226,6 +226,9 @@ class Verpost:
     def kill(self):
         """Every process of it at once, as when a machine loses power."""
         self.process.kill()
+        # Its children end a little later than the master.
+        wait_until("its ports are closed", lambda: not port_open(*self.http)
+                   and not port_open(*self.smtp_in))
 
     def processes(self, role=""):
         """{pid: title} of the children whose title has role in it."""

@@ -1,0 +1,237 @@
+/* What comes from outside: mail, the operator's rules, cancellations, bounces.
+ */
+#include "tests/integration/model/world.h"
+
+#include <stdio.h>
+
+#include "store/accept.h"
+#include "store/outcomes.h"
+#include "store/suppressions.h"
+
+/* Accepting. -------------------------------------------------------------- */
+
+#define AT_ONCE 5 /* recipients of an email */
+
+static struct mail *
+new_mail(struct world *w, struct id email, unsigned int n,
+    int64_t expires_at_ms)
+{
+	static const uint8_t flags[] = { 0x00, 0x20, 0x31, EXACTLY_ONCE };
+	struct mail *m = &w->mail[w->mail_count++];
+
+	*m = (struct mail){ .id = id_of_recipient(email, n),
+		.flags = flags[world_below(w, ARRAY_LEN(flags))],
+		.lane = world_below(w, LANES),
+		.accepted_at_ms = world_now(),
+		.expires_at_ms = expires_at_ms };
+	snprintf(m->key, sizeof(m->key), "m%u-%zu@example.org", w->round,
+	    w->mail_count);
+	w->counts.recipients++;
+	return m;
+}
+
+/* Any of the pushes may be lost, or made twice. */
+static void
+push(struct world *w, const struct mail *m)
+{
+	struct queue_job job = job_of(m, 0);
+	unsigned int times = world_percent(w, 20) ? 0
+	    : world_percent(w, 10)		  ? 2
+						  : 1;
+
+	while (times-- > 0) {
+		struct call call = { 0 };
+
+		queue_enqueue(w->queue, &lanes[m->lane], &job, 1, call_counted,
+		    &call);
+		call_wait(w, &call);
+	}
+}
+
+void
+accept_some(struct world *w)
+{
+	struct store_accept_recipient rcpt[AT_ONCE];
+	size_t n = 1 + world_below(w, AT_ONCE),
+	       flow = 2 + world_below(w, FLOWS);
+	struct store_accept_item item = {
+		.email = id_new_email(world_now()),
+		.account = (int)flow / 2,
+		.stream = (int)flow % 2,
+		.domain = 1,
+		.head = SLICE("head"),
+		.content = SLICE("content"),
+		.expires_at_ms =
+		    world_now() + MINUTE_MS * (world_percent(w, 15) ? 40 : 480),
+		.count = n,
+		.recipient = rcpt,
+		.key = SLICE(""),
+	};
+	struct store_accept_item *items[] = { &item };
+	struct mail *mails[AT_ONCE];
+	struct call call = { 0 };
+
+	if (w->mail_count + n > MAILS)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		mails[i] = new_mail(w, item.email, (unsigned int)i + 1,
+		    item.expires_at_ms);
+		mails[i]->flow = (uint32_t)flow;
+		rcpt[i] = (struct store_accept_recipient){
+			.address = slice_of(mails[i]->key),
+			.key = slice_of(mails[i]->key),
+			.pool = lanes[mails[i]->lane].pool,
+			.lane = slice_of(lanes[mails[i]->lane].name),
+			.flags = mails[i]->flags,
+		};
+	}
+	store_accept_start(w->pg, world_now(), items, 1, call_done, &call);
+	call_wait(w, &call);
+	assert_int_equal(item.result, STORE_ACCEPT_OK);
+	observe(w, mails, n, 0);
+	for (size_t i = 0; i < n; i++)
+		push(w, mails[i]);
+}
+
+/* The doors. -------------------------------------------------------------- */
+
+static struct mail *
+any_mail(struct world *w)
+{
+	return w->mail_count > 0 ? &w->mail[world_below(w, w->mail_count)]
+				 : NULL;
+}
+
+static void
+drop(struct world *w, const struct mail *m)
+{
+	struct queue_job job = job_of(m, 0);
+	struct call call = { 0 };
+
+	if (world_fault(w, 10))
+		return;
+	queue_drop(w->queue, &lanes[m->lane], &job.member, call_counted, &call);
+	call_wait(w, &call);
+}
+
+/* Claims it, so that nobody else sends it; then it is canceled. */
+void
+api_cancel(struct world *w)
+{
+	struct mail *m = any_mail(w);
+	struct store_claim claim;
+	struct call call = { 0 };
+	struct entry e, *entries[] = { &e };
+
+	if (m == NULL)
+		return;
+	claim = (struct store_claim){ .id = m->id,
+		.n = m->attempts + 1,
+		.account = (int)m->flow / 2,
+		.key = slice_of(m->key) };
+	store_claim_start(w->pg, w->api, world_now(), true, &claim, 1,
+	    call_done, &call);
+	call_wait(w, &call);
+	observe(w, &m, 1, w->api);
+	if (claim.result != STORE_CLAIM_MINE || claim.claimed_at_ms != 0)
+		return;
+	if (world_fault(w, 10)) {
+		w->api = world_worker(w, "httpd", NODES, 0);
+		return; /* killed, the claim stays */
+	}
+	e = (struct entry){ .phase = REPLIED,
+		.mail = m,
+		.n = claim.n,
+		.end = STATUS_CANCELED };
+	while (!outcome_write(w, w->pg, w->api, entries, 1))
+		continue;
+	w->counts.canceled++;
+	drop(w, m);
+}
+
+void
+rule_hold(struct world *w)
+{
+	size_t flow = world_below(w, FLOWS);
+
+	w->hold[flow] = (int)++w->counts.holds;
+}
+
+/* What is parked for a hold that is over comes back: for any such hold, since
+ * one may come out of an old dump, or from a worker that learnt late. */
+void
+rule_release(struct world *w, size_t flow)
+{
+	w->hold[flow] = 0;
+	for (unsigned int id = 1; id <= w->counts.holds; id++) {
+		bool is_on = false;
+
+		for (size_t i = 0; i < FLOWS; i++)
+			is_on |= w->hold[i] == (int)id;
+		for (size_t i = 0; !is_on && i < LANES; i++) {
+			struct call call = { 0 };
+
+			queue_unpark(w->queue, &lanes[i], (int)id, MAILS,
+			    call_counted, &call);
+			call_wait(w, &call);
+		}
+	}
+}
+
+void
+rule_cancel(struct world *w)
+{
+	w->canceled_before_ms[world_below(w, FLOWS)] = world_now();
+	w->counts.canceled++;
+}
+
+static void
+on_suppressed(void *ctx, const struct store_suppression *row, size_t count,
+    bool has_more, const struct error *err)
+{
+	(void)row;
+	(void)has_more;
+	call_counted(ctx, count, err);
+}
+
+void
+address_suppress(struct world *w)
+{
+	struct mail *m = any_mail(w);
+	struct call call = { 0 };
+	struct store_suppression s = { .id = id_new(world_now()),
+		.scope = -1,
+		.origin = SLICE("manual"),
+		.created_at_ms = world_now() };
+
+	if (m == NULL || m->is_suppressed)
+		return;
+	s.account = (int)m->flow / 2;
+	s.address = slice_of(m->key);
+	store_suppression_add(w->pg, &s, on_suppressed, &call);
+	call_wait(w, &call);
+	m->is_suppressed = true;
+	w->counts.suppressed++;
+}
+
+/* It was taken, and comes back: perhaps before our own outcome is written. */
+void
+dsn_arrive(struct world *w)
+{
+	struct mail *m = any_mail(w);
+	struct call call = { 0 };
+	struct store_outcome o = { .raise_to = STATUS_BOUNCED,
+		.finish = true,
+		.event_count = 1,
+		.event = { { EVENT_BOUNCED, 0, { NULL, 0 } } } };
+
+	if (m == NULL || m->taken == 0)
+		return;
+	o.id = m->id;
+	o.account = (int)m->flow / 2;
+	m->has_dsn = true;
+	store_outcomes_write(w->pg, world_now(), &o, 1, call_done, &call);
+	call_wait(w, &call);
+	observe(w, &m, 1, 0);
+	w->counts.dsns++;
+}
