@@ -3,7 +3,7 @@
  * reference A.4. Beyond it, the single email has "recipients": the status of
  * each with its reason, the last reply, and why it is not finished. Holds and
  * cancels are applied to it, so that the answer is right before anybody has
- * come across the mail.
+ * come across the mail; the list tells what stands in the database.
  */
 #include "api_priv.h"
 

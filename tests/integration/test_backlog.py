@@ -132,6 +132,10 @@ class Backlog(WorldTest):
         self.assertEqual(found["attempts"], [])
         _, out, _ = self.verpost.command("queue show", ident)
         self.assertIn("on hold", out)
+        self.assertNotIn("RCPT TO", out)
+        _, out, _ = self.verpost.command("queue show", "--transcript", ident)
+        self.assertIn("Recipient 1, attempt 1:", out)
+        self.assertIn("RCPT TO:<one@sink.zz>", out)
         for wrong, said in (("x", "no id"), (
                 "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email")):
             status, _, errors = self.verpost.command(
