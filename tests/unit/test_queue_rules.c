@@ -5,15 +5,11 @@
 
 #define NOW 1000000
 
-/* Rules by a word: hold or cancel, scope, value, account, issued, until. */
 static struct store_rule
 rule(enum store_rule_kind kind, enum store_rule_scope scope, const char *value,
     int account)
 {
-	static int number;
-
 	return (struct store_rule){
-		.number = ++number,
 		.kind = kind,
 		.scope = scope,
 		.value = slice_of(value),
