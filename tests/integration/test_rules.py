@@ -385,8 +385,10 @@ class CancelOne(RulesTest):
 
 
 class TenThousand(RulesTest):
-    """Faults while 10,000 recipients are held, cancelled and released."""
+    """Faults while 10,000 recipients are held, cancelled and released, by two
+    mta processes."""
 
+    options = {"sink": True, "settings": {"mta_processes": "2"}}
     emails, each = 200, 50
 
     def address(self, n):
@@ -419,6 +421,10 @@ class TenThousand(RulesTest):
 
     def test_held_cancelled_and_released(self):
         total = self.emails * self.each
+        self.verpost.command("source add", self.world.net + ".21", "--helo",
+                             "second.sender.zz")
+        wait_until("both have a source", lambda: self.verpost.pg.value(
+            "SELECT count(DISTINCT owner) FROM sources") == "2", 30)
         self.hold("domain", "sink.zz")
         self.post_all()
         self.kill_mta()
