@@ -17,6 +17,7 @@ struct loop;
 struct pg;
 struct queue;
 struct shaping;
+struct depth;
 
 struct httpd_options {
 	struct loop *loop;
@@ -26,6 +27,7 @@ struct httpd_options {
 	struct pg *pg_side;
 	struct queue *queue;
 	const struct shaping *shaping; /* picks the lanes */
+	const struct depth *depth;     /* NULL: no reasons of lanes are told */
 	const struct keyring *keyring; /* seals the secrets of webhooks */
 	const struct net_guard *webhook_guard; /* of those who will send them */
 	int listen_fd;

@@ -87,8 +87,9 @@ void outcome_dsn(struct outcome_writer *w, const struct outcome_dsn *d,
 
 /*
  * A recipient ends without a transaction (max age where nobody leases it,
- * suppressed since it was accepted): the status with, for STATUS_FAILED, its
- * reason (FAIL_*). n and worker: of the claim that was taken to end it.
+ * suppressed or cancelled since it was accepted): the status with, for
+ * STATUS_FAILED, its reason (FAIL_*). n and worker: of the claim that was taken
+ * to end it.
  */
 struct outcome_end {
 	struct id recipient;
@@ -96,7 +97,7 @@ struct outcome_end {
 	unsigned int n;
 	int worker;
 	int64_t at_ms;
-	enum status status; /* STATUS_FAILED or STATUS_SUPPRESSED */
+	enum status status; /* STATUS_FAILED, _SUPPRESSED or _CANCELED */
 	const char *reason;
 	struct slice text;
 };

@@ -1,12 +1,15 @@
 /*
  * queue/depth.h - how many jobs the schedule holds, asked for regularly: ready,
- * later, held and parked, over all lanes of all pools.
+ * later, held and parked, over all lanes of all pools; and why processes do not
+ * ask for those of a lane.
  */
 #ifndef QUEUE_DEPTH_H
 #define QUEUE_DEPTH_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/slice.h"
 
 struct depth;
 struct loop;
@@ -28,5 +31,12 @@ struct depth *depth_new(struct loop *l, struct pg *pg, struct queue *q,
     const struct shaping *shaping, int64_t period_ms,
     const struct depth_ops *ops, void *ctx);
 void depth_free(struct depth **d);
+
+#define DEPTH_WHY_MAX 160
+/* As of the last count; "" for nothing. Borrowed until the loop turns. */
+const char *depth_why(const struct depth *d, int pool, struct slice lane);
+/* What a lane tells (queue_lane_state.why), for people; the first that tells
+ * stands for all. size: DEPTH_WHY_MAX. */
+void depth_why_text(struct slice why, char *out, size_t size);
 
 #endif

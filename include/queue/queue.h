@@ -34,6 +34,8 @@ struct queue *queue_new(struct loop *l, const char *url, const int *pools,
 /* Calls under way are forgotten: their callbacks never run. */
 void queue_free(struct queue **q);
 bool queue_is_connected(const struct queue *q);
+/* For plain commands; borrowed. */
+struct redis *queue_redis(struct queue *q);
 /* Callbacks with this context are never called: for owners that go first. */
 void queue_forget(struct queue *q, const void *ctx);
 
@@ -90,6 +92,9 @@ void queue_unpark(struct queue *q, const struct queue_lane *lane, int hold,
 typedef void queue_holders_got(void *ctx, const int *workers, size_t count,
     const struct error *err);
 void queue_holders(struct queue *q, const struct queue_lane *lane,
+    queue_holders_got *done, void *ctx);
+/* For which holds jobs are parked in this lane. */
+void queue_parked(struct queue *q, const struct queue_lane *lane,
     queue_holders_got *done, void *ctx);
 
 struct queue_lane_state {

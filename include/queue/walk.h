@@ -8,8 +8,8 @@
  * cursor moves only after Redis has answered. Old walk: all unfinished ids,
  * round after round, at most WALK_OLD_RATE a second; at full speed after
  * Redis was found empty, another, or older. It also finds what is past its
- * max age and leased by nobody, and what is in a lane that is no more (the
- * shaping changed): it goes to the lane of today.
+ * max age or cancelled, and leased by nobody, and what is in a lane that is no
+ * more (the shaping changed): it goes to the lane of today.
  */
 #ifndef QUEUE_WALK_H
 #define QUEUE_WALK_H
@@ -25,6 +25,7 @@
 struct loop;
 struct pg;
 struct queue;
+struct rules;
 struct shaping;
 struct walk;
 
@@ -34,8 +35,8 @@ struct walk;
 
 struct walk_ops {
 	/*
-	 * These are past expires_at and had no job, or it was dropped: the
-	 * owner claims them (anyway) and finishes them as expired. rows are
+	 * These are past expires_at, or cancelled, and had no job, or it was
+	 * dropped: the owner claims them (anyway) and finishes them. rows are
 	 * borrowed for the call. Told again in the next round if that fails.
 	 */
 	void (
@@ -49,6 +50,8 @@ struct walk_ops {
  * stay). */
 struct walk *walk_new(struct loop *l, struct pg *pg, struct queue *q,
     const struct shaping *shaping, const struct walk_ops *ops, void *ctx);
+/* What these cancel is told, too. Borrowed. */
+void walk_set_rules(struct walk *w, const struct rules *rules);
 /* Cancels what is under way. */
 void walk_free(struct walk **w);
 

@@ -22,6 +22,7 @@ enum store_claim_result {
 	 * attempts), with worker = holder and only_open.
 	 */
 	STORE_CLAIM_OPEN,
+	STORE_CLAIM_RULES, /* holds or cancels changed: look at it again */
 	STORE_CLAIM_MOVED, /* other attempts went by: read the row again */
 	STORE_CLAIM_GONE,  /* no such recipient */
 };
@@ -33,6 +34,7 @@ struct store_claim {
 	int account;
 	int stream;
 	struct slice key; /* suppression key of the address */
+	int rules;	  /* generation under which it was looked at */
 	/* results */
 	enum store_claim_result result;
 	int64_t retry_at_ms;
@@ -43,8 +45,8 @@ struct store_claim {
 
 struct store_claiming;
 /*
- * claims: borrowed until done; results stand in them. anyway: due time and
- * suppression are not looked at (to finish, never to send).
+ * claims: borrowed until done; results stand in them. anyway: due time, rules
+ * and suppression are not looked at (to finish, never to send).
  */
 struct store_claiming *store_claim_start(struct pg *pg, int worker,
     int64_t now_ms, bool anyway, struct store_claim *claims, size_t n,

@@ -13,6 +13,9 @@ struct store_recipient {
 	int attempts;
 	int64_t retry_at_ms, expires_at_ms, finished_at_ms; /* 0: none */
 	struct slice reason; /* FAIL_*; ptr NULL: none */
+	int pool;
+	struct slice lane;
+	bool is_claimed; /* by somebody who sends it, or did */
 	/* The last attempt that ended; n 0: none. */
 	struct {
 		int n;

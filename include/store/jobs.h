@@ -27,6 +27,7 @@ struct store_job {
 	int64_t retry_at_ms; /* 0: now */
 	int64_t expires_at_ms;
 	int64_t finished_at_ms; /* 0: unfinished */
+	struct slice head; /* read_heads only: the email's (store/emails.h) */
 };
 
 /* Jobs whose id is not in the database are missing from the answer. */
@@ -34,6 +35,9 @@ typedef void store_jobs_got(void *ctx, const struct store_job *job,
     size_t count, const struct error *err);
 struct pg_tx *store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
     store_jobs_got *done, void *ctx);
+/* The same with the heads, which cost as much again. */
+struct pg_tx *store_jobs_read_heads(struct pg *pg, const struct id *ids,
+    size_t n, store_jobs_got *done, void *ctx);
 
 /* The record of an email (mail/content.h). */
 struct store_content {

@@ -14,11 +14,15 @@ struct store_unfinished {
 	enum status status;
 	int64_t retry_at_ms; /* 0: now */
 	int64_t expires_at_ms;
+	struct slice head; /* when asked for */
 };
 typedef void store_unfinished_got(void *ctx, const struct store_unfinished *row,
     size_t count, const struct error *err);
 /* after < id < before, at most limit. */
 struct pg_tx *store_walk_unfinished(struct pg *pg, struct id after,
+    struct id before, size_t limit, store_unfinished_got *done, void *ctx);
+/* The same with the heads of their emails. */
+struct pg_tx *store_walk_unfinished_heads(struct pg *pg, struct id after,
     struct id before, size_t limit, store_unfinished_got *done, void *ctx);
 
 /* Gives a recipient another lane, whose job is nowhere in the schedule. */

@@ -19,7 +19,6 @@ const struct api_absent api_absent[] = {
 	{ HTTP_POST, "/emails/batch", "emails in batches",
 	    "call POST /emails for each of them" },
 	{ HTTP_PATCH, "/emails/{}", "scheduled emails", WHEN_DUE },
-	{ HTTP_POST, "/emails/{}/cancel", "scheduled emails", WHEN_DUE },
 	{ HTTP_GET, "/emails/{}/attachments", "attachments to read back",
 	    "keep the files that you send" },
 	{ HTTP_GET, "/emails/{}/attachments/{}", "attachments to read back",

@@ -28,6 +28,8 @@ struct httpd {
 	struct pg *pg, *side;
 	const struct keyring *keyring;
 	const struct net_guard *webhook_guard;
+	struct queue *queue;
+	const struct depth *depth;
 	struct intake *intake;
 	struct http_server *server;
 	struct large_pool *large;
@@ -93,6 +95,7 @@ void api_id(struct json_writer *w, const char *name, struct id id);
 /* The resources. */
 void api_email_post(struct http_request *r, void *ctx);
 void api_email_get(struct http_request *r, void *ctx);
+void api_email_cancel(struct http_request *r, void *ctx);
 void api_email_list(struct http_request *r, void *ctx);
 void api_attempt_list(struct http_request *r, void *ctx);
 void api_webhook_post(struct http_request *r, void *ctx);

@@ -1,13 +1,18 @@
 /*
  * api/emails_read.c - GET /emails/{id} and GET /emails, in the shape of
  * reference A.4. Beyond it, the single email has "recipients": the status of
- * each with its reason and the last reply.
+ * each with its reason, the last reply, and why it is not finished. Holds and
+ * cancels are applied to it, so that the answer is right before anybody has
+ * come across the mail; the list tells what stands in the database.
  */
 #include "api_priv.h"
 
+#include "base/clock.h"
 #include "mail/content.h"
 #include "model/status.h"
 #include "outcome/verdict.h"
+#include "outcome/waiting.h"
+#include "queue/depth.h"
 #include "store/emails.h"
 
 static void
@@ -64,7 +69,7 @@ message_id_add(struct json_writer *w, const struct store_email *e)
 /* What the list and the single email both have. */
 static void
 summary_add(struct json_writer *w, const struct store_email *e,
-    const struct mail_content *c)
+    const struct mail_content *c, unsigned int bits)
 {
 	api_id(w, "id", e->id);
 	message_id_add(w, e);
@@ -76,10 +81,44 @@ summary_add(struct json_writer *w, const struct store_email *e,
 	json_text(w, "subject", c->subject);
 	api_time(w, "created_at", e->created_at_ms);
 	json_null(w, "scheduled_at");
-	json_cstr(w, "last_event", status_fold(e->status_bits));
+	json_cstr(w, "last_event", status_fold(bits));
 }
 
 /* ---- One ----------------------------------------------------------------- */
+
+struct get {
+	struct id id;
+	int64_t now_ms;
+	size_t rule_count;
+	struct store_rule *rule;
+	const struct depth *depth; /* or NULL */
+};
+
+static const struct store_rule *
+rule_of(const struct get *g, const struct store_email *e,
+    const struct store_recipient *r)
+{
+	struct rules_subject what = {
+		.account = e->account,
+		.address = r->address,
+		.head = e->head,
+		.accepted_at_ms = id_time_ms(r->id),
+	};
+
+	return rules_find(g->rule, g->rule_count, &what, g->now_ms);
+}
+
+/* What the list and the single email tell of all recipients together. */
+static unsigned int
+status_bits(const struct get *g, const struct store_email *e)
+{
+	unsigned int bits = 0;
+
+	for (size_t i = 0; i < e->count; i++)
+		bits |= status_event_bit(waiting_status(&e->recipient[i],
+		    rule_of(g, e, &e->recipient[i])));
+	return bits;
+}
 
 static void
 last_attempt_add(struct json_writer *w, const struct store_recipient *r)
@@ -116,7 +155,23 @@ outcome_is_unknown(const struct store_recipient *r)
 }
 
 static void
-recipient_add(struct json_writer *w, const struct store_recipient *r)
+waiting_add(struct json_writer *w, const struct get *g,
+    const struct store_recipient *r, const struct store_rule *rule)
+{
+	struct strbuf text = STRBUF_INIT;
+	const char *why =
+	    g->depth != NULL ? depth_why(g->depth, r->pool, r->lane) : "";
+
+	if (waiting_because(&text, r, rule, slice_of(why), g->now_ms))
+		json_text(w, "delayed_because", strbuf_slice(&text));
+	else
+		json_null(w, "delayed_because");
+	strbuf_fini(&text);
+}
+
+static void
+recipient_add(struct json_writer *w, const struct get *g,
+    const struct store_recipient *r, const struct store_rule *rule)
 {
 	static const char *const fields[] = { "to", "cc", "bcc" };
 
@@ -125,13 +180,14 @@ recipient_add(struct json_writer *w, const struct store_recipient *r)
 	json_text(w, "address", r->address);
 	json_cstr(w, "field",
 	    fields[r->field >= 0 && r->field < 3 ? r->field : 0]);
-	json_cstr(w, "status", status_name(r->status));
+	json_cstr(w, "status", status_name(waiting_status(r, rule)));
 	json_text_or_null(w, "reason", r->reason);
 	json_bool(w, "outcome_unknown", outcome_is_unknown(r));
 	json_int(w, "attempts", r->attempts);
 	api_time(w, "retry_at", r->retry_at_ms);
 	api_time(w, "expires_at", r->expires_at_ms);
 	api_time(w, "finished_at", r->finished_at_ms);
+	waiting_add(w, g, r, rule);
 	last_attempt_add(w, r);
 	json_end(w);
 }
@@ -152,15 +208,15 @@ tags_add(struct json_writer *w, const struct mail_content *c)
 }
 
 static void
-email_write(struct strbuf *out, const struct store_email *e,
-    const struct mail_content *c)
+email_write(struct strbuf *out, const struct get *g,
+    const struct store_email *e, const struct mail_content *c)
 {
 	struct json_writer w;
 
 	json_writer_init(&w, out);
 	json_begin_object(&w, NULL);
 	json_cstr(&w, "object", "email");
-	summary_add(&w, e, c);
+	summary_add(&w, e, c, status_bits(g, e));
 	json_text_or_null(&w, "html", c->html);
 	json_text_or_null(&w, "text", c->text);
 	tags_add(&w, c);
@@ -168,7 +224,8 @@ email_write(struct strbuf *out, const struct store_email *e,
 	    c->exactly_once ? "exactly_once" : "at_least_once");
 	json_begin_array(&w, "recipients");
 	for (size_t i = 0; i < e->count; i++)
-		recipient_add(&w, &e->recipient[i]);
+		recipient_add(&w, g, &e->recipient[i],
+		    rule_of(g, e, &e->recipient[i]));
 	json_end(&w);
 	json_end(&w);
 }
@@ -196,18 +253,45 @@ found(void *ctx, const struct store_email *email, size_t count, bool has_more,
 		api_answer_err(c, "Email", &bad);
 		return;
 	}
-	email_write(&out, email, &content);
+	email_write(&out, c->own, email, &content);
 	api_answer(c, 200, &out);
+}
+
+static void
+got_rules(void *ctx, const struct store_rule *rule, size_t count,
+    int generation, const struct error *err)
+{
+	struct api_call *c = ctx;
+	struct get *g = c->own;
+
+	(void)generation;
+	c->tx = NULL;
+	if (err != NULL) {
+		api_answer_err(c, "Email", err);
+		return;
+	}
+	g->rule = arena_calloc(c->arena, count + 1, sizeof(*g->rule));
+	g->rule_count = count;
+	for (size_t i = 0; i < count; i++) {
+		g->rule[i] = rule[i];
+		g->rule[i].value = arena_slice(c->arena, rule[i].value);
+		g->rule[i].reason = arena_slice(c->arena, rule[i].reason);
+	}
+	c->tx =
+	    store_email_find(c->h->side, c->account.number, g->id, found, c);
 }
 
 static void
 get_go(struct api_call *c)
 {
-	struct id id;
+	struct get *g = arena_alloc(c->arena, sizeof(*g));
 
-	if (!api_param_id(c, 0, &id))
+	if (!api_param_id(c, 0, &g->id))
 		return;
-	c->tx = store_email_find(c->h->side, c->account.number, id, found, c);
+	g->now_ms = clock_now_ms();
+	g->depth = c->h->depth;
+	c->own = g;
+	c->tx = store_rule_list(c->h->side, g->now_ms, got_rules, c);
 }
 
 void
@@ -243,7 +327,7 @@ listed(void *ctx, const struct store_email *email, size_t count, bool has_more,
 			return;
 		}
 		json_begin_object(&w, NULL);
-		summary_add(&w, &email[i], &content);
+		summary_add(&w, &email[i], &content, email[i].status_bits);
 		json_end(&w);
 	}
 	api_list_end(&w);

@@ -16,6 +16,7 @@ static const struct {
 	{ HTTP_POST, "/emails", api_email_post },
 	{ HTTP_GET, "/emails", api_email_list },
 	{ HTTP_GET, "/emails/{}", api_email_get },
+	{ HTTP_POST, "/emails/{}/cancel", api_email_cancel },
 	{ HTTP_GET, "/emails/{}/attempts", api_attempt_list },
 	{ HTTP_POST, "/webhooks", api_webhook_post },
 	{ HTTP_GET, "/webhooks", api_webhook_list },
@@ -65,6 +66,8 @@ httpd_new(const struct httpd_options *opt)
 	h->loop = opt->loop;
 	h->pg = opt->pg;
 	h->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
+	h->queue = opt->queue;
+	h->depth = opt->depth;
 	h->keyring = opt->keyring;
 	h->webhook_guard = opt->webhook_guard;
 	list_init(&h->calls);

@@ -7,6 +7,7 @@ src_api_libapi_a_SOURCES = \
 	%reldir%/domains.c \
 	%reldir%/email_json.c include/api/email_json.h \
 	%reldir%/emails.c \
+	%reldir%/emails_cancel.c \
 	%reldir%/emails_read.c \
 	%reldir%/health.c \
 	%reldir%/httpd.c include/api/httpd.h \

@@ -71,6 +71,8 @@ extern const struct command command_serve, command_dev, command_check,
     command_webhook_list, command_webhook_remove, command_suppression_add,
     command_suppression_list, command_suppression_remove,
     command_simulator_list, command_simulator_show, command_trace,
-    command_version, command_help;
+    command_queue_hold, command_queue_release, command_queue_cancel,
+    command_queue_rules, command_queue_show, command_queue, command_version,
+    command_help;
 
 #endif

@@ -1,6 +1,7 @@
 bin_PROGRAMS += src/bin/verpost
 src_bin_verpost_SOURCES = \
 	%reldir%/args.c %reldir%/command.h \
+	%reldir%/backlog.c %reldir%/backlog.h \
 	%reldir%/cmd_account.c \
 	%reldir%/cmd_check.c \
 	%reldir%/cmd_dev.c \
@@ -8,6 +9,9 @@ src_bin_verpost_SOURCES = \
 	%reldir%/cmd_key.c \
 	%reldir%/cmd_keyfile.c \
 	%reldir%/cmd_migrate.c \
+	%reldir%/cmd_queue.c \
+	%reldir%/cmd_queue_rules.c \
+	%reldir%/cmd_queue_show.c \
 	%reldir%/cmd_serve.c \
 	%reldir%/cmd_simulator.c \
 	%reldir%/cmd_source.c \
@@ -15,6 +19,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/cmd_trace.c \
 	%reldir%/cmd_verify.c \
 	%reldir%/cmd_webhook.c \
+	%reldir%/destinations.c \
 	%reldir%/dev_data.c %reldir%/dev.h \
 	%reldir%/dev_leftover.c \
 	%reldir%/dev_servers.c \

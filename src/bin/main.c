@@ -37,6 +37,12 @@ const struct command *const command_table[] = {
 	&command_suppression_add,
 	&command_suppression_list,
 	&command_suppression_remove,
+	&command_queue_hold,
+	&command_queue_release,
+	&command_queue_cancel,
+	&command_queue_rules,
+	&command_queue_show,
+	&command_queue, /* behind those of two words */
 	&command_simulator_list,
 	&command_simulator_show,
 	&command_trace,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "bin/session.h"
 #include "net/loop.h"
+#include "queue/shaping.h"
 #include "store/accounts.h"
 
 #define WAIT_MS 30000
@@ -69,9 +70,21 @@ session_open(struct session *s, const struct args *a, unsigned int needs)
 	wait_up(s, a);
 }
 
+const struct shaping *
+session_shaping(struct session *s)
+{
+	struct error err = { 0 };
+
+	if (s->shaping == NULL &&
+	    shaping_load(s->settings.shaping_file, &s->shaping, &err) != 0)
+		die("%s", err.text);
+	return s->shaping;
+}
+
 void
 session_close(struct session *s)
 {
+	shaping_free(&s->shaping);
 	pg_free(&s->pg);
 	loop_free(&s->loop);
 	keyring_wipe(&s->keyring);

@@ -21,6 +21,7 @@
 #include "store/pg.h"
 
 struct loop;
+struct shaping;
 
 #define SESSION_KEYS 1U /* load the key file */
 
@@ -29,6 +30,7 @@ struct session {
 	struct keyring keyring;
 	struct loop *loop;
 	struct pg *pg;
+	struct shaping *shaping; /* session_shaping */
 	bool done;
 	struct error err;
 };
@@ -45,6 +47,8 @@ void session_wait(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 struct error session_try(struct session *s);
 /* To be called last in a callback; err NULL: done. */
 void session_end(struct session *s, const struct error *err);
+/* The limits and providers of shaping_file; dies when it cannot be read. */
+const struct shaping *session_shaping(struct session *s);
 /* A store_done for a session. */
 void session_done(void *ctx, const struct error *err);
 

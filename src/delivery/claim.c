@@ -156,6 +156,9 @@ settle(struct job *j, const struct store_claim *c, int64_t now_ms)
 	case STORE_CLAIM_OPEN:
 		settle_open(j, c, now_ms);
 		return;
+	case STORE_CLAIM_RULES:
+		job_rules_changed(j);
+		return;
 	case STORE_CLAIM_MOVED:
 	case STORE_CLAIM_NONE:
 		lane_defer(j, AGAIN_MS);
@@ -260,7 +263,7 @@ line_send(struct line *line)
 	while (line->count < max && (node = list_pop(&line->pending)) != NULL) {
 		struct job *j = list_entry(node, struct job, node);
 
-		if (!enter_slot(j, line->now_ms)) {
+		if (job_source_is_held(j) || !enter_slot(j, line->now_ms)) {
 			lane_defer(j, AGAIN_MS);
 			continue;
 		}
@@ -272,6 +275,7 @@ line_send(struct line *line)
 			.account = j->account,
 			.stream = (int)(j->q.member.flow & 1),
 			.key = j->address_key,
+			.rules = j->rules,
 		};
 	}
 	if (line->count == 0)
@@ -285,7 +289,8 @@ void
 claim_job(struct job *j)
 {
 	bool anyway = j->end == JOB_END_EXPIRED ||
-	    j->end == JOB_END_SUPPRESSED || j->end == JOB_END_ADDRESS;
+	    j->end == JOB_END_SUPPRESSED || j->end == JOB_END_CANCELED ||
+	    j->end == JOB_END_ADDRESS;
 	struct line *line = &j->mta->claims->line[anyway];
 
 	job_is_placed(j);

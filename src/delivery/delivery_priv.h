@@ -3,6 +3,7 @@
  *
  *   lease.c   Redis lanes -> jobs        one lane_state per lane
  *   job.c     read the row, decide       finished? not due? expired?
+ *   rules.c   holds and cancels          park, or claim and end
  *   route.c   domain -> mail hosts       struct route, cached, single flight
  *   dest.c    route x source             waiting jobs, claims; dest_links.c:
  *                                        sessions, back-off; dest_table.c
@@ -95,6 +96,7 @@ struct job {
 	struct id email;
 	struct slice message_id; /* set by the sender, or len 0 */
 	int64_t created_at_ms, expires_at_ms;
+	int rules; /* generation of the list it was looked at with */
 
 	/* Ends without a destination, once claimed. */
 	enum {
@@ -102,6 +104,7 @@ struct job {
 		JOB_END_DNS,
 		JOB_END_EXPIRED,
 		JOB_END_SUPPRESSED,
+		JOB_END_CANCELED,
 		JOB_END_LOG,
 		JOB_END_ADDRESS
 	} end;
@@ -145,6 +148,9 @@ struct lane_state {
 	int64_t why_said_mono_ms;
 	struct queue_job acks[100], defers[100];
 	size_t ack_count, defer_count;
+	struct queue_job parks[100];
+	size_t park_count;
+	int park_hold; /* that those are parked for */
 };
 
 void lanes_init(struct mta *m);
@@ -191,6 +197,32 @@ void job_routed(struct job *j);
 void job_expired(struct job *j);
 /* It was claimed (at j->claimed_at_ms): to its destination, or ends. */
 void job_claimed(struct job *j);
+
+/* -- rules.c ------------------------------------------------------------ */
+
+struct store_job;
+
+/* Once a second: reads the list again with every heartbeat. */
+void rules_tick(struct mta *m);
+/* Rows are about to be read: whether with their heads. */
+bool rules_before_read(struct mta *m);
+/* A hold applies and the job is parked, or a cancel and it will end. */
+bool job_is_ruled_out(struct job *j, const struct store_job *row, bool has_head,
+    int64_t now_ms);
+/* Its claim was refused, for rules have changed: back, to be read again. */
+void job_rules_changed(struct job *j);
+/* Whether nothing may leave from an address at the moment. */
+bool rules_hold(const struct mta *m, struct slice ip);
+/* Its source is held: to be given back instead of claimed. */
+bool job_source_is_held(const struct job *j);
+/* It waits in Redis for the end of the hold; it is freed. */
+void lane_park(struct job *j, int hold);
+void lane_flush_parks(struct lane_state *lane);
+
+/* -- publish.c ---------------------------------------------------------- */
+
+/* Once a second: tells who asks what the destinations do. */
+void publish_tick(struct mta *m);
 
 /* -- route.c ------------------------------------------------------------ */
 
@@ -432,8 +464,9 @@ void finish_attempt(struct job *j, const struct smtp_outcome *outcome,
     const char *host, const char *tls, struct slice transcript);
 /* Claimed long ago, and had no turn: deferred. */
 void finish_aged(struct job *j);
-/* Suppressed since it was accepted. The job is claimed. */
+/* Suppressed since it was accepted; cancelled. The job is claimed. */
 void finish_suppressed(struct job *j);
+void finish_canceled(struct job *j);
 /* An open claim of a worker that is gone, too old to be alive: the outcome of
  * that attempt is unknown. */
 void finish_abandoned(struct job *j, int holder, unsigned int n,
@@ -517,6 +550,8 @@ struct mta {
 	struct hash *held;	 /* recipient -> struct job in hand */
 	struct claims *claims;
 	struct owner *owner;
+	struct rules *rules;
+	int64_t rules_due_mono_ms, publish_due_mono_ms;
 	struct trace *trace;
 	unsigned int session_number; /* of the last one made; for people */
 	size_t in_hand;

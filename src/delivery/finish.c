@@ -203,8 +203,8 @@ finish_abandoned(struct job *j, int holder, unsigned int n,
 	write_attempt(j, &a);
 }
 
-void
-finish_suppressed(struct job *j)
+static void
+end(struct job *j, enum status status, const char *text)
 {
 	struct outcome_end e = {
 		.recipient = j->q.member.id,
@@ -212,8 +212,8 @@ finish_suppressed(struct job *j)
 		.n = j->n,
 		.worker = j->mta->worker,
 		.at_ms = clock_now_ms(),
-		.status = STATUS_SUPPRESSED,
-		.text = SLICE("suppressed after it was accepted"),
+		.status = status,
+		.text = slice_of(text),
 	};
 
 	dest_forget(j);
@@ -222,4 +222,16 @@ finish_suppressed(struct job *j)
 	job_drop_content(j);
 	j->q.delay_ms = -1;
 	outcome_end(j->mta->outcomes, &e, on_committed, j);
+}
+
+void
+finish_suppressed(struct job *j)
+{
+	end(j, STATUS_SUPPRESSED, "suppressed after it was accepted");
+}
+
+void
+finish_canceled(struct job *j)
+{
+	end(j, STATUS_CANCELED, "canceled by the operator");
 }

@@ -2,8 +2,8 @@
  * A job in this process: from the lease to its route, and the memory it holds.
  *
  * The row decides: a finished one is acked, one that is not due goes back, one
- * beyond its max age, one whose address is none and one in log mode end, once
- * claimed.
+ * that is held is parked, one beyond its max age, one that is cancelled, one
+ * whose address is none and one in log mode end, once claimed.
  */
 #include "delivery/delivery_priv.h"
 
@@ -23,6 +23,7 @@ struct read {
 	struct list node; /* mta->reads */
 	struct list jobs; /* asked for; given-back ones have left it */
 	struct pg_tx *tx;
+	bool with_heads;
 };
 
 /* -- life
@@ -175,12 +176,15 @@ job_expired(struct job *j)
 }
 
 static void
-job_decide(struct job *j, const struct store_job *row, int64_t now_ms)
+job_decide(struct job *j, const struct store_job *row, bool has_head,
+    int64_t now_ms)
 {
 	if (!take_address(j, row))
 		end_when_claimed(j, JOB_END_ADDRESS);
 	else if (row->expires_at_ms <= now_ms || row->attempts > ATTEMPTS_MAX)
 		end_when_claimed(j, JOB_END_EXPIRED);
+	else if (job_is_ruled_out(j, row, has_head, now_ms))
+		return;
 	else if (row->retry_at_ms > now_ms)
 		lane_defer(j, row->retry_at_ms - now_ms);
 	else if (j->mta->opt.mode == MTA_LOG)
@@ -219,7 +223,7 @@ take_rows(struct read *read, const struct store_job *row, size_t count)
 			continue;
 		}
 		take_row(j, &row[i]);
-		job_decide(j, &row[i], now_ms);
+		job_decide(j, &row[i], read->with_heads, now_ms);
 	}
 }
 
@@ -270,7 +274,10 @@ jobs_read(struct mta *m, struct list *fresh)
 		list_append(&read->jobs, node);
 		ids[n++] = list_entry(node, struct job, node)->q.member.id;
 	}
-	read->tx = store_jobs_read(m->opt.pg, ids, n, on_rows, read);
+	read->with_heads = rules_before_read(m);
+	read->tx = read->with_heads
+	    ? store_jobs_read_heads(m->opt.pg, ids, n, on_rows, read)
+	    : store_jobs_read(m->opt.pg, ids, n, on_rows, read);
 	if (!list_is_empty(fresh))
 		jobs_read(m, fresh);
 }
@@ -314,6 +321,9 @@ job_claimed(struct job *j)
 		return;
 	case JOB_END_SUPPRESSED:
 		finish_suppressed(j);
+		return;
+	case JOB_END_CANCELED:
+		finish_canceled(j);
 		return;
 	case JOB_END_ADDRESS:
 		finish_local(j, VERDICT_FAILED, FAIL_CONTENT, "5.1.3",

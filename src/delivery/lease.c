@@ -43,6 +43,7 @@ lane_flush(struct lane_state *lane)
 		queue_defer(m->queue, &lane->lane, m->worker, lane->defers,
 		    lane->defer_count, NULL, NULL);
 	lane->ack_count = lane->defer_count = 0;
+	lane_flush_parks(lane);
 }
 
 static void

@@ -15,11 +15,13 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/message.c \
 	%reldir%/mta.c \
 	%reldir%/owner.c \
+	%reldir%/publish.c \
 	%reldir%/quota.c %reldir%/quota.h \
 	%reldir%/renew.c \
 	%reldir%/resolve.c \
 	%reldir%/room.c \
 	%reldir%/route.c \
+	%reldir%/rules.c \
 	%reldir%/scope.c %reldir%/scope.h \
 	%reldir%/session.c \
 	%reldir%/session_limit.c \

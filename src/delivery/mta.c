@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/tls.h"
+#include "queue/rules.h"
 
 #define TICK_MS 1000
 #define DRAIN_TICK_MS 50
@@ -23,6 +24,8 @@ on_tick(void *ctx)
 	struct mta *m = ctx;
 
 	timer_set(m->tick, m->draining ? DRAIN_TICK_MS : TICK_MS);
+	rules_tick(m);
+	publish_tick(m);
 	lanes_tick(m);
 	lanes_ask(m);
 	dests_tick(m);
@@ -94,6 +97,7 @@ mta_new(const struct mta_options *opt)
 	list_init(&m->work);
 	make_tools(m);
 	m->outcomes = outcome_writer_new(opt->loop, opt->pg);
+	m->rules = rules_new(opt->pg);
 	routes_init(m);
 	scopes_init(m);
 	quotas_init(m);
@@ -182,6 +186,7 @@ mta_free(struct mta **mp)
 	claims_fini(m);
 	jobs_fini(m);
 	outcome_writer_free(&m->outcomes);
+	rules_free(&m->rules);
 	lanes_fini(m);
 	dests_fini(m);
 	contents_fini(m);

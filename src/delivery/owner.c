@@ -249,7 +249,8 @@ on_sources(void *ctx, const struct store_source *row, size_t count,
 		return;
 	o->want_count = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (!row[i].enabled || i % slots != m->opt.slot)
+		if (!row[i].enabled || i % slots != m->opt.slot ||
+		    rules_hold(m, row[i].address))
 			continue;
 		if (o->want_count < ARRAY_LEN(o->want))
 			o->want[o->want_count++] = row[i].number;

@@ -208,20 +208,29 @@ record_of_dsn(const struct outcome_dsn *d)
 	return r;
 }
 
+static enum event_kind
+event_of_end(enum status status)
+{
+	if (status == STATUS_CANCELED)
+		return EVENT_CANCELED;
+	if (status == STATUS_SUPPRESSED)
+		return EVENT_SUPPRESSED;
+	invariant(status == STATUS_FAILED);
+	return EVENT_FAILED;
+}
+
 struct record *
 record_of_end(const struct outcome_end *e)
 {
 	struct record *r = record_new(e->recipient, e->account);
-	bool failed = e->status == STATUS_FAILED;
 	struct event_data data = { .text = e->text, .reason = e->reason };
 
-	invariant(failed || e->status == STATUS_SUPPRESSED);
 	r->row.n = (int)e->n;
 	r->row.worker = e->worker;
 	r->row.outcome = VERDICT_FAILED;
 	r->row.reply = keep(r, e->text);
 	finish_as(r, e->status);
 	r->row.reason = keep(r, slice_of(e->reason));
-	add_event(r, failed ? EVENT_FAILED : EVENT_SUPPRESSED, 0, &data);
+	add_event(r, event_of_end(e->status), 0, &data);
 	return r;
 }

@@ -13,7 +13,8 @@
 #include "store/attempts.h"
 #include "store/jobs.h"
 
-#define EXPIRE_BATCH 200
+/* As many as a step of the old walk can find. */
+#define EXPIRE_BATCH 500
 
 struct expire {
 	struct loop *loop;
@@ -63,6 +64,22 @@ recorded(void *ctx, const struct error *err)
 }
 
 static void
+record_cancel(struct expire *e, const struct store_claim *claim)
+{
+	struct outcome_end end = {
+		.recipient = claim->id,
+		.account = claim->account,
+		.n = (unsigned int)claim->n,
+		.worker = e->worker,
+		.at_ms = e->now_ms,
+		.status = STATUS_CANCELED,
+		.text = SLICE("canceled by the operator"),
+	};
+
+	outcome_end(e->writer, &end, recorded, e);
+}
+
+static void
 record(struct expire *e, size_t i)
 {
 	const struct store_claim *claim = &e->claim[i];
@@ -92,6 +109,9 @@ record(struct expire *e, size_t i)
 		a.retry_at_ms = e->now_ms;
 		a.text = SLICE("the process that sent it is gone");
 	} else if (claim->result != STORE_CLAIM_MINE) {
+		return;
+	} else if (e->expires_at_ms[i] > e->now_ms) {
+		record_cancel(e, claim);
 		return;
 	}
 	outcome_attempt(e->writer, &a, recorded, e);

@@ -12,6 +12,8 @@
 #include "outcome/expire.h"
 #include "queue/queue.h"
 #include "queue/reap.h"
+#include "queue/rules.h"
+#include "queue/unpark.h"
 #include "queue/walk.h"
 #include "store/leader.h"
 #include "store/suppressions.h"
@@ -39,6 +41,9 @@ static void young(struct keeper *k, struct pg_tx **under_way);
 static void old(struct keeper *k, struct pg_tx **under_way);
 static void check_redis(struct keeper *k, struct pg_tx **under_way);
 static void reap(struct keeper *k, struct pg_tx **under_way);
+static void look_at_rules(struct keeper *k, struct pg_tx **under_way);
+static void unpark(struct keeper *k, struct pg_tx **under_way);
+static void trim_rules(struct keeper *k, struct pg_tx **under_way);
 static void drop_days(struct keeper *k, struct pg_tx **under_way);
 static void trim_keys(struct keeper *k, struct pg_tx **under_way);
 static void trim_suppressions(struct keeper *k, struct pg_tx **under_way);
@@ -53,6 +58,9 @@ static const struct duty duties[] = {
 	{ "old walk", 250, false, old },
 	{ "redis", 5000, false, check_redis },
 	{ "reap", 5000, false, reap },
+	{ "rules", 1000, false, look_at_rules },
+	{ "unpark", 5000, false, unpark },
+	{ "old rules", 600 * 1000, false, trim_rules },
 	{ "retention", 3600 * 1000, false, drop_days },
 	{ "idempotency", 60 * 1000, false, trim_keys },
 	{ "suppressions", 600 * 1000, false, trim_suppressions },
@@ -66,6 +74,8 @@ struct keeper {
 	struct walk *walk;
 	struct reap *reap;
 	struct expire *expire;
+	struct rules *rules;
+	struct unpark *unpark;
 	struct timer *timer;
 	struct store_retention retention;
 	char *node;
@@ -222,6 +232,32 @@ reap(struct keeper *k, struct pg_tx **under_way)
 }
 
 static void
+look_at_rules(struct keeper *k, struct pg_tx **under_way)
+{
+	(void)under_way;
+	rules_refresh(k->rules);
+}
+
+static void
+unpark(struct keeper *k, struct pg_tx **under_way)
+{
+	(void)under_way;
+	unpark_step(k->unpark);
+}
+
+static void
+trimmed_rules(void *ctx, const struct error *err)
+{
+	over(ctx, trim_rules, err);
+}
+
+static void
+trim_rules(struct keeper *k, struct pg_tx **under_way)
+{
+	*under_way = store_rule_trim(k->pg, clock_now_ms(), trimmed_rules, k);
+}
+
+static void
 dropped_days(void *ctx, size_t count, const struct error *err)
 {
 	struct keeper *k = ctx;
@@ -361,6 +397,9 @@ keeper_new(const struct keeper_options *opt)
 	    walk_new(k->loop, k->pg, k->queue, opt->shaping, &walk_ops, k);
 	k->reap = reap_new(k->loop, k->pg, k->queue, opt->shaping);
 	k->expire = expire_new(k->loop, k->pg);
+	k->rules = rules_new(k->pg);
+	k->unpark = unpark_new(k->pg, k->queue, opt->shaping);
+	walk_set_rules(k->walk, k->rules);
 	timer_set(k->timer, 0);
 	return k;
 }
@@ -391,8 +430,10 @@ keeper_free(struct keeper **kp)
 	for (size_t i = 0; i < ARRAY_LEN(duties); i++)
 		pg_tx_cancel(&k->under_way[i]);
 	expire_free(&k->expire);
+	unpark_free(&k->unpark);
 	reap_free(&k->reap);
 	walk_free(&k->walk);
+	rules_free(&k->rules);
 	queue_free(&k->queue);
 	pg_free(&k->pg);
 	free(k->node);

@@ -38,6 +38,7 @@ options(const struct role_http *r, const struct worker *w, int fd)
 		.pg_side = r->pg_side,
 		.queue = r->queue,
 		.shaping = w->shaping,
+		.depth = r->depth,
 		.keyring = w->keyring,
 		.webhook_guard = &r->webhook_guard,
 		.listen_fd = fd,
@@ -88,13 +89,13 @@ start(struct worker *w, struct error *err)
 	r->pg = role_pg(w, "verpost httpd", true);
 	r->pg_side = role_pg(w, "verpost httpd side", false);
 	r->queue = queue_new(w->loop, w->settings->redis, NULL, 0, NULL, NULL);
+	r->depth = depth_new(w->loop, r->pg_side, r->queue, w->shaping,
+	    DEPTH_PERIOD_MS, &depth_ops, r);
 	for (r->count = 0; r->count < n; r->count++) {
 		struct httpd_options o = options(r, w, fds[r->count]);
 
 		r->httpd[r->count] = httpd_new(&o);
 	}
-	r->depth = depth_new(w->loop, r->pg_side, r->queue, w->shaping,
-	    DEPTH_PERIOD_MS, &depth_ops, r);
 	return r;
 }
 

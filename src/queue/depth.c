@@ -1,7 +1,9 @@
 #include "queue/depth.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/loop.h"
 #include "queue/queue.h"
@@ -14,6 +16,13 @@
 
 #define POOLS_AGAIN 60 /* counts */
 
+/* A lane that is asked for its state. */
+struct lane_depth {
+	struct depth *depth;
+	struct queue_lane lane;
+	char why[DEPTH_WHY_MAX];
+};
+
 struct depth {
 	struct loop *loop;
 	struct pg *pg;
@@ -24,25 +33,49 @@ struct depth {
 	struct timer *timer;
 	int64_t period_ms;
 	struct pg_tx *tx;
-	int *pool;
-	size_t pool_count;
+	struct lane_depth *lane;
+	size_t lane_count;
 	size_t open; /* lanes still to answer */
 	size_t sum;
 	bool has_failed;
 	unsigned int counts; /* since the pools were asked for */
 };
 
+void
+depth_why_text(struct slice why, char *out, size_t size)
+{
+	struct slice line = slice_take_until(&why, '\n'), until;
+	char when[CLOCK_ISO_LEN];
+	int64_t until_ms;
+	size_t at;
+
+	slice_take_until(&line, ' '); /* the worker */
+	for (at = line.len; at > 0 && line.ptr[at - 1] != ' '; at--)
+		continue;
+	until = slice_from(line, at);
+	if (at == 0 || !slice_to_i64(until, &until_ms) || until_ms <= 0) {
+		snprintf(out, size, "%.*s", SLICE_FMT(line));
+		return;
+	}
+	clock_format_iso(until_ms, when);
+	snprintf(out, size, "%.*s until %s",
+	    SLICE_FMT(slice_first(line, at - 1)), when);
+}
+
 static void
 on_state(void *ctx, const struct queue_lane_state *state,
     const struct error *err)
 {
-	struct depth *d = ctx;
+	struct lane_depth *lane = ctx;
+	struct depth *d = lane->depth;
 
-	if (err != NULL)
+	if (err != NULL) {
 		d->has_failed = true;
-	else
+	} else {
 		d->sum +=
 		    state->ready + state->later + state->held + state->parked;
+		depth_why_text(state->why, lane->why, sizeof(lane->why));
+	}
 	if (--d->open == 0 && !d->has_failed)
 		d->ops->counted(d->ctx, d->sum);
 }
@@ -50,20 +83,15 @@ on_state(void *ctx, const struct queue_lane_state *state,
 static void
 count(struct depth *d)
 {
-	struct queue_lane lane;
-
-	if (d->open > 0 || d->pool_count == 0 || !queue_is_connected(d->queue))
+	if (d->open > 0 || d->lane_count == 0 || !queue_is_connected(d->queue))
 		return;
 	d->counts++;
 	d->sum = 0;
 	d->has_failed = false;
-	d->open = d->pool_count * queue_lane_count(d->shaping);
+	d->open = d->lane_count;
 	d->ops->asked(d->ctx);
-	for (size_t p = 0; p < d->pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(d->shaping); i++) {
-			queue_lane_nth(d->shaping, d->pool[p], i, &lane);
-			queue_state(d->queue, &lane, on_state, d);
-		}
+	for (size_t i = 0; i < d->lane_count; i++)
+		queue_state(d->queue, &d->lane[i].lane, on_state, &d->lane[i]);
 }
 
 static void
@@ -71,15 +99,20 @@ on_pools(void *ctx, const struct store_pool *pool, size_t n,
     const struct error *err)
 {
 	struct depth *d = ctx;
+	size_t lanes = queue_lane_count(d->shaping);
 
 	d->tx = NULL;
-	if (err != NULL)
+	/* While lanes are asked they stay as they are. */
+	if (err != NULL || d->open > 0)
 		return;
-	free(d->pool);
-	d->pool = xcalloc(n, sizeof(*d->pool));
-	d->pool_count = n;
-	for (size_t i = 0; i < n; i++)
-		d->pool[i] = pool[i].number;
+	free(d->lane);
+	d->lane_count = n * lanes;
+	d->lane = xcalloc(d->lane_count + 1, sizeof(*d->lane));
+	for (size_t i = 0; i < d->lane_count; i++) {
+		d->lane[i].depth = d;
+		queue_lane_nth(d->shaping, pool[i / lanes].number, i % lanes,
+		    &d->lane[i].lane);
+	}
 	d->counts = 0;
 	count(d);
 }
@@ -92,7 +125,7 @@ on_time(void *ctx)
 	timer_set(d->timer, d->period_ms);
 	if (d->tx != NULL)
 		return;
-	if (pg_is_up(d->pg) && (d->pool == NULL || d->counts >= POOLS_AGAIN))
+	if (pg_is_up(d->pg) && (d->lane == NULL || d->counts >= POOLS_AGAIN))
 		d->tx = store_pool_list(d->pg, on_pools, d);
 	else
 		count(d);
@@ -127,7 +160,18 @@ depth_free(struct depth **dp)
 	*dp = NULL;
 	timer_free(&d->timer);
 	pg_tx_cancel(&d->tx);
-	queue_forget(d->queue, d);
-	free(d->pool);
+	for (size_t i = 0; i < d->lane_count; i++)
+		queue_forget(d->queue, &d->lane[i]);
+	free(d->lane);
 	free(d);
+}
+
+const char *
+depth_why(const struct depth *d, int pool, struct slice lane)
+{
+	for (size_t i = 0; i < d->lane_count; i++)
+		if (d->lane[i].lane.pool == pool &&
+		    slice_eq_text(lane, d->lane[i].lane.name))
+			return d->lane[i].why;
+	return "";
 }

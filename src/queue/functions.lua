@@ -433,13 +433,12 @@ local function drop(keys, argv)
 	return 1
 end
 
--- offset, channel
--- Returns the workers that hold something.
-local function holders(keys, argv)
+-- The different scores in a zset: few, however many members there are.
+local function scores_in(key)
 	local out, from = {}, '-inf'
 
 	while true do
-		local got = redis.call('ZRANGEBYSCORE', keys[H], from, '+inf',
+		local got = redis.call('ZRANGEBYSCORE', key, from, '+inf',
 		    'WITHSCORES', 'LIMIT', 0, 1)
 
 		if #got == 0 then
@@ -448,6 +447,18 @@ local function holders(keys, argv)
 		out[#out + 1] = tonumber(got[2])
 		from = '(' .. got[2]
 	end
+end
+
+-- offset, channel
+-- Returns the workers that hold something.
+local function holders(keys, argv)
+	return scores_in(keys[H])
+end
+
+-- offset, channel
+-- Returns the holds for which something is parked.
+local function parked(keys, argv)
+	return scores_in(keys[P])
 end
 
 -- offset, channel
@@ -481,4 +492,5 @@ redis.register_function('vp1_park', park)
 redis.register_function('vp1_unpark', unpark)
 redis.register_function('vp1_drop', drop)
 redis.register_function('vp1_holders', holders)
+redis.register_function('vp1_parked', parked)
 redis.register_function('vp1_state', state)

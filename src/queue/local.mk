@@ -17,7 +17,10 @@ src_queue_libqueue_a_SOURCES = \
 	%reldir%/depth.c include/queue/depth.h \
 	%reldir%/lane.c include/queue/lane.h \
 	%reldir%/member.c include/queue/member.h \
+	%reldir%/published.c include/queue/published.h \
 	%reldir%/queue.c include/queue/queue.h \
 	%reldir%/reap.c include/queue/reap.h \
+	%reldir%/rules.c %reldir%/rules_list.c include/queue/rules.h \
 	%reldir%/shaping.c include/queue/shaping.h \
+	%reldir%/unpark.c include/queue/unpark.h \
 	%reldir%/walk.c include/queue/walk.h

@@ -504,15 +504,29 @@ answer_holders(struct call *call, const struct redis_reply *reply,
 		call->done.holders(call->ctx, workers, n, err);
 }
 
+static void
+ask_holders(struct queue *q, const char *function,
+    const struct queue_lane *lane, queue_holders_got *done, void *ctx)
+{
+	struct call *call =
+	    fcall_new(q, function, lane, 0, answer_holders, ctx);
+
+	call->done.holders = done;
+	send_call(call);
+}
+
 void
 queue_holders(struct queue *q, const struct queue_lane *lane,
     queue_holders_got *done, void *ctx)
 {
-	struct call *call =
-	    fcall_new(q, "vp1_holders", lane, 0, answer_holders, ctx);
+	ask_holders(q, "vp1_holders", lane, done, ctx);
+}
 
-	call->done.holders = done;
-	send_call(call);
+void
+queue_parked(struct queue *q, const struct queue_lane *lane,
+    queue_holders_got *done, void *ctx)
+{
+	ask_holders(q, "vp1_parked", lane, done, ctx);
 }
 
 static size_t
@@ -738,6 +752,12 @@ queue_free(struct queue **qp)
 		free_call_and_op(list_entry(node, struct call, node));
 	/* A callback of ours may be on the stack. */
 	loop_defer(q->loop, destroy, q);
+}
+
+struct redis *
+queue_redis(struct queue *q)
+{
+	return q->redis;
 }
 
 bool

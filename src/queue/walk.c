@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/queue.h"
+#include "queue/rules.h"
 #include "store/sources.h"
 
 /*
@@ -15,7 +16,8 @@
  *
  *   read a page of unfinished rows
  *     -> per lane one enqueue of those that should have a job
- *     -> one drop for each that is past its max age or in a strange lane
+ *     -> one drop for each that is past its max age, cancelled, or in a
+ *        strange lane
  *   -> all answered: the cursor moves, or stays if one failed.
  *
  * Young and old walk are two of these with a range and a pace of their own; at
@@ -75,6 +77,7 @@ struct walk {
 	struct pg *pg;
 	struct queue *queue;
 	const struct shaping *shaping;
+	const struct rules *rules; /* NULL: none */
 	const struct walk_ops *ops;
 	void *ctx;
 	struct side young, old;
@@ -287,6 +290,26 @@ add_job(struct side *s, const struct store_unfinished *row,
 		.delay_ms = delay_ms };
 }
 
+static bool
+is_canceled(const struct walk *w, const struct store_unfinished *row,
+    int64_t now_ms)
+{
+	struct rules_subject what = {
+		.account = (int)(row->flow / 2),
+		.address = row->address,
+		.head = row->head,
+		.accepted_at_ms = id_time_ms(row->id),
+	};
+	const struct store_rule *list, *found;
+	size_t n;
+
+	if (w->rules == NULL)
+		return false;
+	list = rules_list(w->rules, &n);
+	found = n > 0 ? rules_find(list, n, &what, now_ms) : NULL;
+	return found != NULL && found->kind == RULE_CANCEL;
+}
+
 static void
 tell_strange(struct walk *w, const struct queue_lane *lane)
 {
@@ -306,7 +329,7 @@ sort_row(struct side *s, const struct store_unfinished *row, int64_t now_ms)
 		    log_slice("lane", row->lane));
 		return;
 	}
-	if (row->expires_at_ms <= now_ms) {
+	if (row->expires_at_ms <= now_ms || is_canceled(s->walk, row, now_ms)) {
 		s->drop[s->drop_count++] =
 		    (struct drop){ .side = s, .row = row };
 		return;
@@ -370,6 +393,8 @@ on_page(void *ctx, const struct store_unfinished *row, size_t count,
 		s->row[i].lane = arena_slice(&s->arena, row[i].lane);
 		s->row[i].address = arena_slice(&s->arena, row[i].address);
 		sort_row(s, &s->row[i], now_ms);
+		/* This one does not, and nobody needs it any more. */
+		s->row[i].head = SLICE("");
 	}
 	send_all(s);
 }
@@ -377,9 +402,18 @@ on_page(void *ctx, const struct store_unfinished *row, size_t count,
 static void
 next_page(struct side *s)
 {
+	const struct walk *w = s->walk;
+	const struct store_rule *list = NULL;
+	size_t n = 0;
+
+	if (w->rules != NULL)
+		list = rules_list(w->rules, &n);
 	s->is_busy = true;
-	s->tx = store_walk_unfinished(s->walk->pg, s->cursor, s->before,
-	    s->limit, on_page, s);
+	s->tx = rules_want_heads(list, n)
+	    ? store_walk_unfinished_heads(w->pg, s->cursor, s->before, s->limit,
+		  on_page, s)
+	    : store_walk_unfinished(w->pg, s->cursor, s->before, s->limit,
+		  on_page, s);
 }
 
 /* Whether a step makes sense now. */
@@ -546,6 +580,12 @@ walk_new(struct loop *l, struct pg *pg, struct queue *q,
 	side_init(&w->old, w, OLD);
 	w->young.cursor = id_floor(clock_now_ms() - YOUNG_START_MS);
 	return w;
+}
+
+void
+walk_set_rules(struct walk *w, const struct rules *rules)
+{
+	w->rules = rules;
 }
 
 void

@@ -16,7 +16,11 @@
 	"AND (s.expires_at IS NULL OR s.expires_at > $8::timestamptz))"
 #define CLAIMS                                                                 \
 	"unnest($1::uuid[], $2::int2[], $3::int4[], $4::int4[], $5::int2[], "  \
-	"$6::text[]) AS i(id, n, source, account, stream, key) "
+	"$6::text[], $11::int4[]) "                                            \
+	"AS i(id, n, source, account, stream, key, rules) "
+/* Looked at under the rules that are in force (store/rules.h). */
+#define RULES_STAND                                                            \
+	"i.rules = (SELECT g.generation FROM rule_state g WHERE g.one)"
 
 /*
  * LATERAL with OFFSET 0: first the batch, then each row by its key. A plain
@@ -32,13 +36,15 @@ static const struct pg_stmt stmt_claim = { "claim",
 	"FROM recipients r WHERE r.id = i.id "
 	"AND r.id BETWEEN $9::uuid AND $10::uuid "
 	"AND r.finished_at IS NULL AND r.attempts = i.n - 1 OFFSET 0) r "
-	"WHERE $11::bool OR ((r.retry_at IS NULL OR r.retry_at <= $8) "
+	"WHERE $12::bool OR ((r.retry_at IS NULL OR r.retry_at <= $8) "
+	"AND " RULES_STAND " "
 	"AND NOT " SUPPRESSED ") ORDER BY i.id "
 	"ON CONFLICT DO NOTHING RETURNING recipient" };
 
 static const struct pg_stmt stmt_why = { "claim_why",
 	"SELECT i.id, r.id IS NOT NULL, r.finished_at IS NOT NULL, "
-	"r.attempts, r.retry_at, a.n, a.worker, a.claimed_at, " SUPPRESSED " "
+	"r.attempts, r.retry_at, a.n, a.worker, a.claimed_at, " SUPPRESSED
+	", " RULES_STAND " "
 	"FROM " CLAIMS "LEFT JOIN LATERAL (SELECT r.id, r.finished_at, "
 	"r.attempts, r.retry_at FROM recipients r WHERE r.id = i.id "
 	"AND r.id BETWEEN $9::uuid AND $10::uuid OFFSET 0) r ON true "
@@ -108,7 +114,7 @@ put_ids(struct pg_tx *tx, const struct store_claim *claims, size_t n,
 	pg_tx_array_end(tx);
 }
 
-/* $1 to $10, the same for both statements. */
+/* $1 to $11, the same for both statements. */
 static void
 put_claims(struct pg_tx *tx, const struct store_claiming *op)
 {
@@ -135,6 +141,10 @@ put_claims(struct pg_tx *tx, const struct store_claiming *op)
 	pg_tx_int4(tx, op->worker);
 	pg_tx_time(tx, op->now_ms);
 	store_bounds_put(tx, &bounds);
+	pg_tx_array(tx, PG_INT4);
+	for (size_t i = 0; i < op->n; i++)
+		pg_tx_int4(tx, c[i].rules);
+	pg_tx_array_end(tx);
 }
 
 static struct store_claim *
@@ -178,8 +188,10 @@ why_not(const struct store_claiming *op, struct store_claim *c,
 	c->retry_at_ms = pg_get_time(row, 4);
 	if (c->retry_at_ms > op->now_ms)
 		return STORE_CLAIM_NOT_DUE;
-	/* Neither: it changed between the two statements. */
-	return pg_get_bool(row, 8) ? STORE_CLAIM_SUPPRESSED : STORE_CLAIM_MOVED;
+	if (pg_get_bool(row, 8))
+		return STORE_CLAIM_SUPPRESSED;
+	/* None of these: it changed between the two statements. */
+	return pg_get_bool(row, 9) ? STORE_CLAIM_MOVED : STORE_CLAIM_RULES;
 }
 
 static void

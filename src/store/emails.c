@@ -19,7 +19,10 @@ static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"r.expires_at, r.finished_at, r.reason, coalesce(a.n, 0::int2), "
 	"coalesce(a.outcome, 0::int2), coalesce(a.stage, 0::int2), "
 	"coalesce(a.code, 0::int2), a.status, a.reply, a.mx, a.tls, "
-	"a.finished_at, coalesce(a.class, 0::int2) "
+	"a.finished_at, coalesce(a.class, 0::int2), r.pool, r.lane, "
+	"EXISTS (SELECT FROM attempts o "
+	"WHERE o.recipient = r.id AND o.recipient BETWEEN $1 AND $2 "
+	"AND o.n = r.attempts + 1 AND o.outcome IS NULL) "
 	"FROM recipients r LEFT JOIN LATERAL (SELECT a.* "
 	"FROM attempts a WHERE a.recipient = r.id "
 	"AND a.recipient BETWEEN $1::uuid AND $2::uuid "
@@ -90,6 +93,9 @@ read_recipient(struct pg_row row, struct store_recipient *r)
 	r->last.tls = pg_get_text(row, 16);
 	r->last.finished_at_ms = pg_get_time(row, 17);
 	r->last.class = pg_get_int2(row, 18);
+	r->pool = pg_get_int4(row, 19);
+	r->lane = pg_get_text(row, 20);
+	r->is_claimed = pg_get_bool(row, 21);
 }
 
 /* All chunks in a row; one chunk is used where it lies. */

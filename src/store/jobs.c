@@ -14,16 +14,18 @@
  */
 
 /* LATERAL with OFFSET 0: see attempts.c. */
-static const struct pg_stmt stmt_rows = { "jobs_rows",
-	"SELECT r.id, r.address, r.field, r.pool, r.lane, r.flow, r.flags, "
-	"r.status, r.attempts, r.retry_at, r.expires_at, r.finished_at, "
-	"e.id, e.account, e.domain, e.stream, e.created_at, e.message_id, "
-	"e.content_bytes "
-	"FROM unnest($1::uuid[], $2::uuid[]) AS i(id, email) "
-	"CROSS JOIN LATERAL (SELECT * FROM recipients r WHERE r.id = i.id "
-	"AND r.id BETWEEN $3::uuid AND $4::uuid OFFSET 0) r "
-	"CROSS JOIN LATERAL (SELECT * FROM emails e WHERE e.id = i.email "
-	"AND e.id BETWEEN $5::uuid AND $6::uuid OFFSET 0) e" };
+#define ROWS(MORE)                                                             \
+	"SELECT r.id, r.address, r.field, r.pool, r.lane, r.flow, r.flags, "   \
+	"r.status, r.attempts, r.retry_at, r.expires_at, r.finished_at, "      \
+	"e.id, e.account, e.domain, e.stream, e.created_at, e.message_id, "    \
+	"e.content_bytes" MORE " "                                             \
+	"FROM unnest($1::uuid[], $2::uuid[]) AS i(id, email) "                 \
+	"CROSS JOIN LATERAL (SELECT * FROM recipients r WHERE r.id = i.id "    \
+	"AND r.id BETWEEN $3::uuid AND $4::uuid OFFSET 0) r "                  \
+	"CROSS JOIN LATERAL (SELECT * FROM emails e WHERE e.id = i.email "     \
+	"AND e.id BETWEEN $5::uuid AND $6::uuid OFFSET 0) e"
+static const struct pg_stmt stmt_rows = { "jobs_rows", ROWS("") };
+static const struct pg_stmt stmt_heads = { "jobs_heads", ROWS(", e.head") };
 
 static const struct pg_stmt stmt_contents = { "jobs_contents",
 	"SELECT c.id, c.n, c.chunk "
@@ -35,6 +37,7 @@ static const struct pg_stmt stmt_contents = { "jobs_contents",
 struct call {
 	store_jobs_got *done;
 	void *ctx;
+	bool with_heads;
 };
 
 static int
@@ -124,14 +127,16 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 		struct pg_row row = pg_row(reply, 0, i);
 
 		read_job(row, &jobs[i]);
+		if (call->with_heads)
+			jobs[i].head = pg_get_text(row, 19);
 		jobs[i].email =
 		    find_email(emails, email_count, pg_get_id(row, 12));
 	}
 	call->done(call->ctx, jobs, n, NULL);
 }
 
-struct pg_tx *
-store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
+static struct pg_tx *
+read_jobs(struct pg *pg, bool with_heads, const struct id *ids, size_t n,
     store_jobs_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
@@ -140,13 +145,13 @@ store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
 	struct store_bounds rcpt = { 0 }, mail = { 0 };
 
 	invariant(n > 0);
-	*call = (struct call){ done, ctx };
+	*call = (struct call){ done, ctx, with_heads };
 	for (size_t i = 0; i < n; i++) {
 		emails[i] = id_email_of(ids[i]);
 		store_bounds_add(&rcpt, ids[i]);
 		store_bounds_add(&mail, emails[i]);
 	}
-	pg_tx_stmt(tx, &stmt_rows);
+	pg_tx_stmt(tx, with_heads ? &stmt_heads : &stmt_rows);
 	store_put_ids(tx, ids, n);
 	store_put_ids(tx, emails, n);
 	store_bounds_put(tx, &rcpt);
@@ -154,6 +159,20 @@ store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
 	free(emails);
 	pg_tx_send(tx, on_rows, call);
 	return tx;
+}
+
+struct pg_tx *
+store_jobs_read(struct pg *pg, const struct id *ids, size_t n,
+    store_jobs_got *done, void *ctx)
+{
+	return read_jobs(pg, false, ids, n, done, ctx);
+}
+
+struct pg_tx *
+store_jobs_read_heads(struct pg *pg, const struct id *ids, size_t n,
+    store_jobs_got *done, void *ctx)
+{
+	return read_jobs(pg, true, ids, n, done, ctx);
 }
 
 /* -- contents -------------------------------------------------------------- */

@@ -1,6 +1,9 @@
 # Migrations, in order; contrib/embed puts them into the binary.
 migrations = \
-	sql/0001_tables.sql sql/0002_quota.sql sql/0004_attempts.sql
+	sql/0001_tables.sql \
+	sql/0002_quota.sql \
+	sql/0003_rules.sql \
+	sql/0004_attempts.sql
 
 src/store/migrations.c: $(migrations) contrib/embed src/store/$(am__dirstamp)
 	$(AM_V_GEN)cd $(srcdir) && sh contrib/embed migrations $(migrations) \
@@ -13,6 +16,8 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/accept.c include/store/accept.h \
 	%reldir%/accounts.c include/store/accounts.h \
 	%reldir%/attempts.c include/store/attempts.h \
+	%reldir%/backlog.c include/store/backlog.h \
+	%reldir%/cancel.c include/store/cancel.h \
 	%reldir%/contents.c include/store/contents.h \
 	%reldir%/deliveries.c \
 	%reldir%/domains.c include/store/domains.h \
@@ -28,6 +33,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/quota.c include/store/quota.h \
 	%reldir%/redis.c include/store/redis.h \
 	%reldir%/returns.c include/store/returns.h \
+	%reldir%/rules.c include/store/rules.h \
 	%reldir%/simulator.c include/store/simulator.h \
 	%reldir%/sources.c include/store/sources.h \
 	%reldir%/store.c %reldir%/store_priv.h \

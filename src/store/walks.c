@@ -2,11 +2,15 @@
 
 #include "store_priv.h"
 
+#define UNFINISHED(MORE)                                                       \
+	"SELECT id, pool, lane, flow, flags, status, retry_at, expires_at, "   \
+	"address" MORE " FROM recipients r WHERE finished_at IS NULL "         \
+	"AND id > $1::uuid AND id < $2::uuid ORDER BY id LIMIT $3::int8"
 static const struct pg_stmt stmt_unfinished = { "walk_unfinished",
-	"SELECT id, pool, lane, flow, flags, status, retry_at, expires_at, "
-	"address "
-	"FROM recipients WHERE finished_at IS NULL "
-	"AND id > $1::uuid AND id < $2::uuid ORDER BY id LIMIT $3::int8" };
+	UNFINISHED("") };
+static const struct pg_stmt stmt_heads = { "walk_heads",
+	UNFINISHED(
+	    ", (SELECT e.head FROM emails e WHERE e.id = email_of(r.id))") };
 
 static const struct pg_stmt stmt_move = { "walk_move",
 	"UPDATE recipients r SET lane = m.to_lane "
@@ -18,6 +22,7 @@ static const struct pg_stmt stmt_move = { "walk_move",
 struct call {
 	store_unfinished_got *done;
 	void *ctx;
+	bool with_heads;
 };
 
 static void
@@ -46,24 +51,40 @@ on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
 		all[i].retry_at_ms = pg_get_time(row, 6);
 		all[i].expires_at_ms = pg_get_time(row, 7);
 		all[i].address = pg_get_text(row, 8);
+		if (call->with_heads)
+			all[i].head = pg_get_text(row, 9);
 	}
 	call->done(call->ctx, all, n, NULL);
+}
+
+static struct pg_tx *
+read_unfinished(struct pg *pg, bool with_heads, struct id after,
+    struct id before, size_t limit, store_unfinished_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+	struct call *call = pg_tx_mem(tx, sizeof(*call));
+
+	pg_tx_stmt(tx, with_heads ? &stmt_heads : &stmt_unfinished);
+	pg_tx_id(tx, after);
+	pg_tx_id(tx, before);
+	pg_tx_int8(tx, (int64_t)limit);
+	*call = (struct call){ done, ctx, with_heads };
+	pg_tx_send(tx, on_rows, call);
+	return tx;
 }
 
 struct pg_tx *
 store_walk_unfinished(struct pg *pg, struct id after, struct id before,
     size_t limit, store_unfinished_got *done, void *ctx)
 {
-	struct pg_tx *tx = pg_tx_new(pg);
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
+	return read_unfinished(pg, false, after, before, limit, done, ctx);
+}
 
-	pg_tx_stmt(tx, &stmt_unfinished);
-	pg_tx_id(tx, after);
-	pg_tx_id(tx, before);
-	pg_tx_int8(tx, (int64_t)limit);
-	*call = (struct call){ done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
+struct pg_tx *
+store_walk_unfinished_heads(struct pg *pg, struct id after, struct id before,
+    size_t limit, store_unfinished_got *done, void *ctx)
+{
+	return read_unfinished(pg, true, after, before, limit, done, ctx);
 }
 
 struct pg_tx *

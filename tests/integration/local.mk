@@ -4,6 +4,7 @@
 integration_tests = \
 	tests/integration/test_api.py \
 	tests/integration/test_attack.py \
+	tests/integration/test_backlog.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_commands.py \
 	tests/integration/test_content.py \
@@ -23,6 +24,7 @@ integration_tests = \
 	tests/integration/test_queue_mutants.py \
 	tests/integration/test_resend_node.py \
 	tests/integration/test_retry.py \
+	tests/integration/test_rules.py \
 	tests/integration/test_time.py \
 	tests/integration/test_transcript.py \
 	tests/integration/test_webhooks.py
@@ -39,6 +41,7 @@ check-fast:
 # Those that drive every process through its paths, for sanitized builds.
 sanitized_tests = \
 	tests/integration/test_api.py \
+	tests/integration/test_backlog.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery.py \

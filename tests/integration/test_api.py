@@ -206,7 +206,6 @@ class Api(unittest.TestCase):
         for method, path in (
                 ("POST", "/emails/batch"), ("GET", "/emails/metrics"),
                 ("PATCH", "/emails" + one),
-                ("POST", "/emails%s/cancel" % one),
                 ("GET", "/emails/receiving"),
                 ("GET", "/emails/receiving" + one),
                 ("POST", "/domains"), ("PATCH", "/domains" + one),

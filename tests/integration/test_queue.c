@@ -1,6 +1,7 @@
 /* The schedule, against a real Redis. */
 #include "tests/unit/test.h"
 
+#include "queue/depth.h"
 #include "tests/integration/queue_world.h"
 
 /* Names. ------------------------------------------------------------------ */
@@ -428,6 +429,33 @@ a_server_that_hangs_is_dropped_at_the_deadline(void **state)
 	test_log_.expected = 0;
 }
 
+static void
+a_reason_is_told_for_people(void **state)
+{
+	static const struct {
+		const char *why, *text;
+	} rows[] = {
+		{ "", "" },
+		{ "7 daily limit of 5 1893456000000\n",
+		    "daily limit of 5 until 2030-01-01T00:00:00.000Z" },
+		{ "7 one 1893456000000\n8 two 1893456000000\n",
+		    "one until 2030-01-01T00:00:00.000Z" },
+		{ "7 no end 0\n", "no end 0" },
+		{ "7 no number\n", "no number" },
+		{ "7\n", "" },
+		{ "7 word\n", "word" },
+	};
+	char text[DEPTH_WHY_MAX], small[8];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		depth_why_text(slice_of(rows[i].why), text, sizeof(text));
+		assert_string_equal(text, rows[i].text);
+	}
+	depth_why_text(slice_of(rows[1].why), small, sizeof(small));
+	assert_string_equal(small, "daily l");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, cmocka_unit_test(members_have_one_form),
@@ -441,6 +469,7 @@ SERVERS_MAIN(true, cmocka_unit_test(members_have_one_form),
     CASE(parked_jobs_wait_for_their_hold), CASE(drop_takes_what_nobody_holds),
     CASE(with_short_queues_workers_take_turns),
     CASE(marks_and_reasons_can_be_read),
+    cmocka_unit_test(a_reason_is_told_for_people),
     CASE(a_server_that_lost_the_functions_gets_them_again),
     CASE(calls_fail_while_redis_is_away_and_work_when_it_is_back),
     CASE(a_server_that_hangs_is_dropped_at_the_deadline))

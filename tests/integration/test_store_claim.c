@@ -185,6 +185,40 @@ a_claim_that_is_refused_says_why(void **state)
 
 /* Outcomes. --------------------------------------------------------------- */
 
+/* A row of rules; the generation after it. */
+static int
+hold_a_tag(void)
+{
+	SQL_NUMBER(pg,
+	    "INSERT INTO rules (id, kind, scope, value, issued_at) VALUES "
+	    "(gen_random_uuid(), 'hold', 'tag', gen_random_uuid(), now())");
+	return (int)SQL_NUMBER(pg, "SELECT generation::int8 FROM rule_state");
+}
+
+static void
+a_claim_under_old_rules_is_refused(void **state)
+{
+	struct mail m;
+	struct store_claim c;
+
+	(void)state;
+	mail_init(&m, "rules", 2);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	c.rules = hold_a_tag();
+	hold_a_tag();
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_RULES);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_RULES);
+	/* To end it is always allowed. */
+	assert_int_equal(claim(1, &c, true), STORE_CLAIM_MINE);
+	c = claim_of(&m, 2, 1);
+	c.rules = hold_a_tag();
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	/* As the other tests of this program expect it. */
+	SQL_NUMBER(pg, "DELETE FROM rules");
+	SQL_NUMBER(pg, "UPDATE rule_state SET generation = 0");
+}
+
 static void
 an_outcome_can_be_repeated(void **state)
 {
@@ -676,7 +710,8 @@ a_batch_reads_only_its_own_rows_also_on_a_young_day(void **state)
 SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(a_claim_left_behind_is_given_back_unless_it_is_older_or_over),
     CASE(batches_in_any_order_do_not_block_each_other),
-    CASE(a_claim_that_is_refused_says_why), CASE(an_outcome_can_be_repeated),
+    CASE(a_claim_that_is_refused_says_why),
+    CASE(a_claim_under_old_rules_is_refused), CASE(an_outcome_can_be_repeated),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
     CASE(a_late_word_settles_what_ended_unknown),

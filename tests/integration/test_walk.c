@@ -2,6 +2,8 @@
 #include "tests/unit/test.h"
 
 #include "queue/reap.h"
+#include "queue/rules.h"
+#include "queue/unpark.h"
 #include "queue/walk.h"
 #include "store/accept.h"
 #include "store/workers.h"
@@ -285,6 +287,133 @@ mail_in_a_lane_that_is_no_more_gets_todays_lane(void **state)
 	reap_free(&r);
 }
 
+/* Rules. ------------------------------------------------------------------ */
+
+static int
+add_rule(enum store_rule_kind kind, const char *domain, int64_t age_ms)
+{
+	struct outcome_seen seen = { 0 };
+	struct store_rule r = {
+		.id = id_new(clock_now_ms()),
+		.kind = kind,
+		.scope = RULE_DOMAIN,
+		.value = slice_of(domain),
+		.issued_at_ms = clock_now_ms() - age_ms,
+	};
+
+	store_rule_add(pg, &r, servers_done, &seen);
+	servers_ok(&seen);
+	return (int)SQL_NUMBER(pg, "SELECT max(number)::int8 FROM rules");
+}
+
+static void
+on_canceled(void *ctx, const struct store_unfinished *rows, size_t n)
+{
+	(void)ctx;
+	for (size_t i = 0; i < n; i++)
+		assert_true(rows[i].expires_at_ms > clock_now_ms());
+	expired_count += n;
+}
+
+static const struct walk_ops cancel_ops = { on_canceled, NULL };
+
+static void
+read_rules(struct rules *r)
+{
+	rules_refresh(r);
+	while (rules_generation(r) < 0)
+		loop_turn(servers.loop, 10);
+}
+
+static void
+what_is_cancelled_is_told_and_has_no_job_any_more(void **state)
+{
+	struct walk *w =
+	    walk_new(servers.loop, pg, queue, shaping, &cancel_ops, NULL);
+	struct rules *rules = rules_new(pg);
+
+	(void)state;
+	forget_all_mail();
+	accept_mails(6, 3600000, 3600000);
+	add_rule(RULE_HOLD, "example.org", 0);
+	add_rule(RULE_CANCEL, "elsewhere.example", 0);
+	add_rule(RULE_CANCEL, "example.org", 2 * 3600000); /* before them */
+	read_rules(rules);
+	walk_set_rules(w, rules);
+	expired_count = 0;
+	walk_until(w, walk_old, has_told);
+	assert_int_equal(expired_count, 0);
+	assert_int_equal(walk_counts(w).added, 6);
+	rules_free(&rules);
+	rules = rules_new(pg);
+	walk_set_rules(w, rules);
+	add_rule(RULE_CANCEL, "example.org", 0);
+	read_rules(rules);
+	while (walk_counts(w).rounds < 2) {
+		walk_old(w);
+		loop_turn(servers.loop, 10);
+	}
+	assert_int_equal(expired_count, 6);
+	assert_int_equal(walk_counts(w).added, 6);
+	assert_state(0, 0, 0, 0);
+	walk_free(&w);
+	rules_free(&rules);
+	SQL_NUMBER(pg, "DELETE FROM rules");
+	forget_all_mail();
+}
+
+static void
+park(int hold, const struct queue_job *jobs, size_t n)
+{
+	struct answer *a;
+
+	enqueue(jobs, n);
+	lease(5, n, 1);
+	a = fresh();
+	queue_park(queue, &lane, 5, hold, jobs, n, on_done, a);
+	assert_int_equal(counted(a), n);
+}
+
+static void
+what_is_parked_for_no_hold_in_force_is_given_back(void **state)
+{
+	struct unpark *u = unpark_new(pg, queue, shaping);
+	struct queue_job jobs[250];
+	struct answer *a;
+	int hold = add_rule(RULE_HOLD, "example.org", 0);
+
+	(void)state;
+	make_jobs(jobs, ARRAY_LEN(jobs), 2, 0);
+	park(hold, jobs, 20);
+	park(hold + 1000, jobs + 20, 230);
+	a = fresh();
+	queue_parked(queue, &lane, on_holders, a);
+	counted(a);
+	assert_int_equal(a->count, 2);
+	assert_int_equal(a->worker[0], hold);
+	assert_int_equal(a->worker[1], hold + 1000);
+	unpark_step(u);
+	while (unpark_is_busy(u))
+		loop_turn(servers.loop, 10);
+	assert_int_equal(unpark_counts(u).given_back, 230);
+	assert_state(230, 0, 0, 20);
+	/* A hold whose time is over is none. */
+	SQL_NUMBER(pg, "UPDATE rules SET expires_at = now() - interval '1 s'");
+	unpark_step(u);
+	while (unpark_is_busy(u))
+		loop_turn(servers.loop, 10);
+	assert_int_equal(unpark_counts(u).given_back, 250);
+	assert_int_equal(unpark_counts(u).failures, 0);
+	assert_state(250, 0, 0, 0);
+	/* It may be freed under way. */
+	unpark_step(u);
+	loop_turn(servers.loop, 0);
+	unpark_free(&u);
+	for (int i = 0; i < 20; i++)
+		loop_turn(servers.loop, 5);
+	SQL_NUMBER(pg, "DELETE FROM rules");
+}
+
 /* The reaper. -------------------------------------------------------------- */
 
 struct worker_seen {
@@ -358,4 +487,6 @@ SERVERS_MAIN(true, CASE(the_young_walk_pushes_what_was_not_pushed),
     CASE(mail_past_its_age_is_told_unless_somebody_holds_it),
     CASE(mail_in_a_lane_that_is_no_more_gets_todays_lane),
     CASE(a_walk_may_be_freed_under_way),
+    CASE(what_is_cancelled_is_told_and_has_no_job_any_more),
+    CASE(what_is_parked_for_no_hold_in_force_is_given_back),
     CASE(what_the_dead_and_unknown_hold_is_given_back))

@@ -15,6 +15,15 @@ tests_integration_test_walk_SOURCES = tests/integration/test_walk.c \
 tests_integration_test_walk_LDADD = $(store_test_libs)
 tests_integration_test_walk_CFLAGS = $(store_test_cflags)
 
+check_PROGRAMS += tests/unit/test_queue_rules
+TESTS += tests/unit/test_queue_rules
+tests_unit_test_queue_rules_SOURCES = tests/unit/test_queue_rules.c \
+	tests/unit/test.h
+tests_unit_test_queue_rules_LDADD = src/queue/libqueue.a \
+	src/mail/libmail.a src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS) \
+	$(CMOCKA_LIBS)
+tests_unit_test_queue_rules_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
 tests_integration_test_queue_functions_SOURCES = \
 	tests/integration/test_queue_functions.c \
 	tests/integration/model/schedule.c tests/integration/model/schedule.h \

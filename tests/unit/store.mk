@@ -3,15 +3,21 @@ if HAVE_TEST_LIBS
 store_tests = tests/integration/test_store_pg \
 	tests/integration/test_store_mail tests/integration/test_store_claim \
 	tests/integration/test_store_rows tests/integration/test_store_hooks \
-	tests/integration/test_store_quota
+	tests/integration/test_store_quota tests/integration/test_store_rules
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
 store_test_libs = src/queue/libqueue.a src/store/libstore.a \
-	src/model/libmodel.a src/net/libnet.a src/base/libbase.a $(PQ_LIBS) \
-	$(HIREDIS_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) \
-	$(CURL_LIBS) $(CMOCKA_LIBS)
+	src/model/libmodel.a src/net/libnet.a src/mail/libmail.a \
+	src/base/libbase.a $(PQ_LIBS) $(IDN2_LIBS) $(HIREDIS_LIBS) \
+	$(EVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) $(CURL_LIBS) $(CMOCKA_LIBS)
 store_test_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS) -I$(srcdir)
+
+tests_integration_test_store_rules_SOURCES = \
+	tests/integration/test_store_rules.c tests/integration/servers.h \
+	tests/integration/mail_world.h
+tests_integration_test_store_rules_LDADD = $(store_test_libs)
+tests_integration_test_store_rules_CFLAGS = $(store_test_cflags)
 
 tests_integration_test_store_pg_SOURCES = \
 	tests/integration/test_store_pg.c tests/integration/servers.h

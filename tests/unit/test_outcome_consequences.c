@@ -215,13 +215,15 @@ a_report_bounces_settles_or_says_that_it_takes_longer(void **state)
 }
 
 static void
-an_end_without_a_transaction_is_failed_or_suppressed(void **state)
+an_end_without_a_transaction_has_its_own_event(void **state)
 {
 	static const struct expected failed = { STATUS_FAILED, true, false,
 		false, FAIL_EXPIRED, 1, { EVENT_FAILED }, 0, "\"reason\":" };
 	static const struct expected suppressed = { STATUS_SUPPRESSED, true,
 		false, false, NULL, 1, { EVENT_SUPPRESSED }, 0,
 		"\"text\":\"t\"" };
+	static const struct expected canceled = { STATUS_CANCELED, true, false,
+		false, NULL, 1, { EVENT_CANCELED }, 0, "\"text\":\"t\"" };
 	struct outcome_end e = {
 		.n = 2,
 		.worker = 4,
@@ -241,10 +243,14 @@ an_end_without_a_transaction_is_failed_or_suppressed(void **state)
 	assert_int_equal(r->row.n, 2);
 	assert_int_equal(r->row.worker, 4);
 	record_free(r);
+	e.status = STATUS_CANCELED;
+	r = record_of_end(&e);
+	check(r, &canceled);
+	record_free(r);
 }
 
 TEST_MAIN(cmocka_unit_test(every_verdict_has_its_consequences),
     cmocka_unit_test(an_attempt_keeps_its_class_and_its_transcript),
     cmocka_unit_test(a_suppression_lasts_ninety_days_with_its_evidence),
     cmocka_unit_test(a_report_bounces_settles_or_says_that_it_takes_longer),
-    cmocka_unit_test(an_end_without_a_transaction_is_failed_or_suppressed))
+    cmocka_unit_test(an_end_without_a_transaction_has_its_own_event))

@@ -102,6 +102,7 @@ settle(struct world *w, const struct claiming *c, size_t i)
 	case STORE_CLAIM_OPEN:
 		settle_open(w, c->p, e, claim, c->now_ms);
 		return;
+	case STORE_CLAIM_RULES: /* the model issues none */
 	case STORE_CLAIM_MOVED:
 	case STORE_CLAIM_NONE:
 		process_defer(w, c->p, e, 1000);

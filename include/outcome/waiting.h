@@ -1,0 +1,24 @@
+/*
+ * outcome/waiting.h - why a recipient is not finished yet, for people: the API
+ * and verpost queue show say the same. Pure.
+ */
+#ifndef OUTCOME_WAITING_H
+#define OUTCOME_WAITING_H
+
+#include "base/strbuf.h"
+#include "queue/rules.h"
+#include "store/emails.h"
+
+/* What a rule makes of it: canceled as soon as somebody comes across it. */
+enum status waiting_status(const struct store_recipient *r,
+    const struct store_rule *rule);
+
+/*
+ * Appends one line. rule: what applies to it (rules_find), or NULL. lane_why:
+ * what the schedule says about its lane, or len 0. False, and nothing appended,
+ * when it is finished.
+ */
+bool waiting_because(struct strbuf *out, const struct store_recipient *r,
+    const struct store_rule *rule, struct slice lane_why, int64_t now_ms);
+
+#endif

@@ -1,0 +1,177 @@
+#include "bin/backlog.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "bin/session.h"
+#include "net/loop.h"
+#include "queue/depth.h"
+#include "queue/queue.h"
+#include "store/sources.h"
+
+#define POOLS_MAX 256
+
+struct queue *
+backlog_queue_open(struct session *s)
+{
+	struct queue *q =
+	    queue_new(s->loop, s->settings.redis, NULL, 0, NULL, NULL);
+	int64_t end_ms = clock_mono_ms() + BACKLOG_REDIS_MS;
+
+	while (!queue_is_connected(q) && clock_mono_ms() < end_ms)
+		loop_turn(s->loop, 50);
+	if (queue_is_connected(q))
+		return q;
+	fprintf(stderr,
+	    "Redis at %s does not answer: is it running? What it knows is "
+	    "shown as \"-\".\n",
+	    s->settings.redis);
+	queue_free(&q);
+	return NULL;
+}
+
+/* ---- Lanes --------------------------------------------------------------- */
+
+struct lane_call {
+	struct reading *reading;
+	struct slice name;
+};
+
+struct reading {
+	struct session *s;
+	struct lane_depths *depths;
+	struct queue *queue;
+	bool by_provider;
+	size_t pool_count, open;
+	struct {
+		int number;
+		struct slice name;
+	} pool[POOLS_MAX];
+	struct lane_call *call;
+};
+
+/* Those of one name are added up. */
+static struct lane_depth *
+depth_for(struct lane_depths *d, struct slice name)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (slice_eq(d->depth[i].name, name))
+			return &d->depth[i];
+	d->depth[d->count].name = name;
+	return &d->depth[d->count++];
+}
+
+static void
+on_state(void *ctx, const struct queue_lane_state *state,
+    const struct error *err)
+{
+	struct lane_call *call = ctx;
+	struct reading *r = call->reading;
+	struct lane_depth *d;
+
+	if (err == NULL) {
+		d = depth_for(r->depths, call->name);
+		d->ready += state->ready;
+		d->later += state->later;
+		d->held += state->held;
+		d->parked += state->parked;
+		if (state->why.len > 0)
+			depth_why_text(state->why, d->why, sizeof(d->why));
+	}
+	if (--r->open == 0)
+		session_end(r->s, NULL);
+}
+
+static void
+got_pools(void *ctx, const struct store_pool *pool, size_t count,
+    const struct error *err)
+{
+	struct reading *r = ctx;
+
+	for (size_t i = 0; err == NULL && i < MIN(count, (size_t)POOLS_MAX);
+	     i++) {
+		r->pool[i].number = pool[i].number;
+		r->pool[i].name = arena_slice(&r->depths->arena, pool[i].name);
+		r->pool_count++;
+	}
+	session_end(r->s, err);
+}
+
+static bool
+is_hash_lane(const struct queue_lane *lane)
+{
+	struct slice name = slice_of(lane->name);
+	uint64_t n;
+
+	return slice_take_char(&name, 'h') && slice_to_u64(name, &n);
+}
+
+static struct slice
+name_of(const struct reading *r, const struct queue_lane *lane, size_t pool)
+{
+	struct arena *arena = &r->depths->arena;
+
+	if (!r->by_provider)
+		return slice_of(arena_fmt(arena, "%.*s/%s",
+		    SLICE_FMT(r->pool[pool].name), lane->name));
+	return is_hash_lane(lane) ? SLICE("others")
+				  : arena_slice(arena, slice_of(lane->name));
+}
+
+static void
+ask(struct reading *r)
+{
+	const struct shaping *shaping = session_shaping(r->s);
+	size_t lanes = queue_lane_count(shaping);
+	size_t count = r->pool_count * lanes;
+
+	r->depths->depth = arena_calloc(&r->depths->arena, count + 1,
+	    sizeof(*r->depths->depth));
+	r->call = arena_calloc(&r->depths->arena, count + 1, sizeof(*r->call));
+	r->open = count;
+	for (size_t i = 0; i < count; i++) {
+		struct queue_lane lane;
+		size_t pool = i / lanes;
+
+		queue_lane_nth(shaping, r->pool[pool].number, i % lanes, &lane);
+		r->call[i].reading = r;
+		r->call[i].name = name_of(r, &lane, pool);
+		queue_state(r->queue, &lane, on_state, &r->call[i]);
+	}
+	if (count > 0)
+		session_wait(r->s, "asking Redis for the lanes");
+}
+
+void
+lane_depths_read(struct lane_depths *d, struct session *s, bool by_provider)
+{
+	struct reading *r = xmalloc(sizeof(*r));
+
+	r->s = s;
+	r->depths = d;
+	r->by_provider = by_provider;
+	r->queue = backlog_queue_open(s);
+	if (r->queue != NULL) {
+		store_pool_list(s->pg, got_pools, r);
+		session_wait(s, "listing pools");
+		ask(r);
+	}
+	queue_free(&r->queue);
+	free(r);
+}
+
+void
+lane_depths_fini(struct lane_depths *d)
+{
+	arena_fini(&d->arena);
+}
+
+const struct lane_depth *
+lane_depths_find(const struct lane_depths *d, struct slice name)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (slice_eq(d->depth[i].name, name))
+			return &d->depth[i];
+	return NULL;
+}

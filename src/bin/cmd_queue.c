@@ -1,0 +1,269 @@
+/* verpost queue [--by ...]: what waits, and why. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "bin/backlog.h"
+#include "bin/session.h"
+#include "bin/table.h"
+#include "queue/rules.h"
+#include "queue/shaping.h"
+#include "store/backlog.h"
+#include "store/rules.h"
+
+#define ROWS_DEFAULT 50
+#define ROWS_MOST 1000
+
+static const struct flag flags[] = {
+	{ "by", "WHAT",
+	    "provider (default), lane, domain, account, site or source" },
+	{ "limit", "N", "at most that many rows, the largest; default 50" },
+	{ NULL, NULL, NULL },
+};
+
+struct listing {
+	struct session s;
+	enum store_backlog_by by;
+	int64_t now_ms;
+	struct table *table;
+	struct lane_depths depths;
+	struct arena arena;
+	size_t rule_count;
+	struct store_rule *rule;
+};
+
+/* ---- Rows ---------------------------------------------------------------- */
+
+/* "3h12m": two units are enough. */
+static void
+table_add_age(struct table *t, int64_t ms)
+{
+	static const struct {
+		int64_t ms;
+		char unit;
+	} units[] = { { 86400000, 'd' }, { 3600000, 'h' }, { 60000, 'm' },
+		{ 1000, 's' } };
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		int64_t n = ms / units[i].ms, left = ms % units[i].ms;
+
+		if (n == 0 && i + 1 < ARRAY_LEN(units))
+			continue;
+		if (i + 1 < ARRAY_LEN(units))
+			snprintf(text, sizeof(text), "%lld%c%lld%c",
+			    (long long)n, units[i].unit,
+			    (long long)(left / units[i + 1].ms),
+			    units[i + 1].unit);
+		else
+			snprintf(text, sizeof(text), "%llds", (long long)n);
+		break;
+	}
+	table_add_text(t, text);
+}
+
+/* The hold that is about the whole group, or NULL. */
+static const struct store_rule *
+hold_of(const struct listing *l, struct slice name)
+{
+	enum store_rule_scope scope =
+	    l->by == BACKLOG_DOMAIN ? RULE_DOMAIN : RULE_ACCOUNT;
+
+	if (l->by != BACKLOG_DOMAIN && l->by != BACKLOG_ACCOUNT)
+		return NULL;
+	for (size_t i = 0; i < l->rule_count; i++) {
+		const struct store_rule *r = &l->rule[i];
+
+		if (r->kind == RULE_HOLD && r->scope == scope &&
+		    (scope == RULE_ACCOUNT || r->account == 0) &&
+		    slice_eq(r->value, name))
+			return r;
+	}
+	return NULL;
+}
+
+static void
+add_reason(struct listing *l, const struct store_rule *hold,
+    const struct lane_depth *d)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	if (hold != NULL && hold->reason.len > 0)
+		strbuf_add_fmt(&text, "on hold (%.*s)",
+		    SLICE_FMT(hold->reason));
+	else if (hold != NULL)
+		strbuf_add_text(&text, "on hold");
+	else if (d != NULL && d->why[0] != '\0')
+		strbuf_add_text(&text, d->why);
+	else
+		strbuf_add_char(&text, '-');
+	table_add(l->table, strbuf_slice(&text));
+	strbuf_fini(&text);
+}
+
+static void
+add_reply(struct table *t, int code, struct slice reply, struct slice mx)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	if (code != 0)
+		strbuf_add_fmt(&text, "%d ", code);
+	strbuf_add_slice(&text, reply);
+	if (mx.len > 0)
+		strbuf_add_fmt(&text, " (%.*s)", SLICE_FMT(mx));
+	if (text.len == 0)
+		strbuf_add_char(&text, '-');
+	table_add(t, strbuf_slice(&text));
+	strbuf_fini(&text);
+}
+
+/* In Redis, of the lanes of the group; "-" where lanes do not tell. */
+static void
+add_depth(struct table *t, const struct lane_depth *d, int64_t held)
+{
+	if (d == NULL) {
+		table_add_text(t, "-");
+		table_add_text(t, "-");
+		table_add_int(t, held);
+		return;
+	}
+	table_add_int(t, (int64_t)d->ready);
+	table_add_int(t, (int64_t)d->held);
+	table_add_int(t, (int64_t)d->parked);
+}
+
+/* What the limits of a provider let one source send. */
+static void
+add_ceiling(struct listing *l, struct slice name)
+{
+	const struct shaping *shaping = session_shaping(&l->s);
+	int provider = l->by == BACKLOG_PROVIDER
+	    ? shaping_provider_find(shaping, name)
+	    : -1;
+	struct config_rate rate = { 0 };
+	char text[48];
+
+	if (provider >= 0)
+		rate = shaping_limits_of(shaping, provider, NULL, 0)
+			   .provider_mail_rate;
+	if (rate.count == 0) {
+		table_add_text(l->table, "-");
+		return;
+	}
+	snprintf(text, sizeof(text), "%llu/h a source",
+	    (unsigned long long)(rate.count * 3600000 / rate.per_ms));
+	table_add_text(l->table, text);
+}
+
+static void
+got_backlog(void *ctx, const struct store_backlog *row, size_t count,
+    const struct error *err)
+{
+	struct listing *l = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++) {
+		const struct store_rule *hold = hold_of(l, row[i].name);
+		const struct lane_depth *d =
+		    lane_depths_find(&l->depths, row[i].name);
+
+		table_add(l->table, row[i].name);
+		table_add_int(l->table, row[i].waiting);
+		table_add_int(l->table, row[i].later);
+		add_depth(l->table, d, hold != NULL ? row[i].waiting : 0);
+		table_add_age(l->table, MAX(l->now_ms - row[i].oldest_ms, 0));
+		add_ceiling(l, row[i].name);
+		add_reason(l, hold, d);
+		add_reply(l->table, row[i].code, row[i].reply, row[i].mx);
+	}
+	session_end(&l->s, err);
+}
+
+static void
+got_rules(void *ctx, const struct store_rule *rule, size_t count,
+    int generation, const struct error *err)
+{
+	struct listing *l = ctx;
+
+	(void)generation;
+	l->rule = arena_calloc(&l->arena, count + 1, sizeof(*l->rule));
+	l->rule_count = count;
+	for (size_t i = 0; err == NULL && i < count; i++) {
+		l->rule[i] = rule[i];
+		l->rule[i].value = arena_slice(&l->arena, rule[i].value);
+		l->rule[i].reason = arena_slice(&l->arena, rule[i].reason);
+	}
+	session_end(&l->s, err);
+}
+
+/* ---- The commands -------------------------------------------------------- */
+
+static int
+list_groups(const struct args *a, enum store_backlog_by by, size_t limit)
+{
+	static const char *const columns[] = { "name", "waiting", "later",
+		"ready", "in_hand", "on_hold", "oldest", "ceiling",
+		"delayed_because", "last_reply", NULL };
+	struct listing l = { .by = by,
+		.now_ms = clock_now_ms(),
+		.table = table_new(columns) };
+
+	session_open(&l.s, a, 0);
+	store_rule_list(l.s.pg, l.now_ms, got_rules, &l);
+	session_wait(&l.s, "listing the rules");
+	if (by == BACKLOG_PROVIDER || by == BACKLOG_LANE)
+		lane_depths_read(&l.depths, &l.s, by == BACKLOG_PROVIDER);
+	store_backlog_list(l.s.pg, by, l.now_ms, limit, got_backlog, &l);
+	session_wait(&l.s, "counting what waits");
+	table_print(l.table, a->json, "Nothing waits.");
+	table_free(&l.table);
+	lane_depths_fini(&l.depths);
+	session_close(&l.s);
+	arena_fini(&l.arena);
+	return 0;
+}
+
+static int
+run_list(const struct args *a)
+{
+	static const char *const names[] = { [BACKLOG_PROVIDER] = "provider",
+		[BACKLOG_LANE] = "lane",
+		[BACKLOG_ACCOUNT] = "account",
+		[BACKLOG_DOMAIN] = "domain" };
+	const char *by = args_flag(a, "by");
+	size_t limit =
+	    (size_t)args_number(a, "limit", 1, ROWS_MOST, ROWS_DEFAULT);
+
+	if (by == NULL)
+		by = "provider";
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(by, names[i]) == 0)
+			return list_groups(a, (enum store_backlog_by)i, limit);
+	if (strcmp(by, "site") == 0)
+		return destinations_list(a, true, limit);
+	if (strcmp(by, "source") == 0)
+		return destinations_list(a, false, limit);
+	die("--by must be provider, lane, domain, account, site or source, not "
+	    "'%s'",
+	    by);
+}
+
+const struct command command_queue = {
+	.name = "queue",
+	.operands = "",
+	.summary = "show what waits, and why",
+	.help =
+	    "waiting   recipients that are not finished\n"
+	    "later     of them: the next attempt is in the future\n"
+	    "ready     jobs that a process could take now\n"
+	    "in_hand   jobs that processes have taken\n"
+	    "on_hold   kept by 'verpost queue hold'\n"
+	    "\nBy site and by source it shows what the running processes "
+	    "have in hand at the\nmoment. 'verpost queue show ID' tells all "
+	    "about one email.",
+	.flags = flags,
+	.run = run_list,
+};

@@ -1,0 +1,385 @@
+/* verpost queue hold|release|cancel|rules */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "bin/session.h"
+#include "bin/table.h"
+#include "mail/address.h"
+#include "model/id.h"
+#include "net/addr.h"
+#include "net/loop.h"
+#include "queue/queue.h"
+#include "queue/unpark.h"
+#include "store/accounts.h"
+#include "store/rules.h"
+
+#define FOR_MOST_MS ((uint64_t)365 * 86400 * 1000)
+#define REDIS_MS 3000
+#define UNPARK_MS 60000
+
+#define SCOPES                                                                 \
+	"SCOPE is one of\n"                                                    \
+	"  domain   VALUE is the domain of recipients\n"                       \
+	"  account  VALUE is the name of an account\n"                         \
+	"  tag      VALUE is the name of a tag, or name=value\n"
+
+static const struct flag hold_flags[] = {
+	{ "account", "NAME", "only mail of this account" },
+	{ "reason", "TEXT", "what is shown as the reason" },
+	{ "for", "TIME", "until then, such as 2h; default: until released" },
+	{ NULL, NULL, NULL },
+};
+
+static const struct flag release_flags[] = {
+	{ "account", "NAME", "the hold that was made with this --account" },
+	{ NULL, NULL, NULL },
+};
+
+static const struct flag cancel_flags[] = {
+	{ "account", "NAME", "only mail of this account" },
+	{ "reason", "TEXT", "what is shown as the reason" },
+	{ NULL, NULL, NULL },
+};
+
+/* ---- What it is about ---------------------------------------------------- */
+
+static struct slice
+read_domain(struct arena *arena, const char *text)
+{
+	struct slice domain;
+	struct error err = { 0 };
+
+	if (mail_domain_parse(arena, slice_of(text), 1, &domain, &err) != 0)
+		die("'%s' is no domain: %s", text, err.text);
+	return domain;
+}
+
+static struct slice
+read_source(struct arena *arena, const char *text)
+{
+	struct net_addr addr;
+	char ip[NET_ADDR_TEXT];
+	struct error err = { 0 };
+
+	if (net_addr_parse(slice_of(text), 0, &addr, &err) != 0)
+		die("%s", err.text);
+	net_addr_format(&addr, ip);
+	return arena_slice(arena, slice_of(ip));
+}
+
+static struct slice
+read_tag(const char *text)
+{
+	if (text[0] == '\0' || text[0] == '=')
+		die("'%s' is no tag: give its name, or name=value", text);
+	return slice_of(text);
+}
+
+/* SCOPE and VALUE, without what needs the database. */
+static void
+read_target(const struct args *a, struct arena *arena, struct store_rule *rule)
+{
+	const char *value = a->operand[1];
+
+	if (!store_rule_scope_parse(slice_of(a->operand[0]), &rule->scope))
+		die("'%s' is no scope: domain, account, tag or source",
+		    a->operand[0]);
+	switch (rule->scope) {
+	case RULE_DOMAIN:
+		rule->value = read_domain(arena, value);
+		break;
+	case RULE_ACCOUNT:
+		rule->value = slice_of(value);
+		break;
+	case RULE_TAG:
+		rule->value = read_tag(value);
+		break;
+	case RULE_SOURCE:
+		rule->value = read_source(arena, value);
+		break;
+	}
+	if (args_flag(a, "account") != NULL && rule->scope != RULE_DOMAIN &&
+	    rule->scope != RULE_TAG)
+		die("--account goes with a domain or a tag only");
+}
+
+struct account_call {
+	struct session *s;
+	size_t count;
+	int number;
+};
+
+static void
+got_account(void *ctx, const struct store_account *account, size_t count,
+    const struct error *err)
+{
+	struct account_call *call = ctx;
+
+	call->count = count;
+	if (err == NULL && count == 1)
+		call->number = account[0].number;
+	session_end(call->s, err);
+}
+
+static void
+find_account(struct session *s, const struct args *a, struct store_rule *rule)
+{
+	struct account_call call = { .s = s };
+	const char *name = rule->scope == RULE_ACCOUNT
+	    ? a->operand[1]
+	    : args_flag(a, "account");
+
+	if (name == NULL)
+		return;
+	store_account_find(s->pg, slice_of(name), got_account, &call);
+	session_wait(s, "looking for account '%s'", name);
+	if (call.count != 1)
+		die("there is no account '%s'; 'verpost account list' lists "
+		    "them",
+		    name);
+	rule->account = call.number;
+}
+
+static int64_t
+read_end(const struct args *a, int64_t now_ms)
+{
+	const char *text = args_flag(a, "for");
+	uint64_t ms;
+
+	if (text == NULL)
+		return 0;
+	if (!config_duration_read(slice_of(text), &ms) || ms < 1000 ||
+	    ms > FOR_MOST_MS)
+		die("--for must be a time from 1s to 365d, such as 2h, not "
+		    "'%s'",
+		    text);
+	return now_ms + (int64_t)ms;
+}
+
+/* ---- hold, cancel -------------------------------------------------------- */
+
+static void
+add(const struct args *a, enum store_rule_kind kind)
+{
+	struct session s;
+	struct arena arena = ARENA_INIT;
+	int64_t now_ms = clock_now_ms();
+	const char *reason = args_flag(a, "reason");
+	struct store_rule rule = {
+		.id = id_new(now_ms),
+		.kind = kind,
+		.reason = slice_of(reason != NULL ? reason : ""),
+		.issued_at_ms = now_ms,
+		.expires_at_ms = read_end(a, now_ms),
+	};
+
+	read_target(a, &arena, &rule);
+	if (kind == RULE_CANCEL && rule.scope == RULE_SOURCE)
+		die("mail is bound to no source before it is sent: cancel by "
+		    "domain, account or tag");
+	session_open(&s, a, 0);
+	find_account(&s, a, &rule);
+	store_rule_add(s.pg, &rule, session_done, &s);
+	session_wait(&s, "writing the rule");
+	session_close(&s);
+	arena_fini(&arena);
+}
+
+static int
+run_hold(const struct args *a)
+{
+	add(a, RULE_HOLD);
+	if (!a->json)
+		printf("On hold: %s %s. 'verpost queue release %s %s' ends "
+		       "it.\n",
+		    a->operand[0], a->operand[1], a->operand[0], a->operand[1]);
+	return 0;
+}
+
+const struct command command_queue_hold = {
+	.name = "queue hold",
+	.operands = "SCOPE VALUE",
+	.operands_min = 2,
+	.operands_max = 2,
+	.summary = "send nothing of a kind until it is released",
+	.help = SCOPES
+	"  source   VALUE is an address to send from: other sources of its\n"
+	"           pool send instead, and if there is none, mail waits\n"
+	"\nFrom the end of this command on nothing is sent against the "
+	"hold; what is being\nsent at this moment goes out. Mail is "
+	"accepted as always, and waits. Its max age\ngoes on. Holding "
+	"again changes the reason and the time.",
+	.flags = hold_flags,
+	.run = run_hold,
+};
+
+static int
+run_cancel(const struct args *a)
+{
+	add(a, RULE_CANCEL);
+	if (!a->json)
+		printf("Canceled: what was accepted until now for %s %s and "
+		       "is not being sent.\n",
+		    a->operand[0], a->operand[1]);
+	return 0;
+}
+
+const struct command command_queue_cancel = {
+	.name = "queue cancel",
+	.operands = "SCOPE VALUE",
+	.operands_min = 2,
+	.operands_max = 2,
+	.summary = "end all queued mail of a kind without sending it",
+	.help = SCOPES
+	"\nIt covers what was accepted until now; later mail is sent. It "
+	"cannot be taken back.\nThe recipients become canceled as they "
+	"are come across; a status that is asked for\nsays so at once. "
+	"What is being sent at this moment goes out.",
+	.flags = cancel_flags,
+	.run = run_cancel,
+};
+
+/* ---- release ------------------------------------------------------------- */
+
+/* One step of it; false: it came to no end. */
+static bool
+give_back(struct session *s, size_t *count)
+{
+	struct queue *q =
+	    queue_new(s->loop, s->settings.redis, NULL, 0, NULL, NULL);
+	struct unpark *u = unpark_new(s->pg, q, session_shaping(s));
+	int64_t start_ms = clock_mono_ms();
+	struct unpark_counts got;
+
+	while (!queue_is_connected(q) && clock_mono_ms() - start_ms < REDIS_MS)
+		loop_turn(s->loop, 50);
+	unpark_step(u);
+	while (unpark_is_busy(u) && clock_mono_ms() - start_ms < UNPARK_MS)
+		loop_turn(s->loop, 50);
+	got = unpark_counts(u);
+	unpark_free(&u);
+	queue_free(&q);
+	*count = got.given_back;
+	return got.steps > 0 && got.failures == 0;
+}
+
+static int
+run_release(const struct args *a)
+{
+	struct session s;
+	struct arena arena = ARENA_INIT;
+	struct store_rule rule = { 0 };
+	struct error err;
+	size_t count;
+
+	read_target(a, &arena, &rule);
+	session_open(&s, a, 0);
+	find_account(&s, a, &rule);
+	store_rule_release(s.pg, rule.scope, rule.value, rule.account,
+	    session_done, &s);
+	err = session_try(&s);
+	if (err.kind == ERR_NOTFOUND)
+		die("there is no hold of %s %s; 'verpost queue rules' lists "
+		    "them",
+		    a->operand[0], a->operand[1]);
+	if (err.kind != ERR_NONE)
+		die("releasing %s %s: %s", a->operand[0], a->operand[1],
+		    err.text);
+	if (!give_back(&s, &count))
+		fprintf(stderr,
+		    "The hold is over; what waited for it goes on when Redis "
+		    "answers the keeper.\n");
+	else if (!a->json)
+		printf("Released: %s %s; %zu recipients that waited for a "
+		       "hold go on.\n",
+		    a->operand[0], a->operand[1], count);
+	session_close(&s);
+	arena_fini(&arena);
+	return 0;
+}
+
+const struct command command_queue_release = {
+	.name = "queue release",
+	.operands = "SCOPE VALUE",
+	.operands_min = 2,
+	.operands_max = 2,
+	.summary = "end a hold",
+	.help = "SCOPE and VALUE as they were given to 'verpost queue hold'.",
+	.flags = release_flags,
+	.run = run_release,
+};
+
+/* ---- rules --------------------------------------------------------------- */
+
+struct list_call {
+	struct session s;
+	size_t count;
+	struct store_rule rule[STORE_RULES_MAX];
+	struct arena arena;
+};
+
+static void
+got_rules(void *ctx, const struct store_rule *rule, size_t count,
+    int generation, const struct error *err)
+{
+	struct list_call *call = ctx;
+
+	(void)generation;
+	call->count = MIN(count, ARRAY_LEN(call->rule));
+	for (size_t i = 0; err == NULL && i < call->count; i++) {
+		call->rule[i] = rule[i];
+		call->rule[i].value = arena_slice(&call->arena, rule[i].value);
+		call->rule[i].reason =
+		    arena_slice(&call->arena, rule[i].reason);
+	}
+	session_end(&call->s, err);
+}
+
+static void
+add_rule(struct list_call *call, struct table *t, const struct store_rule *r)
+{
+	char *account =
+	    r->account != 0 ? session_account_name(&call->s, r->account) : NULL;
+
+	table_add_text(t, store_rule_kind_name(r->kind));
+	table_add_text(t, store_rule_scope_name(r->scope));
+	table_add(t, r->value);
+	table_add_text(t, account != NULL ? account : "-");
+	table_add_time(t, r->issued_at_ms);
+	table_add_time(t, r->expires_at_ms);
+	table_add(t, r->reason);
+	free(account);
+}
+
+static int
+run_rules(const struct args *a)
+{
+	static const char *const columns[] = { "kind", "scope", "value",
+		"account", "issued_at", "until", "reason", NULL };
+	struct list_call *call = xmalloc(sizeof(*call));
+	struct table *table = table_new(columns);
+
+	session_open(&call->s, a, 0);
+	store_rule_list(call->s.pg, clock_now_ms(), got_rules, call);
+	session_wait(&call->s, "listing the rules");
+	for (size_t i = 0; i < call->count; i++)
+		add_rule(call, table, &call->rule[i]);
+	table_print(table, a->json, "Nothing is on hold or being canceled.");
+	table_free(&table);
+	session_close(&call->s);
+	arena_fini(&call->arena);
+	free(call);
+	return 0;
+}
+
+const struct command command_queue_rules = {
+	.name = "queue rules",
+	.operands = "",
+	.summary = "list what is on hold, and what is being canceled",
+	.run = run_rules,
+};

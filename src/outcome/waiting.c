@@ -1,0 +1,68 @@
+#include "outcome/waiting.h"
+
+#include "base/clock.h"
+
+enum status
+waiting_status(const struct store_recipient *r, const struct store_rule *rule)
+{
+	if (r->finished_at_ms == 0 && !r->is_claimed && rule != NULL &&
+	    rule->kind == RULE_CANCEL)
+		return STATUS_CANCELED;
+	return r->status;
+}
+
+static void
+add_hold(struct strbuf *out, const struct store_rule *rule)
+{
+	strbuf_add_fmt(out, "on hold: %s %.*s",
+	    store_rule_scope_name(rule->scope), SLICE_FMT(rule->value));
+	if (rule->reason.len > 0)
+		strbuf_add_fmt(out, " (%.*s)", SLICE_FMT(rule->reason));
+}
+
+/* "451 4.7.1 greylisted, said mx1.example.com[192.0.2.1]:25" */
+static void
+add_reply(struct strbuf *out, const struct store_recipient *r)
+{
+	if (r->last.code != 0)
+		strbuf_add_fmt(out, ": %d", r->last.code);
+	else
+		strbuf_add_char(out, ':');
+	if (r->last.status.len > 0)
+		strbuf_add_fmt(out, " %.*s", SLICE_FMT(r->last.status));
+	if (r->last.reply.len > 0)
+		strbuf_add_fmt(out, " %.*s", SLICE_FMT(r->last.reply));
+	if (r->last.mx.len > 0)
+		strbuf_add_fmt(out, ", %s %.*s",
+		    r->last.code != 0 ? "said" : "at", SLICE_FMT(r->last.mx));
+}
+
+static void
+add_retry(struct strbuf *out, const struct store_recipient *r)
+{
+	char when[CLOCK_ISO_LEN];
+
+	clock_format_iso(r->retry_at_ms, when);
+	strbuf_add_fmt(out, "next attempt at %s", when);
+	if (r->last.n > 0)
+		add_reply(out, r);
+}
+
+bool
+waiting_because(struct strbuf *out, const struct store_recipient *r,
+    const struct store_rule *rule, struct slice lane_why, int64_t now_ms)
+{
+	if (status_is_final(waiting_status(r, rule)))
+		return false;
+	if (r->is_claimed)
+		strbuf_add_text(out, "being sent");
+	else if (rule != NULL && rule->kind == RULE_HOLD)
+		add_hold(out, rule);
+	else if (r->retry_at_ms > now_ms)
+		add_retry(out, r);
+	else if (lane_why.len > 0)
+		strbuf_add_slice(out, lane_why);
+	else
+		strbuf_add_text(out, "waits for its turn");
+	return true;
+}

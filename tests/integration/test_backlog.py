@@ -1,0 +1,174 @@
+"""What verpost queue and verpost queue show tell the operator."""
+
+import os
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import runner  # noqa: E402
+from harness.procs import wait_until  # noqa: E402
+from harness.world import WorldTest  # noqa: E402
+
+
+class Backlog(WorldTest):
+    options = {"sink": True}
+
+    def setUp(self):
+        self.sink, self.verpost = self.world.sink, self.world.verpost
+
+    def rows(self, *words):
+        return self.verpost.command_json("queue", *words)
+
+    def row(self, name, *words):
+        """The one row whose first column is that."""
+        found = [row for row in self.rows(*words)
+                 if next(iter(row.values())) == name]
+        self.assertEqual(len(found), 1, self.rows(*words))
+        return found[0]
+
+    def nothing_waits(self):
+        wait_until("nothing waits", lambda: self.rows() == [], 30)
+
+    def test_groups_of_what_waits(self):
+        self.sink.on_rcpt["busy@sink.zz"] = "451 4.7.1 come back later"
+        busy = self.mail("busy@sink.zz", "deferred")
+        self.api.wait_event(busy, "delivery_delayed")
+        self.verpost.command("queue hold", "domain", "nomail.zz",
+                             "--reason", "their wish")
+        self.mail(["x@nomail.zz", "y@nomail.zz", "z@NoMail.zz"], "held")
+        wait_until("they are parked", lambda: self.row(
+            "others")["on_hold"] == "3")
+        others = self.row("others")
+        self.assertEqual(others["waiting"], "4")
+        self.assertRegex(others["oldest"], r"^(\d+m)?\d+s$")
+        domain = self.row("nomail.zz", "--by", "domain")
+        self.assertEqual(
+            [domain[k] for k in ("waiting", "on_hold", "delayed_because",
+                                 "last_reply")],
+            ["3", "3", "on hold (their wish)", "-"])
+        domain = self.row("sink.zz", "--by", "domain")
+        self.assertEqual(domain["on_hold"], "0")
+        self.assertIn("451 come back later (mx.sink.zz[",
+                      domain["last_reply"])
+        self.assertEqual(self.row("tester", "--by", "account")["waiting"],
+                         "4")
+        self.assertEqual(sum(int(row["waiting"]) for row
+                             in self.rows("--by", "lane")), 4)
+        self.assertEqual(len(self.rows("--by", "domain", "--limit", "1")), 1)
+        # What a process says of a lane that it does not ask.
+        lane = self.verpost.pg.value("SELECT lane FROM recipients "
+                                     "WHERE address = 'busy@sink.zz'")
+        key = "q:{p1.%s}:m" % lane
+        self.world.redis.command("HSET", key, "why:99",
+                                 "daily limit reached 1893456000000")
+        self.assertEqual(
+            self.row("default/" + lane, "--by", "lane")["delayed_because"],
+            "daily limit reached until 2030-01-01T00:00:00.000Z")
+        self.world.redis.command("HDEL", key, "why:99")
+        # A text for people, too.
+        _, out, _ = self.verpost.command("queue")
+        self.assertIn("delayed_because", out.splitlines()[0])
+        status, _, errors = self.verpost.command("queue", "--by", "colour",
+                                                 check=False)
+        self.assertNotEqual(status, 0)
+        self.assertIn("--by", errors)
+        self.verpost.command("queue release", "domain", "nomail.zz")
+        del self.sink.on_rcpt["busy@sink.zz"]
+        self.verpost.clock.advance(3600)
+        self.api.wait_event(busy, "delivered")
+        self.nothing_waits()
+
+    def test_what_processes_have_in_hand(self):
+        gate = threading.Event()
+
+        def wait_for_gate(_):
+            gate.wait(60)
+            return "250 2.0.0 taken"
+
+        self.sink.on_dot["slow@sink.zz"] = wait_for_gate
+        ident = self.mail("slow@sink.zz", "slow")
+        self.sink.wait_for("slow@sink.zz")
+        source = self.world.net + ".20"
+        site = self.row("mx.sink.zz", "--by", "site")
+        self.assertEqual(site["sending"], "1")
+        self.assertIn(site["connections"], ["1", "2"])
+        row = self.row(source, "--by", "source")
+        self.assertEqual([row["sending"], row["delayed_because"]],
+                         ["1", "-"])
+        # Nobody tells for longer than somebody asks.
+        self.assertLessEqual(int(self.world.redis.command(
+            "PTTL", "state:asked")), 10000)
+        gate.set()
+        self.api.wait_event(ident, "delivered")
+        self.verpost.command("queue hold", "source", source)
+        self.assertEqual(self.row(source, "--by", "source")[
+            "delayed_because"], "on hold")
+        self.verpost.command("queue release", "source", source)
+
+    def test_all_about_one_email(self):
+        self.sink.on_rcpt["one@sink.zz"] = "451 4.2.1 later"
+        self.verpost.command("queue hold", "domain", "nomail.zz")
+        ident = self.mail(["one@sink.zz", "two@nomail.zz"], "two")
+        wait_until("one was tried", lambda: self.verpost.mail_sql(
+            "SELECT count(*) FROM attempts WHERE outcome = 2 "
+            "AND recipient %s", ident) >= "1")
+        found = self.verpost.command_json("queue show", ident)
+        self.assertEqual(found["id"], ident)
+        first, second = found["recipients"]
+        self.assertEqual([first["address"], first["status"]],
+                         ["one@sink.zz", "deferred"])
+        self.assertEqual(second["why"], "on hold: domain nomail.zz")
+        attempt = found["attempts"][0]
+        self.assertEqual(
+            [attempt[k] for k in ("recipient", "attempt", "outcome", "code",
+                                  "status", "reply")],
+            ["1", "1", "deferred", "451", "4.2.1", "later"])
+        # Of one recipient only.
+        only = self.api.email(ident)["recipients"][1]["id"]
+        found = self.verpost.command_json("queue show", only)
+        self.assertEqual([r["recipient"] for r in found["recipients"]],
+                         ["2"])
+        self.assertEqual(found["attempts"], [])
+        _, out, _ = self.verpost.command("queue show", ident)
+        self.assertIn("on hold", out)
+        self.assertNotIn("RCPT TO", out)
+        _, out, _ = self.verpost.command("queue show", "--transcript", ident)
+        self.assertIn("Recipient 1, attempt 1:", out)
+        self.assertIn("RCPT TO:<one@sink.zz>", out)
+        for wrong, said in (("x", "no id"), (
+                "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email")):
+            status, _, errors = self.verpost.command(
+                "queue show", wrong, check=False)
+            self.assertNotEqual(status, 0)
+            self.assertIn(said, errors)
+        self.verpost.command("queue release", "domain", "nomail.zz")
+        del self.sink.on_rcpt["one@sink.zz"]
+        self.verpost.clock.advance(3600)
+        self.nothing_waits()
+
+
+class WithoutRedis(WorldTest):
+    options = {"sink": True}
+
+    def test_the_database_still_tells(self):
+        verpost = self.world.verpost
+        self.world.redis.stop()
+        ident = self.mail("away@sink.zz", "no schedule")
+        status, out, errors = verpost.command("queue", "--json")
+        self.assertEqual(status, 0)
+        self.assertIn("Redis at", errors)
+        self.assertIn('"waiting":"1"', out)
+        _, out, errors = verpost.command("queue show", ident)
+        self.assertIn("waits for its turn", out)
+        verpost.command("queue hold", "domain", "sink.zz")
+        status, out, errors = verpost.command("queue release", "domain",
+                                              "sink.zz")
+        self.assertIn("when Redis answers", errors)
+        self.world.redis.start()
+        verpost.clock.advance(11)
+        self.api.wait_event(ident, "delivered", 40)
+
+
+if __name__ == "__main__":
+    runner.main()
