@@ -99,9 +99,7 @@ add_reason(struct listing *l, const struct store_rule *hold,
 		strbuf_add_text(&text, "on hold");
 	else if (d != NULL && d->why[0] != '\0')
 		strbuf_add_text(&text, d->why);
-	else
-		strbuf_add_char(&text, '-');
-	table_add(l->table, strbuf_slice(&text));
+	table_add_some(l->table, strbuf_slice(&text));
 	strbuf_fini(&text);
 }
 
@@ -115,9 +113,7 @@ add_reply(struct table *t, int code, struct slice reply, struct slice mx)
 	strbuf_add_slice(&text, reply);
 	if (mx.len > 0)
 		strbuf_add_fmt(&text, " (%.*s)", SLICE_FMT(mx));
-	if (text.len == 0)
-		strbuf_add_char(&text, '-');
-	table_add(t, strbuf_slice(&text));
+	table_add_some(t, strbuf_slice(&text));
 	strbuf_fini(&text);
 }
 
@@ -126,8 +122,8 @@ static void
 add_depth(struct table *t, const struct lane_depth *d, int64_t held)
 {
 	if (d == NULL) {
-		table_add_text(t, "-");
-		table_add_text(t, "-");
+		table_add_none(t);
+		table_add_none(t);
 		table_add_int(t, held);
 		return;
 	}
@@ -151,7 +147,7 @@ add_ceiling(struct listing *l, struct slice name)
 		rate = shaping_limits_of(shaping, provider, NULL, 0)
 			   .provider_mail_rate;
 	if (rate.count == 0) {
-		table_add_text(l->table, "-");
+		table_add_none(l->table);
 		return;
 	}
 	snprintf(text, sizeof(text), "%llu/h a source",

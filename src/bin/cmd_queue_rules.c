@@ -349,7 +349,7 @@ add_rule(struct list_call *call, struct table *t, const struct store_rule *r)
 	table_add_text(t, store_rule_kind_name(r->kind));
 	table_add_text(t, store_rule_scope_name(r->scope));
 	table_add(t, r->value);
-	table_add_text(t, account != NULL ? account : "-");
+	table_add_some(t, slice_of(account));
 	table_add_time(t, r->issued_at_ms);
 	table_add_time(t, r->expires_at_ms);
 	table_add(t, r->reason);

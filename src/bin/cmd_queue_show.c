@@ -132,7 +132,7 @@ got_attempts(void *ctx, const struct store_attempt *a, size_t count,
 		    a[i].outcome == 0
 			? "open"
 			: verdict_name((enum verdict)a[i].outcome));
-		table_add_text(w->attempts, class != NULL ? class : "-");
+		table_add_some(w->attempts, slice_of(class));
 		table_add_int(w->attempts, a[i].code);
 		table_add(w->attempts, a[i].status);
 		table_add(w->attempts, a[i].reply);

@@ -253,7 +253,7 @@ add_group(struct table *table, const struct telling *t, const struct group *g)
 	table_add_int(table, g->connections);
 	table_add_int(table, g->rate);
 	if (g->is_open || g->ceiling_per_hour == 0) {
-		table_add_text(table, "-");
+		table_add_none(table);
 	} else {
 		snprintf(ceiling, sizeof(ceiling), "%lld/h",
 		    (long long)g->ceiling_per_hour);
@@ -266,9 +266,9 @@ add_group(struct table *table, const struct telling *t, const struct group *g)
 		snprintf(why, sizeof(why), "rests until %s", when);
 		table_add_text(table, why);
 	} else {
-		table_add_text(table, "-");
+		table_add_none(table);
 	}
-	table_add(table, g->failure.len > 0 ? g->failure : SLICE("-"));
+	table_add_some(table, g->failure);
 }
 
 int

@@ -81,6 +81,15 @@ table_add_none(struct table *t)
 }
 
 void
+table_add_some(struct table *t, struct slice text)
+{
+	if (text.len > 0)
+		table_add(t, text);
+	else
+		table_add_none(t);
+}
+
+void
 table_add_time(struct table *t, int64_t ms)
 {
 	char text[CLOCK_ISO_LEN];

@@ -21,6 +21,8 @@ void table_add(struct table *t, struct slice text);
 void table_add_text(struct table *t, const char *text);
 void table_add_int(struct table *t, int64_t value);
 void table_add_none(struct table *t); /* "-", and null in JSON */
+/* None when it is empty. */
+void table_add_some(struct table *t, struct slice text);
 /* Milliseconds since 1970; 0 is none. */
 void table_add_time(struct table *t, int64_t ms);
 size_t table_rows(const struct table *t);

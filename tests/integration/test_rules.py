@@ -64,7 +64,7 @@ class Rules(RulesTest):
         rule, = self.rules()
         self.assertEqual(
             [rule[k] for k in ("kind", "scope", "value", "reason", "until")],
-            ["hold", "domain", "sink.zz", "they asked us to", "-"])
+            ["hold", "domain", "sink.zz", "they asked us to", None])
         held = self.mail("held@sink.zz", "held")
         self.wait_parked(1)
         other = self.mail("other@nomail.zz", "not held")
