@@ -91,33 +91,81 @@ a_claim_left_behind_is_given_back_unless_it_is_older_or_over(void **state)
 			"WHERE outcome = 1") == 1);
 }
 
-/* The same mails in hand of two processes, as after Redis has lost its memory,
- * and each has them in an order of its own. */
+static void
+ends_with_an_error(void *ctx, const struct pg_reply *reply,
+    const struct error *err)
+{
+	assert_null(reply);
+	assert_non_null(err);
+	*(bool *)ctx = true;
+}
+
+/* Claims the mail for nobody, until the lock 4711 can be had. */
+static void
+stand_in_the_way(struct pg *third, const struct mail *m, bool *over)
+{
+	static const struct pg_stmt insert = { "way_insert",
+		"INSERT INTO attempts (recipient, n, worker, claimed_at) "
+		"VALUES ($1::uuid, 1, 103, now())" };
+	static const struct pg_stmt wait = { "way_wait",
+		"SELECT 1 FROM (SELECT pg_advisory_xact_lock(4711)) l" };
+	static const struct pg_stmt fail = { "way_fail", "SELECT 1 / 0" };
+	struct pg_tx *tx = pg_tx_new(third);
+
+	pg_tx_stmt(tx, &insert);
+	pg_tx_id(tx, rcpt(m, 1));
+	pg_tx_stmt(tx, &wait);
+	pg_tx_stmt(tx, &fail);
+	pg_tx_send(tx, ends_with_an_error, over);
+}
+
+static void
+until_so_many_wait(struct pg *control, int64_t count)
+{
+	while (SQL_NUMBER(control,
+		   "SELECT count(*) FROM pg_locks WHERE NOT granted") < count)
+		loop_turn(servers.loop, 5);
+}
+
+/*
+ * The same mails in hand of two processes, as after Redis has lost its memory,
+ * and each has them in an order of its own. Somebody in the middle lets both
+ * come half the way, before they can go on.
+ */
 static void
 batches_in_any_order_do_not_block_each_other(void **state)
 {
-	enum { N = 150 };
+	enum { N = 21 };
 	static struct mail m[N];
 	static struct store_claim c[2][N];
-	struct pg *second = servers_pg();
+	struct pg *second = servers_pg(), *third = servers_pg();
+	struct pg *control = servers_pg();
 	struct outcome_seen seen[2] = { { 0 } };
+	bool over = false;
 
 	(void)state;
-	for (int round = 0; round < 10; round++) {
-		for (size_t i = 0; i < N; i++)
-			mail_init(&m[i], "order", 1);
-		accept_all(m, N);
-		for (size_t i = 0; i < N; i++) {
-			c[0][i] = claim_of(&m[i], 1, 1);
-			c[1][N - 1 - i] = c[0][i];
-		}
-		store_claim_start(pg, 101, clock_now_ms(), false, c[0], N,
-		    servers_done, &seen[0]);
-		store_claim_start(second, 102, clock_now_ms(), false, c[1], N,
-		    servers_done, &seen[1]);
-		servers_ok(&seen[0]);
-		servers_ok(&seen[1]);
+	for (size_t i = 0; i < N; i++)
+		mail_init(&m[i], "order", 1);
+	accept_all(m, N);
+	for (size_t i = 0; i < N; i++) {
+		c[0][i] = claim_of(&m[i], 1, 1);
+		c[1][N - 1 - i] = c[0][i];
 	}
+	SQL_NUMBER(control,
+	    "SELECT 1::int8 FROM (SELECT pg_advisory_lock(4711)) l");
+	stand_in_the_way(third, &m[N / 2], &over);
+	until_so_many_wait(control, 1);
+	store_claim_start(pg, 101, clock_now_ms(), false, c[0], N, servers_done,
+	    &seen[0]);
+	store_claim_start(second, 102, clock_now_ms(), false, c[1], N,
+	    servers_done, &seen[1]);
+	until_so_many_wait(control, 3);
+	SQL_NUMBER(control, "SELECT pg_advisory_unlock(4711)::int::int8");
+	servers_until(&over);
+	servers_ok(&seen[0]);
+	servers_ok(&seen[1]);
+	pg_free(&control);
+	pg_free(&third);
 	pg_free(&second);
 }
 
