@@ -30,7 +30,5 @@ tests_unit_test_intake_intake_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_intake_pressure_SOURCES = \
 	tests/unit/test_intake_pressure.c tests/unit/test.h
 tests_unit_test_intake_pressure_LDADD = $(intake_test_pure)
-tests_unit_test_intake_pressure_CPPFLAGS = $(AM_CPPFLAGS) \
-	-I$(top_srcdir)/src/intake
 tests_unit_test_intake_pressure_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif

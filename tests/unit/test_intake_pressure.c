@@ -1,7 +1,7 @@
 /* Whether the queue has room for more. */
 #include "test.h"
 
-#include "pressure.h"
+#include "intake/pressure.h"
 
 static void
 the_last_tenth_is_for_transactional_mail(void **state)
