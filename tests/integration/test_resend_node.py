@@ -106,13 +106,32 @@ class TheOfficialClient(WorldTest):
     def test_it_is_told_what_is_not_here_yet(self):
         for what, said in (("batch", "POST /emails for each"),
                            ("addDomain", "verpost domain add"),
-                           ("listKeys", "verpost key add"),
-                           ("cancel", "when it is due")):
+                           ("listKeys", "verpost key add")):
             answer = self.call(what)
             self.assertIsNone(answer["data"])
             self.assertEqual(answer["error"]["name"], "not_implemented")
             self.assertEqual(answer["error"]["statusCode"], 501)
             self.assertIn(said, answer["error"]["message"])
+
+    def test_it_cancels_what_is_held_and_not_what_was_sent(self):
+        verpost = self.world.verpost
+        verpost.command("queue hold", "domain", "remote.zz")
+        sent = self.call("send", payload={
+            "from": "hello@sender.zz", "to": "known@remote.zz",
+            "subject": "never mind", "text": "x"})
+        ident = sent["data"]["id"]
+        answer = self.call("cancel", id=ident)
+        self.assertIsNone(answer["error"], answer)
+        self.assertEqual(answer["data"], {"object": "email", "id": ident})
+        self.assertEqual(self.call("get", id=ident)["data"]["last_event"],
+                         "canceled")
+        verpost.command("queue release", "domain", "remote.zz")
+        after = self.mail("known@remote.zz", "after it")
+        self.api.wait_event(after, "delivered")
+        answer = self.call("cancel", id=after)
+        self.assertIsNone(answer["data"])
+        self.assertIn(answer["error"]["statusCode"], (409, 422))
+        self.assertEqual(self.world.postfix.with_subject("never mind"), [])
 
     def test_an_idempotency_key_sends_once(self):
         payload = {"from": "hello@sender.zz", "to": "known@remote.zz",

@@ -23,7 +23,7 @@ const calls = {
 	list: () => resend.emails.list(call.options),
 	batch: () => resend.batch.send([{ from: 'a@sender.zz', to: 'b@remote.zz',
 		subject: 's', text: 't' }]),
-	cancel: () => resend.emails.cancel('49a3999c-0ce1-4ea6-ab68-afcd6dc2e794'),
+	cancel: () => resend.emails.cancel(call.id),
 	addDomain: () => resend.domains.create({ name: 'new.zz' }),
 	listKeys: () => resend.apiKeys.list(),
 	addWebhook: () => resend.webhooks.create(call.payload),
