@@ -35,6 +35,13 @@ struct verdict_result {
 /* One SMTP transaction, or what kept it from starting. */
 struct verdict_result verdict_of_smtp(const struct smtp_outcome *outcome);
 
+/*
+ * What we ourselves found before MAIL FROM left: too large for the announced
+ * SIZE, in need of an extension that the host does not offer, or to an address
+ * that cannot stand in a command. No other try would end differently.
+ */
+bool verdict_content_cannot_go(const struct smtp_outcome *outcome);
+
 /* What DNS said about the recipient's domain. */
 enum verdict_dns {
 	VERDICT_DNS_NXDOMAIN, /* no such domain */

@@ -498,17 +498,6 @@ note_reply(const struct session *s, const struct job *j,
 	    });
 }
 
-/* The host cannot take it (size, 8-bit), and was not asked to. */
-static bool
-never_left(const struct smtp_outcome *outcome)
-{
-	return outcome->source == SMTP_LOCAL &&
-	    outcome->stage == SMTP_STAGE_MAIL &&
-	    (outcome->error.kind == ERR_LIMIT ||
-		outcome->error.kind == ERR_NOTFOUND ||
-		outcome->error.kind == ERR_DENIED);
-}
-
 static void
 on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 {
@@ -523,7 +512,7 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 		s->of_use = true;
 		dest_progress(s->dest);
 	}
-	if (never_left(outcome))
+	if (verdict_content_cannot_go(outcome)) /* it never left */
 		quotas_give_back(j);
 	if (may_go_again(s, outcome) && j->host_tries++ < 3) {
 		go_again(j);

@@ -95,13 +95,8 @@ column_of(const struct smtp_outcome *outcome)
 	return COL_2XX;
 }
 
-/*
- * What we ourselves found before the mail left: too large for the announced
- * SIZE, in need of an extension that the host does not offer, or to an address
- * that cannot stand in a command. No other try would end differently.
- */
-static bool
-content_cannot_go(const struct smtp_outcome *outcome)
+bool
+verdict_content_cannot_go(const struct smtp_outcome *outcome)
 {
 	return outcome->source == SMTP_LOCAL &&
 	    outcome->stage == SMTP_STAGE_MAIL &&
@@ -128,7 +123,7 @@ verdict_of_smtp(const struct smtp_outcome *outcome)
 {
 	struct verdict_result r = { .verdict = VERDICT_FAILED };
 
-	if (content_cannot_go(outcome)) {
+	if (verdict_content_cannot_go(outcome)) {
 		r.reason = FAIL_CONTENT;
 		return r;
 	}
