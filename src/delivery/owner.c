@@ -112,7 +112,7 @@ owner_reap(struct mta *m)
 	for (size_t d = 0; d < o->dead_count; d++)
 		for (size_t i = 0; i < m->lane_count; i += step)
 			reap_worker(m->queue, m->opt.shaping,
-			    &m->lanes[i]->lane.pool, 1, o->dead[d]);
+			    m->lanes[i]->lane.pool, o->dead[d]);
 	o->dead_count = 0;
 }
 

@@ -395,7 +395,7 @@ keeper_new(const struct keeper_options *opt)
 	k->queue = queue_new(k->loop, opt->redis, NULL, 0, NULL, NULL);
 	k->walk =
 	    walk_new(k->loop, k->pg, k->queue, opt->shaping, &walk_ops, k);
-	k->reap = reap_new(k->loop, k->pg, k->queue, opt->shaping);
+	k->reap = reap_new(k->pg, k->queue, opt->shaping);
 	k->expire = expire_new(k->loop, k->pg);
 	k->rules = rules_new(k->pg);
 	k->unpark = unpark_new(k->pg, k->queue, opt->shaping);
