@@ -234,47 +234,26 @@ store_email_list(struct pg *pg, int account, size_t limit, struct id after,
 	return tx;
 }
 
-struct event_call {
-	store_event_got *done;
-	void *ctx;
-};
-
 static void
-on_events(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_event(struct pg_row row, struct store_event *e)
 {
-	const struct event_call *call = ctx;
-	struct store_event *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].recipient = pg_get_id(row, 0);
-		all[i].kind = pg_get_int2(row, 1);
-		all[i].dedupe = pg_get_int4(row, 2);
-		all[i].at_ms = pg_get_time(row, 3);
-		all[i].data = pg_get_text(row, 4);
-	}
-	call->done(call->ctx, all, n, NULL);
+	e->recipient = pg_get_id(row, 0);
+	e->kind = pg_get_int2(row, 1);
+	e->dedupe = pg_get_int4(row, 2);
+	e->at_ms = pg_get_time(row, 3);
+	e->data = pg_get_text(row, 4);
 }
+
+STORE_ROWS(send_events, struct store_event, read_event)
 
 struct pg_tx *
 store_event_list(struct pg *pg, struct id email, store_event_got *done,
     void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct event_call *call = pg_tx_mem(tx, sizeof(*call));
 
-	*call = (struct event_call){ done, ctx };
 	pg_tx_stmt(tx, &stmt_events);
 	pg_tx_id(tx, email);
 	pg_tx_id(tx, store_last_recipient(email));
-	pg_tx_send(tx, on_events, call);
-	return tx;
+	return send_events(tx, NULL, done, ctx);
 }
