@@ -47,21 +47,12 @@ addresses_add(struct json_writer *w, const char *name,
 	json_end(w);
 }
 
-/* "<id@domain>": the sender's own, else derived from the email's id. */
 static void
 message_id_add(struct json_writer *w, const struct store_email *e)
 {
 	struct strbuf text = STRBUF_INIT;
-	char gm[ID_GM_LEN + 1];
 
-	strbuf_add_char(&text, '<');
-	if (e->message_id.ptr != NULL) {
-		strbuf_add_slice(&text, e->message_id);
-	} else {
-		id_format_gm(e->id, gm);
-		strbuf_add_fmt(&text, "%s@%.*s", gm, SLICE_FMT(e->domain_name));
-	}
-	strbuf_add_char(&text, '>');
+	id_add_message_id(&text, e->message_id, e->id, e->domain_name);
 	json_text(w, "message_id", strbuf_slice(&text));
 	strbuf_fini(&text);
 }
