@@ -19,7 +19,18 @@ static const struct pg_stmt stmt_due = { "delivery_due",
 	"WHERE next_at <= $1::timestamptz AND NOT (webhook = ANY ($3::uuid[])) "
 	"ORDER BY next_at LIMIT $2::int8" };
 
-static const struct pg_stmt stmt_claim = { "delivery_claim",
+/* Sent (3) happened with delivered (4) where it has no row of its own. */
+#define EVENT_OF(delivery, BOUNDS)                                             \
+	"LEFT JOIN LATERAL (SELECT e.at, CASE e.kind WHEN " delivery ".kind "  \
+	"THEN e.data END AS data FROM events e "                               \
+	"WHERE e.recipient = " delivery ".recipient " BOUNDS                   \
+	"AND e.dedupe = " delivery ".dedupe AND e.kind IN (" delivery          \
+	".kind, "                                                              \
+	"CASE " delivery ".kind WHEN 3 THEN 4::int2 END) "                     \
+	"ORDER BY e.kind LIMIT 1) e ON true "
+
+static const struct pg_stmt stmt_claim = {
+	"delivery_claim",
 	"WITH x AS MATERIALIZED (SELECT recipient, kind, dedupe, webhook "
 	"FROM webhook_deliveries WHERE next_at <= $1::timestamptz "
 	"AND recipient BETWEEN $5::uuid AND $6::uuid "
@@ -37,17 +48,23 @@ static const struct pg_stmt stmt_claim = { "delivery_claim",
 	"coalesce(c.last_status, 0::int2), w.url, w.secret, "
 	"coalesce(w.enabled, false), e.at, e.data, m.account, m.id, "
 	"m.created_at, m.message_id, m.head, n.name, r.address, r.field "
-	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook "
-	"LEFT JOIN LATERAL (SELECT e.at, e.data FROM events e "
-	"WHERE e.recipient = c.recipient AND e.recipient BETWEEN $5 AND $6 "
-	"AND e.kind = c.kind AND e.dedupe = c.dedupe OFFSET 0) e ON true "
-	"LEFT JOIN LATERAL (SELECT r.address, r.field FROM recipients r "
-	"WHERE r.id = c.recipient AND r.id BETWEEN $5 AND $6 OFFSET 0) r "
-	"ON true LEFT JOIN LATERAL (SELECT * FROM emails m "
-	"WHERE m.id = email_of(c.recipient) "
-	"AND m.id BETWEEN $7::uuid AND $6 OFFSET 0) m ON true "
-	"LEFT JOIN domains n ON n.number = m.domain "
-	"ORDER BY c.recipient, c.kind" };
+	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook " EVENT_OF("c",
+	    "AND e.recipient BETWEEN $5 AND $6 ") "LEFT JOIN LATERAL (SELECT "
+						  "r.address, r.field FROM "
+						  "recipients r "
+						  "WHERE r.id = c.recipient "
+						  "AND r.id BETWEEN $5 AND $6 "
+						  "OFFSET 0) r "
+						  "ON true LEFT JOIN LATERAL "
+						  "(SELECT * FROM emails m "
+						  "WHERE m.id = "
+						  "email_of(c.recipient) "
+						  "AND m.id BETWEEN $7::uuid "
+						  "AND $6 OFFSET 0) m ON true "
+						  "LEFT JOIN domains n ON "
+						  "n.number = m.domain "
+						  "ORDER BY c.recipient, c.kind"
+};
 
 static const struct pg_stmt stmt_finish = { "delivery_finish",
 	"UPDATE webhook_deliveries d SET delivered = i.delivered, "
@@ -75,9 +92,8 @@ static const struct pg_stmt stmt_list = { "delivery_list",
 	"SELECT d.recipient, d.kind, d.dedupe, d.webhook, d.id, d.tries, "
 	"d.next_at, d.delivered, coalesce(d.last_status, 0::int2), "
 	"d.last_error, d.last_at, e.at FROM (SELECT * FROM webhook_deliveries "
-	"WHERE webhook = $1::uuid ORDER BY recipient DESC LIMIT $2::int8) d "
-	"LEFT JOIN events e ON e.recipient = d.recipient AND e.kind = d.kind "
-	"AND e.dedupe = d.dedupe ORDER BY d.recipient DESC, e.at DESC" };
+	"WHERE webhook = $1::uuid ORDER BY recipient DESC LIMIT $2::int8) "
+	"d " EVENT_OF("d", "") "ORDER BY d.recipient DESC, e.at DESC" };
 
 static const struct pg_stmt stmt_replay = { "delivery_replay",
 	"UPDATE webhook_deliveries d SET next_at = $3::timestamptz, "

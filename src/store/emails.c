@@ -65,8 +65,17 @@ static const struct pg_stmt stmt_newer_recipients = { "email_newer_recipients",
 	LIST_RECIPIENTS("e.id > $2::uuid", "ASC") };
 
 static const struct pg_stmt stmt_events = { "event_list",
-	"SELECT recipient, kind, dedupe, at, data FROM events "
-	"WHERE recipient BETWEEN $1::uuid AND $2::uuid "
+	"WITH e AS (SELECT recipient, kind, dedupe, at, data FROM events "
+	"WHERE recipient BETWEEN $1::uuid AND $2::uuid) "
+	"SELECT * FROM e "
+	"UNION ALL SELECT e.recipient, 3::int2, 0, e.at, NULL FROM e "
+	"WHERE e.kind = 4 AND NOT EXISTS (SELECT FROM e s "
+	"WHERE s.recipient = e.recipient AND s.kind = 3) "
+	"UNION ALL SELECT r.id, 1::int2, 0, m.created_at, NULL "
+	"FROM recipients r JOIN emails m ON m.id = $1 "
+	"WHERE r.id BETWEEN $1 AND $2 AND NOT EXISTS (SELECT FROM e q "
+	"WHERE q.recipient = r.id AND (q.kind = 1 "
+	"OR q.kind = 8 AND q.at <= m.created_at)) "
 	"ORDER BY at, kind, recipient" };
 
 struct find_call {
