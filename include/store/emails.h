@@ -35,7 +35,8 @@ struct store_email {
 	struct slice content;	 /* find only; ptr NULL: dropped by retention */
 	unsigned int status_bits; /* status_event_bit of all recipients */
 	size_t count;
-	const struct store_recipient *recipient; /* find only */
+	/* find, or list with recipients. */
+	const struct store_recipient *recipient;
 };
 
 typedef void store_email_got(void *ctx, const struct store_email *email,
@@ -46,10 +47,12 @@ struct pg_tx *store_email_find(struct pg *pg, int account, struct id id,
     store_email_got *done, void *ctx);
 /*
  * Newest first. after: older than this id; before: newer; zero: not given,
- * and at most one of them is. A cursor need not exist.
+ * and at most one of them is. A cursor need not exist. with_recipients: id,
+ * address, status, finished_at_ms and is_claimed of each, and nothing else.
  */
 struct pg_tx *store_email_list(struct pg *pg, int account, size_t limit,
-    struct id after, struct id before, store_email_got *done, void *ctx);
+    struct id after, struct id before, bool with_recipients,
+    store_email_got *done, void *ctx);
 
 struct store_event {
 	struct id recipient;

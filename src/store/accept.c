@@ -162,12 +162,6 @@ finish(struct store_accept *op)
 	done(ctx, err.kind == ERR_NONE ? NULL : &err);
 }
 
-static bool
-is_value_error(const struct error *err)
-{
-	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
-}
-
 /* One unit per item. */
 static void
 split(struct store_accept *op)
@@ -250,7 +244,7 @@ on_part(void *ctx, const struct pg_reply *reply, const struct error *err)
 	p->tx = NULL;
 	if (err == NULL) {
 		read_results(p, reply);
-	} else if (!is_value_error(err)) {
+	} else if (!pg_is_refusal(err)) {
 		if (op->err.kind == ERR_NONE)
 			op->err = *err;
 	} else if (p->n > 1) {
