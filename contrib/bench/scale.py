@@ -25,6 +25,7 @@ SLOW_LANE = "[provider slow]\ndomains = d0.slow.zz\nmx = mx.slow.zz\n"
 CLOSED = ours.SHAPING + SLOW_LANE + "provider_mail_rate = 1/m\n"
 OPEN = ours.SHAPING + SLOW_LANE
 PER_MESSAGE = 100  # recipients
+BACKLOG_LOG_FILES = 160
 ALL_SLOW_S = 60
 # The walk looks once at what is 10 s old: a million accepted at once make a
 # load of their own then, which is not the one that is measured.
@@ -97,7 +98,8 @@ def start_over(bench, side, name):
 
 def backlog(bench, args):
     print("\n== %d recipients queued" % args.backlog, flush=True)
-    side = ours.Side(bench, args, {"recipients_max": str(PER_MESSAGE)}, CLOSED)
+    side = ours.Side(bench, args, {"recipients_max": str(PER_MESSAGE)}, CLOSED,
+                     BACKLOG_LOG_FILES)
     side.dns.add("d0.slow IN MX 10 mx.slow",
                  "mx.slow IN A " + bench.sink_address)
     side.start()
