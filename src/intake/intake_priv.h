@@ -24,6 +24,8 @@ struct committer {
 	struct list batch;		  /* items of the commit under way */
 	struct store_accept_item **items; /* the same, for the store */
 	struct store_accept *op;
+	struct pg_tx *days;    /* the batch waits for its partitions */
+	bool days_were_made;   /* for this batch: not a second time */
 	int64_t last_start_ms; /* loop_mono_ms */
 	size_t last_items;     /* of the last commit */
 	struct timer *gap;
