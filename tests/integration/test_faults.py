@@ -92,6 +92,37 @@ class Faults(WorldTest):
         self.api.wait_event(self.mail("last@sink.zz", "s"), "delivered", 40)
         self.assertEqual(len(self.sink.for_rcpt("think@sink.zz")), 1)
 
+    def lane_of(self, address):
+        self.api.wait_event(self.mail(address, "s"), "delivered")
+        return self.verpost.pg.value(
+            "SELECT 'q:{p' || pool || '.' || lane || '}:r' FROM recipients "
+            "WHERE address = '%s'" % address)
+
+    def test_a_key_of_somebody_else_stops_one_lane_only(self):
+        """And what belongs there goes when the key has gone."""
+        names = ["lane%d" % n for n in range(8)]
+        self.world.dns.add(*("%s IN MX 10 mx.sink" % name for name in names))
+        key = self.lane_of("first@sink.zz")
+        other = next(name for name in names
+                     if self.lane_of("first@%s.zz" % name) != key)
+        self.world.redis.command("SET", key, "x")
+        waits = self.mail("waits@sink.zz", "s")
+        try:
+            wait_until("the log names the key", lambda: any(
+                "queue.refused" in line and key[:-1] in line
+                and "WRONGTYPE" in line
+                for line in self.verpost.process.log().splitlines()))
+            self.world.redis.command("FLUSHDB")  # all others are lost, too
+            self.world.redis.command("SET", key, "x")
+            goes = self.mail("goes@%s.zz" % other, "s")
+            self.verpost.clock.advance(11)
+            self.api.wait_event(goes, "delivered", 40)
+            self.assertEqual(self.sink.for_rcpt("waits@sink.zz"), [])
+        finally:
+            self.world.redis.command("DEL", key)
+        self.api.wait_event(waits, "delivered", 40)
+        self.assertEqual(len(self.sink.for_rcpt("waits@sink.zz")), 1)
+
     def test_dns_failing_defers(self):
         self.world.dns.add("fresh IN MX 10 mx.sink")
         self.world.dns.fail()
