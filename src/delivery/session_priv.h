@@ -32,12 +32,12 @@ struct session {
 	struct timer *dot_limit;
 	unsigned int mail_count;
 	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;
-	const char *awaits; /* the step it is at, for people */
-	int64_t awaits_ms;  /* that one's deadline */
+	const char *awaits;    /* the step it is at, for people */
+	int64_t awaits_ms;     /* that one's deadline */
 	int64_t moved_mono_ms; /* since when it is there */
-	bool ready;	 /* it was usable */
-	bool of_use;	 /* a mail got an answer */
-	bool clear_text; /* of this attempt */
+	bool ready;	       /* it was usable */
+	bool of_use;	       /* a mail got an answer */
+	bool clear_text;       /* of this attempt */
 	bool quitting;
 	bool tls_wanted;
 	bool in_client; /* inside a call into smtp/client */

@@ -52,10 +52,9 @@ session_watch(struct session *s, int64_t now_mono_ms)
 	if (s->over || is_at_rest(s) ||
 	    still_ms <= MAX(2 * s->awaits_ms, (int64_t)LEAST_MS))
 		return;
-	log_error(&s->mta->log, "session.stuck",
-	    log_uint("session", s->number), log_text("host", s->host),
-	    log_text("awaits", s->awaits), log_int("still_ms", still_ms),
-	    log_uint("mails", count_mails(s)),
+	log_error(&s->mta->log, "session.stuck", log_uint("session", s->number),
+	    log_text("host", s->host), log_text("awaits", s->awaits),
+	    log_int("still_ms", still_ms), log_uint("mails", count_mails(s)),
 	    log_uint("unwritten", s->conn != NULL ? conn_pending(s->conn) : 0));
 	error_set(&err, ERR_TIMEOUT, "no progress in %s for %lld s", s->awaits,
 	    (long long)still_ms / 1000);

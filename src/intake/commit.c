@@ -182,8 +182,8 @@ done(void *ctx, const struct error *err)
 		crash_point("commit-before-push");
 		intake_push(in, &c->batch);
 	} else if (store_day_is_missing(err) && !c->days_were_made) {
-		c->days = store_partitions_make(in->pg, clock_now_ms(), on_days,
-		    in);
+		c->days =
+		    store_partitions_make(in->pg, clock_now_ms(), on_days, in);
 		return;
 	} else {
 		log_warn(&in->log, "intake.commit", log_err(err));

@@ -98,7 +98,9 @@ static const struct {
 	bool is_good;
 } names[] = {
 	{ "a", true },
-	{ "B\xc3\xbc" "cher & x\"", true },
+	{ "B\xc3\xbc"
+	  "cher & x\"",
+	    true },
 	{ "ten octets", true },
 	{ "", false },
 	{ "more than twenty octets", false },
@@ -106,7 +108,9 @@ static const struct {
 	{ "a\tb", false },
 	{ "a\x1b[2J", false },
 	{ "a\x7f", false },
-	{ "a\xc2\x85" "b", false }, /* next line */
+	{ "a\xc2\x85"
+	  "b",
+	    false }, /* next line */
 	{ "a\xff", false },
 };
 

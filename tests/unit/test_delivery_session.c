@@ -730,5 +730,4 @@ TEST_MAIN(CASE(a_dot_is_noted_before_the_connection_has_it),
     CASE(what_has_sent_its_dot_ends_as_that),
     CASE(a_connect_without_an_end_is_ended),
     CASE(octets_without_a_reply_are_no_progress),
-    CASE(a_session_at_rest_is_let_alone),
-    CASE(what_has_expired_is_not_begun))
+    CASE(a_session_at_rest_is_let_alone), CASE(what_has_expired_is_not_begun))
