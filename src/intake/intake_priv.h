@@ -87,9 +87,10 @@ struct intake_item {
 	struct slice busy_key; /* in in->busy, or ptr NULL */
 
 	struct cache_waiter domain_wait;
-	struct pg_tx *tx;      /* of this item alone */
-	struct slice sliced;   /* a large content, stored ahead */
-	size_t sliced_bytes;   /* so much of it */
+	struct pg_tx *tx;    /* of this item alone */
+	struct slice sliced; /* a large content, stored ahead */
+	size_t sliced_bytes; /* so much of it */
+	bool days_were_made;
 	struct loop_call late; /* the answer, on the next turn */
 	struct intake_answer answer;
 	bool replayed, all_suppressed;
