@@ -85,8 +85,8 @@ CASES = [
     ("bodyclose", HELLO + ENVELOPE + ["DATA", b"354 go\r\n"], DELAYED, 0,
      "closed"),
     # We do not even begin: it says how much it takes.
-    ("size", [b"220 peer\r\n", "EHLO", b"250-peer\r\n250 SIZE 99\r\n"],
-     FAILED, 0, "99"),
+    ("size", [b"220 peer\r\n", "EHLO", b"250-peer\r\n250 SIZE 99\r\n",
+              "QUIT"], FAILED, 0, "99"),
     ("dot354", HELLO + TAKE + [b"354 more?\r\n"], DELAYED, 1,
      "protocol error"),
     ("dot451", HELLO + TAKE + [b"451 4.3.0 disk\r\n"], DELAYED, 1, "disk"),
