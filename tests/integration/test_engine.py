@@ -5,6 +5,7 @@ outcome, bounded memory, and no other destination disturbed.
 
 import concurrent.futures
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -82,8 +83,6 @@ CASES = [
         "DATA", b"354 go\r\n452 4.3.1 no room\r\n"], DELAYED, 0, "no room"),
     ("body421", HELLO + ENVELOPE + [
         "DATA", b"354 go\r\n421 4.3.2 leaving\r\n"], DELAYED, 0, "leaving"),
-    ("bodyclose", HELLO + ENVELOPE + ["DATA", b"354 go\r\n"], DELAYED, 0,
-     "closed"),
     # We do not even begin: it says how much it takes.
     ("size", [b"220 peer\r\n", "EHLO", b"250-peer\r\n250 SIZE 99\r\n",
               "QUIT"], FAILED, 0, "99"),
@@ -185,6 +184,15 @@ class Engine(WorldTest):
         cls.tlssilly = cls.make(
             "tlssilly", records, offer + [b"354 go on\r\n"], GOOD)
         cls.tlsclose = cls.make("tlsclose", records, offer, GOOD)
+        # It takes little, so that the dot of a large mail stays with us.
+        cls.bodyclose = cls.make("bodyclose", records, HELLO + ENVELOPE + [
+            "DATA", b"354 go\r\n", lambda: time.sleep(0.2)])
+        cls.bodyclose.listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        cls.dot_over = threading.Event()
+        cls.dotlost = cls.make(
+            "dotlost", records, HELLO + TAKE + [
+                lambda: cls.dot_over.wait(30)], [b"421 4.7.0 enough\r\n"])
         # What ends the connection between two mails is about neither.
         for name, end in (("idle421", b"421 4.4.2 idle\r\n"),
                           ("idle554", b"554 5.7.1 enough\r\n"),
@@ -212,10 +220,8 @@ class Engine(WorldTest):
         return self.api.email(ident)["recipients"][0]
 
     def test_every_step_has_its_outcome(self):
-        # More than the network takes before the host has closed.
-        large = {"bodyclose": {"text": "a line of it\n" * 600000}}
-        sent = [(case, self.mail("user@%s.zz" % case[0], case[0],
-                                 **large.get(case[0], {}))) for case in CASES]
+        sent = [(case, self.mail("user@%s.zz" % case[0], case[0]))
+                for case in CASES]
         for (name, _, event, transmissions, text), ident in sent:
             with self.subTest(name):
                 self.api.wait_event(ident, event, 60)
@@ -339,6 +345,33 @@ class Engine(WorldTest):
                 self.api.wait_event(ident, DELIVERED)
                 self.assertEqual(len(peer.transmissions), 1)
                 self.assertEqual(peer.connections, 2)
+
+    def test_a_connection_that_ends_in_the_message_has_not_taken_it(self):
+        ident = self.mail("user@bodyclose.zz", "s",
+                          text="a line of it\n" * 600000)
+        self.api.wait_event(ident, DELAYED, 30)
+        self.assertIs(self.recipient(ident)["outcome_unknown"], False)
+        self.assertEqual(self.bodyclose.transmissions, [])
+
+    def test_a_lost_dot_is_unknown_of_its_own_mail_only(self):
+        """Not of those that were claimed to go next on that connection."""
+        first = self.mail("first@dotlost.zz", "s")
+        wait_until("it is at its dot", lambda: self.dotlost.transmissions)
+        others = [self.mail("next%d@dotlost.zz" % n, "s",
+                            delivery="exactly_once") for n in range(3)]
+        wait_until("one is claimed", lambda: any(
+            self.world.verpost.mail_sql(
+                "SELECT count(*) FROM attempts WHERE outcome IS NULL "
+                "AND recipient %s", ident) == "1" for ident in others))
+        self.dot_over.set()
+        self.api.wait_event(first, DELAYED)
+        self.assertIs(self.recipient(first)["outcome_unknown"], True)
+        wait_until("that one is deferred", lambda: any(
+            self.recipient(ident)["attempts"] for ident in others))
+        for ident in others:
+            self.assertNotEqual(self.recipient(ident)["status"], "failed")
+            self.assertIs(self.recipient(ident)["outcome_unknown"], False)
+        self.assertEqual(len(self.dotlost.transmissions), 1)
 
     def test_a_connection_that_ends_between_two_mails_is_about_neither(self):
         for _ in range(2):
