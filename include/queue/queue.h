@@ -97,6 +97,13 @@ void queue_holders(struct queue *q, const struct queue_lane *lane,
 void queue_parked(struct queue *q, const struct queue_lane *lane,
     queue_holders_got *done, void *ctx);
 
+/*
+ * Whether the error is one of this lane alone, and for good: a key of it has
+ * the wrong type (somebody else writes into this Redis). Other lanes go on;
+ * once the key is deleted the old walk fills the lane again.
+ */
+bool queue_lane_is_broken(const struct error *err);
+
 struct queue_lane_state {
 	size_t ready, later, held, parked;
 	struct slice mark; /* "" when nobody filled it */

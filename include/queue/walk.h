@@ -72,6 +72,7 @@ bool walk_is_filling(const struct walk *w);
 /* How much was done since the start, for logs and tests. */
 struct walk_counts {
 	uint64_t young_seen, old_seen, added, expired, moved, rounds, failures;
+	uint64_t refused; /* sent to a lane that is broken */
 };
 struct walk_counts walk_counts(const struct walk *w);
 

@@ -13,6 +13,10 @@
 /* count: partitions made or dropped, rows removed. */
 typedef void store_counted(void *ctx, size_t count, const struct error *err);
 
+/* Whether a statement failed because it would write into a day that has no
+ * partition: a clock was set ahead, or the keeper's is behind ours. */
+bool store_day_is_missing(const struct error *err);
+
 /* Makes those of yesterday to STORE_DAYS_AHEAD that are missing. */
 struct pg_tx *store_partitions_make(struct pg *pg, int64_t now_ms,
     store_counted *done, void *ctx);

@@ -46,7 +46,16 @@ struct pg_options {
 	 * (measured: 100-570 us a message).
 	 */
 	bool batch_plans;
-	int64_t deadline_ms; /* per unit of work; 0: 30 s */
+	/*
+	 * Per unit of work, from when it was sent; 0: 30 s. One that misses it
+	 * takes the connection down, also a server that says nothing at all:
+	 * all that was under way fails, and is repeated by whoever sent it. The
+	 * server ends a statement after the same time. The largest batches
+	 * (256 outcomes) take some 10 ms; 30 s are for a server that is busy,
+	 * and stay below what else depends on an answer (a claim lives 15
+	 * minutes, a client waits for a POST).
+	 */
+	int64_t deadline_ms;
 };
 
 struct pg_ops {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/encode.h"
 #include "base/error.h"
 #include "bin/command.h"
 #include "proc/settings.h"
@@ -140,6 +141,20 @@ args_number(const struct args *a, const char *name, long low, long high,
 		die("--%s must be a number from %ld to %ld, not '%s'", name,
 		    low, high, text);
 	return (long)value;
+}
+
+bool
+args_name_is_good(struct slice name, size_t most)
+{
+	if (name.len == 0 || name.len > most || !utf8_is_valid(name))
+		return false;
+	while (name.len > 0) {
+		uint32_t c = utf8_take(&name);
+
+		if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+			return false;
+	}
+	return true;
 }
 
 static void

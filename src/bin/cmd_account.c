@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
+#include "base/strbuf.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
@@ -30,6 +32,21 @@ got_one(void *ctx, const struct store_account *account, size_t count,
 	session_end(&call->s, err);
 }
 
+static void
+print_added(struct id id, struct slice name)
+{
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	json_writer_init(&w, &out);
+	json_begin_object(&w, NULL);
+	json_cstr(&w, "id", id_text(id).s);
+	json_text(&w, "name", name);
+	json_end(&w);
+	puts(strbuf_text(&out));
+	strbuf_fini(&out);
+}
+
 static int
 run_add(const struct args *a)
 {
@@ -38,8 +55,9 @@ run_add(const struct args *a)
 	int64_t now_ms = clock_now_ms();
 	struct error err;
 
-	if (name.len == 0 || name.len > 100)
-		die("an account's name has 1 to 100 octets");
+	if (!args_name_is_good(name, 100))
+		die("an account's name has 1 to 100 octets of UTF-8 and no "
+		    "control characters");
 	session_open(&call.s, a, 0);
 	store_account_add(call.s.pg, id_new(now_ms), name, now_ms, got_one,
 	    &call);
@@ -49,13 +67,12 @@ run_add(const struct args *a)
 	if (err.kind != ERR_NONE)
 		die("adding account '%s': %s", a->operand[0], err.text);
 	if (a->json)
-		printf("{\"id\":\"%s\",\"name\":\"%s\"}\n", id_text(call.id).s,
-		    a->operand[0]);
+		print_added(call.id, name);
 	else
-		printf("Account %s added. Next: 'verpost source add ADDRESS "
+		printf("Account %.*s added. Next: 'verpost source add ADDRESS "
 		       "--helo NAME', if there is none\nyet, and then "
 		       "'verpost domain add DOMAIN'.\n",
-		    a->operand[0]);
+		    SLICE_FMT(name));
 	session_close(&call.s);
 	return 0;
 }

@@ -50,8 +50,9 @@ run_add(const struct args *a)
 	};
 	char text[PROVISION_KEY_LEN + 1];
 
-	if (strlen(key.name) > 50)
-		die("the name of a key has at most 50 octets");
+	if (!args_name_is_good(slice_of(key.name), 50))
+		die("the name of a key has 1 to 50 octets of UTF-8 and no "
+		    "control characters");
 	session_open(&call.s, a, 0);
 	key.account = session_account(&call.s, a);
 	if (domain != NULL) {

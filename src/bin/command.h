@@ -51,6 +51,10 @@ const char *args_flag(const struct args *a, const char *name);
 long args_number(const struct args *a, const char *name, long low, long high,
     long fallback);
 
+/* Whether it can be a name that is shown to people: 1 to most octets of UTF-8
+ * without control characters. */
+bool args_name_is_good(struct slice name, size_t most);
+
 /*
  * Fills *out from what follows the command's name. False after it has said on
  * standard error what is wrong.

@@ -13,6 +13,7 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/jobs.h"
 #include "store/recent.h"
@@ -262,6 +263,36 @@ contents_load(struct mta *m)
 		}
 		list_remove(&j->node);
 		content_await(j);
+	}
+}
+
+/* Their claims get old while they wait, and others take them for over. */
+static void
+end_late(struct list *jobs, int64_t now_ms)
+{
+	list_each_safe (node, jobs) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (j->expires_at_ms <= now_ms)
+			job_expired(j);
+		else if (now_ms - j->claimed_at_ms > CLAIM_OLD_MS)
+			finish_aged(j);
+	}
+}
+
+void
+contents_tick(struct mta *m)
+{
+	int64_t now_ms = clock_now_ms();
+
+	end_late(&m->unread, now_ms);
+	/* Each read of the list holds its contents while it is under way. */
+	list_each (node, &m->content_reads) {
+		const struct content_read *r =
+		    list_entry(node, struct content_read, node);
+
+		for (size_t i = 0; i < r->n; i++)
+			end_late(&r->content[i]->waiting, now_ms);
 	}
 }
 

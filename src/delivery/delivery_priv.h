@@ -193,7 +193,8 @@ void jobs_fini(struct mta *m);
 void job_identified(struct job *j);
 /* Its route is known: to a destination, or to an end. */
 void job_routed(struct job *j);
-/* Its max age is over: it ends, wherever it stood (not while it is sent). */
+/* Its max age is over: it ends, wherever it stood (a transaction under way is
+ * let to its end). Each stage looks once a second. */
 void job_expired(struct job *j);
 /* It was claimed (at j->claimed_at_ms): to its destination, or ends. */
 void job_claimed(struct job *j);
@@ -405,6 +406,8 @@ void contents_read(struct mta *m, struct list *jobs);
 void content_await(struct job *j);
 /* It is not needed any more. */
 void job_drop_content(struct job *j);
+/* Once a second: ends claimed jobs that have waited for it for too long. */
+void contents_tick(struct mta *m);
 /* -- renew.c ------------------------------------------------------------ */
 
 /* A claim older than this starts no transaction, and is renewed in one. */
@@ -445,7 +448,8 @@ void identities_fini(struct mta *m);
 struct identity *identity_get(struct mta *m, int domain);
 /* job_identified is called once it is there (usable or not). */
 void identity_wait(struct job *j);
-/* Once a second: forgets what was not used for a while. */
+/* Once a second: ends what waits beyond its max age, forgets what was not used
+ * for a while. */
 void identities_tick(struct mta *m);
 
 /* -- message.c ---------------------------------------------------------- */
@@ -462,6 +466,8 @@ void session_kick(struct session *s);
 void session_quit(struct session *s);
 /* Without farewell; jobs go back to the destination. */
 void session_abort(struct session *s);
+/* Once a second: ends one that has stood at the same step for too long. */
+void session_watch(struct session *s, int64_t now_mono_ms);
 struct list *session_node(struct session *s);
 struct session *session_of(struct list *node);
 struct session *session_of_idle(struct list *idle_node);
@@ -481,6 +487,8 @@ void finish_canceled(struct job *j);
  * that attempt is unknown. */
 void finish_abandoned(struct job *j, int holder, unsigned int n,
     int64_t claimed_at_ms);
+/* Its max age is over. The job is claimed. */
+void finish_expired(struct job *j);
 /* DNS decided. The job is claimed. */
 void finish_dns(struct job *j, enum verdict_dns what);
 /* We decided (content, log_mode, expired). The job is claimed. */

@@ -423,4 +423,6 @@ dest_age(struct dest *d)
 	end_expired(&d->waiting, now_ms);
 	end_expired(&d->claimed, now_ms);
 	end_aged(d, now_ms);
+	list_each_safe (node, &d->sessions)
+		session_watch(session_of(node), loop_mono_ms(d->mta->opt.loop));
 }

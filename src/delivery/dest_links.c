@@ -219,6 +219,10 @@ dest_session_over(struct dest *d, const struct session_end *end)
 		d->connecting_count--;
 	if (end->failed) {
 		d->last_failure = *end->why;
+		/* What is claimed now was not sent on it, though another mail
+		 * may have been: that one's end is not theirs. */
+		if (d->last_failure.stage == SMTP_STAGE_DOT)
+			d->last_failure.stage = SMTP_STAGE_BODY;
 		snprintf(d->last_host, sizeof(d->last_host), "%s", end->host);
 		strbuf_reset(&d->last_said);
 		strbuf_add_slice(&d->last_said, end->transcript);

@@ -172,6 +172,13 @@ finish_local(struct job *j, enum verdict v, const char *reason,
 }
 
 void
+finish_expired(struct job *j)
+{
+	finish_local(j, VERDICT_FAILED, FAIL_EXPIRED, "4.4.7",
+	    "not delivered within the time allowed");
+}
+
+void
 finish_dns(struct job *j, enum verdict_dns what)
 {
 	struct outcome_attempt a = own_attempt(j);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/domains.h"
 
@@ -203,6 +204,12 @@ tick_one(void *ctx, struct slice key, void *value)
 	struct mta *m = ctx;
 	struct identity *i = value;
 
+	list_each_safe (node, &i->jobs) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (j->expires_at_ms <= clock_now_ms())
+			job_expired(j);
+	}
 	if (i->loading == NULL && list_is_empty(&i->jobs) &&
 	    loop_mono_ms(m->opt.loop) - i->used_at_mono_ms > FORGET_MS) {
 		hash_remove(m->identities, key);

@@ -144,13 +144,10 @@ end_when_claimed(struct job *j, int end)
 	claims_flush(j->mta);
 }
 
-static void
-finish_expired(struct job *j)
-{
-	finish_local(j, VERDICT_FAILED, FAIL_EXPIRED, "4.4.7",
-	    "not delivered within the time allowed");
-}
-
+/*
+ * Nothing begins beyond it. What needs Postgres to be recorded waits for that
+ * in memory, and each of its answers comes or fails within pg's deadline.
+ */
 void
 job_expired(struct job *j)
 {
@@ -162,13 +159,13 @@ job_expired(struct job *j)
 		end_when_claimed(j, JOB_END_EXPIRED);
 		return;
 	case JOB_CLAIMED:
-		finish_expired(j);
-		return;
-	case JOB_READING: /* its row will say so */
-	case JOB_CLAIMING:
 	case JOB_LOADING:
 	case JOB_RENEWING:
-	case JOB_SENDING:
+		finish_expired(j);
+		return;
+	case JOB_READING:  /* its row will say so */
+	case JOB_CLAIMING: /* see job_claimed */
+	case JOB_SENDING:  /* ends with its transaction */
 	case JOB_WRITING:
 	case JOB_RELEASING:
 		return;
@@ -312,6 +309,11 @@ job_claimed(struct job *j)
 {
 	switch (j->end) {
 	case JOB_END_NONE:
+		/* The claim may have waited for Postgres for hours. */
+		if (j->expires_at_ms <= clock_now_ms()) {
+			finish_expired(j);
+			return;
+		}
 		break;
 	case JOB_END_DNS:
 		finish_dns(j, j->route->why_none);

@@ -28,6 +28,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/session_order.c \
 	%reldir%/session_priv.h \
 	%reldir%/session_said.c \
+	%reldir%/session_watch.c \
 	%reldir%/slot.c \
 	%reldir%/slot.h \
 	%reldir%/trace.c

@@ -33,6 +33,7 @@ on_tick(void *ctx)
 	quotas_tick(m);
 	routes_tick(m);
 	identities_tick(m);
+	contents_tick(m);
 	trace_tick(m);
 	if (m->draining)
 		check_drained(m);

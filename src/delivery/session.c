@@ -214,6 +214,8 @@ give_output(struct session *s)
 		 */
 		strbuf_fini(&head->message);
 	}
+	if (out->len > 0)
+		session_moved(s);
 	conn_write(s->conn, strbuf_slice(out));
 	strbuf_reset(out);
 	/* The connection writes at the end of the turn, before this. */
@@ -244,6 +246,11 @@ build_mail(struct session *s, struct job *j)
 	struct identity *i;
 	struct error err;
 
+	if (j->expires_at_ms <= clock_now_ms()) {
+		quotas_give_back(j);
+		finish_expired(j);
+		return false;
+	}
 	if (clock_now_ms() - j->claimed_at_ms > CLAIM_OLD_MS) {
 		quotas_give_back(j);
 		dest_renew(j);
@@ -537,6 +544,7 @@ on_client_deadline(void *ctx, unsigned int seconds, const char *label)
 	struct session *s = ctx;
 
 	conn_set_deadline(s->conn, (int64_t)seconds * 1000, label);
+	session_awaits(s, label, (int64_t)seconds * 1000);
 }
 
 static void
@@ -606,6 +614,7 @@ on_conn_readable(void *ctx)
 	if (s->over || !s->tls_wanted)
 		return;
 	s->tls_wanted = false;
+	session_awaits(s, "TLS handshake", TLS_MS);
 	conn_start_tls(s->conn, s->mta->tls, false,
 	    s->route->host[s->order[s->order_at].host].name.ptr, TLS_MS);
 }
@@ -617,29 +626,53 @@ on_conn_drained(void *ctx)
 }
 
 static void
+session_lost(struct session *s, const struct error *why)
+{
+	struct smtp_outcome outcome = { .source = SMTP_LOCAL,
+		.stage = SMTP_STAGE_CONNECT,
+		.error = *why };
+
+	if (s->client == NULL) {
+		session_failed(s, &outcome);
+		return;
+	}
+	/* The last words (a 421 before the close) are still there. */
+	s->in_client = true;
+	(void)smtp_client_input_unsent(s->client, conn_peek(s->conn),
+	    conn_pending(s->conn));
+	s->in_client = false;
+	if (!s->over && s->client != NULL)
+		smtp_client_lost_unsent(s->client, why, conn_pending(s->conn));
+}
+
+static void
 on_conn_closed(void *ctx, const struct error *why)
 {
 	struct session *s = ctx;
-	struct smtp_outcome outcome = { .source = SMTP_LOCAL,
-		.stage = SMTP_STAGE_CONNECT };
 	struct error err = *why;
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	if (err.kind == ERR_NONE)
 		error_set(&err, ERR_NET, "the host closed the connection");
-	if (s->client != NULL) {
-		/* The last words (a 421 before the close) are still there. */
-		s->in_client = true;
-		(void)smtp_client_input_unsent(s->client, conn_peek(s->conn),
-		    conn_pending(s->conn));
-		s->in_client = false;
-		if (!s->over && s->client != NULL)
-			smtp_client_lost_unsent(s->client, &err,
-			    conn_pending(s->conn));
+	session_lost(s, &err);
+}
+
+void
+session_end_stuck(struct session *s, const struct error *why)
+{
+	struct smtp_outcome outcome = { .source = SMTP_LOCAL,
+		.stage = SMTP_STAGE_CONNECT,
+		.error = *why };
+	int64_t since = s->moved_mono_ms;
+
+	session_lost(s, why);
+	if (s->over || s->moved_mono_ms != since)
 		return;
-	}
-	outcome.error = err;
-	session_failed(s, &outcome);
+	/* The client does not know of it. What it sent of these mails is as
+	 * unknown as after a crash: their claims stay, to be found. */
+	list_each_safe (node, &s->mails)
+		job_free(list_entry(node, struct job, node));
+	session_over(s, &outcome, true);
 }
 
 static const struct conn_ops conn_ops = {
@@ -674,6 +707,7 @@ session_connect(struct session *s)
 	    ip);
 	s->tls[0] = '\0';
 	session_said_begin(s);
+	session_awaits(s, "connect", CONNECT_MS);
 	/* The simulator is on this machine; a public source cannot reach it. */
 	s->conn =
 	    conn_connect(m->opt.loop, &to, s->route->is_simulator ? NULL : from,
@@ -722,6 +756,7 @@ session_new(struct dest *d)
 	s->later = timer_new(m->opt.loop, on_later, s);
 	list_init(&s->idle_node);
 	s->dot_limit = timer_new(m->opt.loop, session_on_limit, s);
+	session_awaits(s, "connect", CONNECT_MS);
 	session_order(s);
 	if (s->order_count == 0)
 		loop_defer(m->opt.loop, no_address, s);

@@ -36,6 +36,7 @@ notice_dot(struct session *s, struct job *head)
 		return;
 	head->dot = DOT_WRITTEN;
 	conn_set_deadline(s->conn, REPLY_MS, "end of data");
+	session_awaits(s, "end of data", REPLY_MS);
 }
 
 static void

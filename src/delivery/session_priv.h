@@ -5,6 +5,7 @@
  *   session_order.c  which addresses are tried, in which order
  *   session_limit.c  no dot of an old claim
  *   session_said.c   the transcript
+ *   session_watch.c  no step for ever
  */
 #ifndef SESSION_PRIV_H
 #define SESSION_PRIV_H
@@ -31,9 +32,12 @@ struct session {
 	struct timer *dot_limit;
 	unsigned int mail_count;
 	int64_t began_mono_ms, ready_mono_ms, dot_mono_ms;
-	bool ready;	 /* it was usable */
-	bool of_use;	 /* a mail got an answer */
-	bool clear_text; /* of this attempt */
+	const char *awaits;    /* the step it is at, for people */
+	int64_t awaits_ms;     /* that one's deadline */
+	int64_t moved_mono_ms; /* since when it is there */
+	bool ready;	       /* it was usable */
+	bool of_use;	       /* a mail got an answer */
+	bool clear_text;       /* of this attempt */
 	bool quitting;
 	bool tls_wanted;
 	bool in_client; /* inside a call into smtp/client */
@@ -54,6 +58,15 @@ struct job *session_head(struct session *s);
 bool session_end_if_late(struct session *s);
 void session_arm_limit(struct session *s);
 void session_on_limit(void *ctx);
+
+/* session_watch.c */
+/* It is at another step, which may take so long. */
+void session_awaits(struct session *s, const char *what, int64_t at_most_ms);
+/* It got on within the step. */
+void session_moved(struct session *s);
+
+/* session.c: without progress. Its mails end as those of a lost link. */
+void session_end_stuck(struct session *s, const struct error *why);
 
 /* session_said.c */
 /* smtp_client_options.transcript. */

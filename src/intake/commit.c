@@ -10,17 +10,22 @@
  * unless it is full: rows in small batches cost Postgres twice as much each.
  * Load is that the batch before had more than FEW_ITEMS: a client that posts
  * one message after the other, or a few of them, do not wait for anybody.
+ *
+ * Mail of a day that has no partition yet does not wait for the keeper, whose
+ * clock may be behind ours: the partitions are made, and the batch goes again.
  */
 #include "intake_priv.h"
 
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/mem.h"
+#include "store/partitions.h"
 #include "store/recent.h"
 
 #define FEW_ITEMS 4
 
 static void start(void *ctx);
+static void send_batch(struct intake *in);
 
 static bool
 is_full(const struct intake *in)
@@ -31,6 +36,12 @@ is_full(const struct intake *in)
 	    c->pending_bytes >= in->limits.batch_bytes_max;
 }
 
+static bool
+is_under_way(const struct committer *c)
+{
+	return c->op != NULL || c->days != NULL;
+}
+
 static void
 kick(struct intake *in)
 {
@@ -39,7 +50,7 @@ kick(struct intake *in)
 						     : c->last_start_ms +
 		in->limits.commit_gap_ms - loop_mono_ms(in->loop);
 
-	if (c->op != NULL || list_is_empty(&c->pending))
+	if (is_under_way(c) || list_is_empty(&c->pending))
 		return;
 	if (rest_ms <= 0 || is_full(in)) {
 		timer_cancel(c->gap);
@@ -69,6 +80,7 @@ intake_commit_fini(struct intake *in)
 	loop_call_cancel(&c->start);
 	timer_free(&c->gap);
 	store_accept_cancel(&c->op);
+	pg_tx_cancel(&c->days);
 	free(c->items);
 }
 
@@ -114,22 +126,13 @@ keep_contents(const struct intake *in)
 }
 
 static void
-done(void *ctx, const struct error *err)
+end_batch(struct intake *in, const struct error *err)
 {
-	struct intake *in = ctx;
 	struct committer *c = &in->commit;
 	struct list batch;
 	struct list *node;
 
-	OBJ_CHECK(in, INTAKE_MAGIC);
-	c->op = NULL;
-	if (err == NULL) {
-		keep_contents(in);
-		crash_point("commit-before-push");
-		intake_push(in, &c->batch);
-	} else {
-		log_warn(&in->log, "intake.commit", log_err(err));
-	}
+	c->days_were_made = false;
 	list_init(&batch);
 	while ((node = list_pop(&c->batch)) != NULL)
 		list_append(&batch, node);
@@ -145,6 +148,47 @@ done(void *ctx, const struct error *err)
 		}
 	}
 	kick(in);
+}
+
+static void
+on_days(void *ctx, size_t count, const struct error *err)
+{
+	struct intake *in = ctx;
+
+	in->commit.days = NULL;
+	if (err != NULL) {
+		log_warn(&in->log, "intake.days", log_err(err));
+		end_batch(in, err);
+		return;
+	}
+	log_warn(&in->log, "intake.days_made", log_uint("partitions", count),
+	    log_text("hint",
+		"no keeper made them in time: compare the clocks of the "
+		"nodes"));
+	in->commit.days_were_made = true;
+	send_batch(in);
+}
+
+static void
+done(void *ctx, const struct error *err)
+{
+	struct intake *in = ctx;
+	struct committer *c = &in->commit;
+
+	OBJ_CHECK(in, INTAKE_MAGIC);
+	c->op = NULL;
+	if (err == NULL) {
+		keep_contents(in);
+		crash_point("commit-before-push");
+		intake_push(in, &c->batch);
+	} else if (store_day_is_missing(err) && !c->days_were_made) {
+		c->days =
+		    store_partitions_make(in->pg, clock_now_ms(), on_days, in);
+		return;
+	} else {
+		log_warn(&in->log, "intake.commit", log_err(err));
+	}
+	end_batch(in, err);
 }
 
 /* A single item may be larger than the bound: it then goes alone. */
@@ -172,17 +216,25 @@ take_batch(struct intake *in)
 }
 
 static void
+send_batch(struct intake *in)
+{
+	struct committer *c = &in->commit;
+
+	c->op = store_accept_start(in->pg, clock_now_ms(), c->items,
+	    c->last_items, done, in);
+}
+
+static void
 start(void *ctx)
 {
 	struct intake *in = ctx;
 	struct committer *c = &in->commit;
 
 	OBJ_CHECK(in, INTAKE_MAGIC);
-	if (c->op != NULL || list_is_empty(&c->pending))
+	if (is_under_way(c) || list_is_empty(&c->pending))
 		return;
 	timer_cancel(c->gap);
 	c->last_start_ms = loop_mono_ms(in->loop);
 	c->last_items = take_batch(in);
-	c->op = store_accept_start(in->pg, clock_now_ms(), c->items,
-	    c->last_items, done, in);
+	send_batch(in);
 }

@@ -24,6 +24,8 @@ struct committer {
 	struct list batch;		  /* items of the commit under way */
 	struct store_accept_item **items; /* the same, for the store */
 	struct store_accept *op;
+	struct pg_tx *days;    /* the batch waits for its partitions */
+	bool days_were_made;   /* for this batch: not a second time */
 	int64_t last_start_ms; /* loop_mono_ms */
 	size_t last_items;     /* of the last commit */
 	struct timer *gap;
@@ -85,9 +87,10 @@ struct intake_item {
 	struct slice busy_key; /* in in->busy, or ptr NULL */
 
 	struct cache_waiter domain_wait;
-	struct pg_tx *tx;      /* of this item alone */
-	struct slice sliced;   /* a large content, stored ahead */
-	size_t sliced_bytes;   /* so much of it */
+	struct pg_tx *tx;    /* of this item alone */
+	struct slice sliced; /* a large content, stored ahead */
+	size_t sliced_bytes; /* so much of it */
+	bool days_were_made;
 	struct loop_call late; /* the answer, on the next turn */
 	struct intake_answer answer;
 	bool replayed, all_suppressed;

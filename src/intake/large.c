@@ -9,12 +9,41 @@
  */
 #include "intake_priv.h"
 
+#include "base/clock.h"
 #include "store/contents.h"
+#include "store/partitions.h"
 
 /* Rows of STORE_CHUNK_BYTES per slice: half a megabyte. */
 #define SLICE_BYTES ((size_t)64 * STORE_CHUNK_BYTES)
 
 static void next(struct intake_item *item);
+
+static void
+give_up(struct intake_item *item, const struct error *err)
+{
+	log_warn(&item->in->log, "intake.large", log_err(err));
+	(void)answer_set(&item->answer, ANSWER_UNAVAILABLE,
+	    "The database could not store the message: send it again in a "
+	    "few seconds");
+	item->answer.retry_after_s = 5;
+	intake_large_undo(item);
+	intake_item_finish(item);
+}
+
+/* The partitions of its day: see commit.c. */
+static void
+on_days(void *ctx, size_t count, const struct error *err)
+{
+	struct intake_item *item = ctx;
+
+	(void)count;
+	OBJ_CHECK(item, ITEM_MAGIC);
+	item->tx = NULL;
+	if (err == NULL)
+		next(item);
+	else
+		give_up(item, err);
+}
 
 static void
 stored(void *ctx, const struct error *err)
@@ -26,15 +55,13 @@ stored(void *ctx, const struct error *err)
 	if (err == NULL) {
 		item->sliced_bytes += SLICE_BYTES;
 		next(item);
-		return;
+	} else if (store_day_is_missing(err) && !item->days_were_made) {
+		item->days_were_made = true;
+		item->tx = store_partitions_make(item->in->side, clock_now_ms(),
+		    on_days, item);
+	} else {
+		give_up(item, err);
 	}
-	log_warn(&item->in->log, "intake.large", log_err(err));
-	(void)answer_set(&item->answer, ANSWER_UNAVAILABLE,
-	    "The database could not store the message: send it again in a "
-	    "few seconds");
-	item->answer.retry_after_s = 5;
-	intake_large_undo(item);
-	intake_item_finish(item);
 }
 
 static void

@@ -151,7 +151,9 @@ static const struct {
 	[VERDICT_DNS_NULL_MX] = { VERDICT_FAILED, "5.1.10",
 	    "the recipient's domain takes no mail (null MX)" },
 	[VERDICT_DNS_NO_HOST] = { VERDICT_FAILED, "5.4.4",
-	    "the recipient's domain has neither MX nor address records" },
+	    "the recipient's domain has neither MX nor address records of an "
+	    "IP "
+	    "version that we send from" },
 	[VERDICT_DNS_REFUSED] = { VERDICT_FAILED, "5.4.4",
 	    "every mail host of the recipient's domain has an address that we "
 	    "may not connect to (loopback, private or our own)" },

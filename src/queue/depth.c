@@ -11,7 +11,8 @@
 
 /*
  * A count: the pools (asked for again now and then) -> the state of every lane
- * -> the sum. One that lacks an answer is not told.
+ * -> the sum. One that lacks an answer is not told; a lane that is broken
+ * counts nothing.
  */
 
 #define POOLS_AGAIN 60 /* counts */
@@ -70,7 +71,7 @@ on_state(void *ctx, const struct queue_lane_state *state,
 	struct depth *d = lane->depth;
 
 	if (err != NULL) {
-		d->has_failed = true;
+		d->has_failed = d->has_failed || !queue_lane_is_broken(err);
 	} else {
 		d->sum +=
 		    state->ready + state->later + state->held + state->parked;

@@ -170,7 +170,8 @@ fcall_new(struct queue *q, const char *function, const struct queue_lane *lane,
  * That it is away is said elsewhere.
  */
 static void
-log_refusal(struct queue *q, struct slice what, const struct error *err)
+log_refusal(struct queue *q, struct slice what, struct slice key,
+    const struct error *err)
 {
 	int64_t now = clock_mono_ms();
 
@@ -178,7 +179,21 @@ log_refusal(struct queue *q, struct slice what, const struct error *err)
 		return;
 	q->next_refused_log_ms = now + REFUSED_LOG_EVERY_MS;
 	log_error(&queue_log, "queue.refused", log_slice("call", what),
-	    log_err(err));
+	    log_slice("key", key), log_err(err),
+	    log_text("hint",
+		queue_lane_is_broken(err)
+		    ? "a key of this lane is not ours: see TYPE of q:{...}:*, "
+		      "and DEL it"
+		    : ""));
+}
+
+bool
+queue_lane_is_broken(const struct error *err)
+{
+	static const struct slice wrong = { "WRONGTYPE", 9 };
+	struct slice text = slice_of(err->text);
+
+	return err->kind == ERR_STORE && slice_find(text, wrong) < text.len;
 }
 
 static void
@@ -189,7 +204,7 @@ on_loaded(void *ctx, const struct redis_reply *reply, const struct error *err)
 
 	(void)reply;
 	if (err != NULL) {
-		log_refusal(q, SLICE("FUNCTION LOAD"), err);
+		log_refusal(q, SLICE("FUNCTION LOAD"), SLICE(""), err);
 		if (err->kind == ERR_STORE)
 			timer_set(q->load_again, LOAD_AGAIN_MS);
 		return;
@@ -223,6 +238,13 @@ call_name(const struct call *call)
 	return call->argv[call->argc > KEYS ? 1 : 0];
 }
 
+/* The first of the lane's. */
+static struct slice
+call_key(const struct call *call)
+{
+	return call->argc > KEYS ? call->argv[3] : SLICE("");
+}
+
 static void
 on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 {
@@ -237,7 +259,7 @@ on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 		return;
 	}
 	if (err != NULL)
-		log_refusal(call->q, call_name(call), err);
+		log_refusal(call->q, call_name(call), call_key(call), err);
 	list_remove(&call->node);
 	call->answer(call, reply, err);
 	call_free(call);

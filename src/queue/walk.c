@@ -20,6 +20,10 @@
  *        strange lane
  *   -> all answered: the cursor moves, or stays if one failed.
  *
+ * A lane that is broken for good (queue_lane_is_broken) holds up nobody else:
+ * the cursor passes it, and every round of the old walk tries it again. What
+ * is past its max age there ends all the same; the claim decides.
+ *
  * Young and old walk are two of these with a range and a pace of their own; at
  * most one step of each is under way.
  *
@@ -67,6 +71,7 @@ struct drop {
 };
 
 struct lane_batch {
+	struct side *side;
 	struct queue_lane lane;
 	struct queue_job *job;
 	size_t count, cap;
@@ -216,11 +221,15 @@ count_down(struct side *s)
 static void
 on_enqueued(void *ctx, size_t count, const struct error *err)
 {
-	struct side *s = ctx;
+	struct lane_batch *b = ctx;
+	struct side *s = b->side;
+	struct walk *w = s->walk;
 
-	if (err != NULL)
+	if (err != NULL && queue_lane_is_broken(err))
+		w->counts.refused += b->count - count;
+	else if (err != NULL)
 		s->has_failed = true;
-	s->walk->counts.added += count;
+	w->counts.added += count;
 	count_down(s);
 }
 
@@ -228,10 +237,11 @@ static void
 on_dropped(void *ctx, size_t count, const struct error *err)
 {
 	struct drop *d = ctx;
+	bool is_broken = err != NULL && queue_lane_is_broken(err);
 
-	if (err != NULL)
+	if (err != NULL && !is_broken)
 		d->side->has_failed = true;
-	d->is_free = err == NULL && count > 0;
+	d->is_free = is_broken || (err == NULL && count > 0);
 	count_down(d->side);
 }
 
@@ -259,7 +269,8 @@ batch_for(struct side *s, const struct queue_lane *lane)
 		if (s->batch[i].lane.pool == lane->pool &&
 		    strcmp(s->batch[i].lane.name, lane->name) == 0)
 			return &s->batch[i];
-	s->batch[s->batch_count] = (struct lane_batch){ .lane = *lane };
+	s->batch[s->batch_count] =
+	    (struct lane_batch){ .side = s, .lane = *lane };
 	return &s->batch[s->batch_count++];
 }
 
@@ -349,7 +360,7 @@ send_all(struct side *s)
 	s->open = 1 + s->batch_count + s->drop_count;
 	for (size_t i = 0; i < s->batch_count; i++)
 		queue_enqueue(w->queue, &s->batch[i].lane, s->batch[i].job,
-		    s->batch[i].count, on_enqueued, s);
+		    s->batch[i].count, on_enqueued, &s->batch[i]);
 	for (size_t i = 0; i < s->drop_count; i++) {
 		struct queue_member m = member_of(s->drop[i].row);
 
@@ -547,7 +558,8 @@ side_fini(struct side *s)
 {
 	pg_tx_cancel(&s->tx);
 	pg_tx_cancel(&s->moving);
-	queue_forget(s->walk->queue, s);
+	for (size_t i = 0; i < s->batch_count; i++)
+		queue_forget(s->walk->queue, &s->batch[i]);
 	for (size_t i = 0; i < s->drop_count; i++)
 		queue_forget(s->walk->queue, &s->drop[i]);
 	arena_fini(&s->arena);

@@ -44,6 +44,13 @@ send_count(struct pg_tx *tx, store_counted *done, void *ctx)
 	return tx;
 }
 
+/* A row that hurts a CHECK of ours is ERR_CONFLICT: it names its constraint. */
+bool
+store_day_is_missing(const struct error *err)
+{
+	return err->kind == ERR_STORE && pg_sqlstate_is(err, "23514");
+}
+
 struct pg_tx *
 store_partitions_make(struct pg *pg, int64_t now_ms, store_counted *done,
     void *ctx)

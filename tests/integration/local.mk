@@ -17,9 +17,11 @@ integration_tests = \
 	tests/integration/test_faults.py \
 	tests/integration/test_handover.py \
 	tests/integration/test_hooks.py \
+	tests/integration/test_hostile.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
+	tests/integration/test_outage.py \
 	tests/integration/test_pressure.py \
 	tests/integration/test_queue_mutants.py \
 	tests/integration/test_resend_node.py \

@@ -272,6 +272,21 @@ class Commands(WorldTest):
         self.assertNotEqual(status, 0)
         self.assertIn("second", text)
 
+    def test_a_name_is_a_line_that_can_be_shown(self):
+        for bad in ("", " ", "a\nb", "a\x1b[2J", "a\x7f", "a\u0085b",
+                    b"a\xff".decode("utf-8", "surrogateescape"), "x" * 101):
+            for command in ("account add", "key add"):
+                with self.subTest(command, name=bad):
+                    if (command, bad) == ("key add", " "):
+                        continue
+                    status, text = self.run_command(command, bad)
+                    self.assertEqual(status, 1)
+                    self.assertIn("control characters", text)
+        name = 'B\u00fccher "& S\u00f6hne" \\ x'
+        self.assertEqual(
+            self.verpost.command_json("account add", name)["name"], name)
+        self.verpost.command("account remove", name)
+
     def test_a_source_is_removed_while_an_mta_owns_it(self):
         address = self.world.net + ".98"
         self.verpost.command("source add", address, "--helo",

@@ -8,6 +8,7 @@ import hashlib
 import os
 import signal
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -44,6 +45,32 @@ class Content(WorldTest):
                 self.assertEqual(len(taken), 1, address)
                 body = taken[0].message.get_content()
                 self.assertEqual(body.replace("\r\n", "\n"), text)
+
+    def claimed(self, to):
+        """A mail for whose content there is no room; its id."""
+        ident = self.mail(to, "no room", text=text_of(2, 400000))
+        wait_until("it is claimed", lambda: self.world.verpost.mail_sql(
+            "SELECT count(*) FROM attempts WHERE recipient %s", ident) == "1")
+        return ident
+
+    def test_what_waits_for_room_does_not_wait_for_ever(self):
+        sink, clock = self.world.sink, self.world.verpost.clock
+        gate, asked = threading.Event(), threading.Event()
+        self.addCleanup(gate.set)
+        sink.on_rcpt["full@sink.zz"] = lambda _: asked.set() or (
+            gate.wait(60) and "250 2.1.5 ok")
+        self.mail("full@sink.zz", "takes all room", text=text_of(1, 900000))
+        self.assertTrue(asked.wait(20))
+        aged = self.claimed("aged@sink.zz")
+        clock.advance(181)
+        self.api.wait_event(aged, "delivery_delayed")
+        self.assertIn("waited too long", str(self.api.email(aged)))
+        old = self.claimed("old@sink.zz")
+        clock.advance(73 * 3600)
+        email = self.api.wait_event(old, "failed")
+        self.assertEqual(email["recipients"][0]["reason"], "expired")
+        self.assertEqual(sink.for_rcpt("old@sink.zz"), [])
+        self.assertEqual(sink.for_rcpt("full@sink.zz"), [])  # all the while
 
     def test_content_that_is_gone_defers_and_says_so(self):
         world = self.world

@@ -384,25 +384,6 @@ class UnderLoad(WorldTest):
         wait_until("some are in flight", lambda: sum(self.sent(addresses)),
                    20)
 
-    def test_redis_flushed(self):
-        addresses = self.slow("flush")
-        idents = self.post_all(addresses)
-        self.in_flight(addresses)
-        self.world.redis.command("FLUSHALL")
-        self.gate.set()
-        self.all_delivered(idents)
-        self.assertEqual(self.sent(addresses), [1] * self.count)
-
-    def test_redis_killed_and_started_empty(self):
-        addresses = self.slow("redis")
-        idents = self.post_all(addresses)
-        self.in_flight(addresses)
-        self.world.redis.process.kill()
-        self.gate.set()
-        self.world.redis.start()
-        self.all_delivered(idents)
-        self.assertEqual(self.sent(addresses), [1] * self.count)
-
     def test_postgres_killed_and_restarted(self):
         addresses = self.slow("pg")
         idents = self.post_all(addresses)

@@ -5,6 +5,7 @@ outcome, bounded memory, and no other destination disturbed.
 
 import concurrent.futures
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 RETRY_S = 3600
 DELAYED, BOUNCED, DELIVERED = "delivery_delayed", "bounced", "delivered"
+FAILED = "failed"
 
 # name, what the only host of the domain does, how the email ends, how many
 # transmissions it has seen, what must stand in the recipient's last reply.
@@ -29,6 +31,8 @@ CASES = [
     ("greeting421", [b"421 4.3.2 busy\r\n"], DELAYED, 0, "busy"),
     ("greetinghttp", [b"HTTP/1.1 400 Bad Request\r\n\r\n"], DELAYED, 0,
      "protocol error"),
+    ("greeting450", [b"450 4.3.2 not now\r\n"], DELAYED, 0, "not now"),
+    ("greeting250", [b"250 peer\r\n"], DELAYED, 0, "protocol error"),
     ("greetingclose", [("close",)], DELAYED, 0, "closed"),
     ("greetingflood", [("flood", b"220-still greeting\r\n", 4 << 20)],
      DELAYED, 0, ""),
@@ -42,6 +46,12 @@ CASES = [
     ("ehlo502", [b"220 peer\r\n", "EHLO", b"502 what\r\n", "HELO",
                  b"250 peer\r\n"] + TAKE + [b"250 ok\r\n", "QUIT"],
      DELIVERED, 1, ""),
+    ("ehlo451", [b"220 peer\r\n", "EHLO", b"451 4.3.0 sick\r\n"], DELAYED, 0,
+     "sick"),
+    ("ehlo354", [b"220 peer\r\n", "EHLO", b"354 go\r\n"], DELAYED, 0,
+     "protocol error"),
+    ("helo550", [b"220 peer\r\n", "EHLO", b"502 what\r\n", "HELO",
+                 b"550 5.7.1 nor this\r\n"], DELAYED, 0, "nor this"),
     ("ehloclose", [b"220 peer\r\n", "EHLO"], DELAYED, 0, "closed"),
     ("mail451", HELLO + ["MAIL", b"451 4.7.1 later\r\n"], DELAYED, 0,
      "later"),
@@ -51,6 +61,8 @@ CASES = [
     ("rcpt450", HELLO + ["MAIL", b"250 ok\r\n", "RCPT",
                          b"450 4.2.1 greylisted\r\n"], DELAYED, 0,
      "greylisted"),
+    ("rcpt421", HELLO + ENVELOPE[:3] + [b"421 4.3.2 going\r\n"], DELAYED, 0,
+     "going"),
     ("rcpt552", HELLO + ["MAIL", b"250 ok\r\n", "RCPT",
                          b"552 5.2.2 full\r\n"], BOUNCED, 0, "full"),
     ("rcptmangled", HELLO + ["MAIL", b"250 ok\r\n", "RCPT",
@@ -58,9 +70,23 @@ CASES = [
      "protocol error"),
     ("data451", HELLO + ENVELOPE + ["DATA", b"451 4.3.0 not now\r\n"],
      DELAYED, 0, "not now"),
+    ("data421", HELLO + ENVELOPE + ["DATA", b"421 4.3.2 gone\r\n"], DELAYED,
+     0, "gone"),
     ("data554", HELLO + ENVELOPE + ["DATA", b"554 5.7.1 policy\r\n"],
      BOUNCED, 0, "policy"),
     ("data250", HELLO + ENVELOPE + ["DATA", b"250 what?\r\n"], DELAYED, 0,
+     "protocol error"),
+    # Before the dot: what comes behind the 354 is said in the middle of it.
+    ("body552", HELLO + ENVELOPE + [
+        "DATA", b"354 go\r\n552 5.3.4 too big\r\n"], BOUNCED, 0, "too big"),
+    ("body452", HELLO + ENVELOPE + [
+        "DATA", b"354 go\r\n452 4.3.1 no room\r\n"], DELAYED, 0, "no room"),
+    ("body421", HELLO + ENVELOPE + [
+        "DATA", b"354 go\r\n421 4.3.2 leaving\r\n"], DELAYED, 0, "leaving"),
+    # We do not even begin: it says how much it takes.
+    ("size", [b"220 peer\r\n", "EHLO", b"250-peer\r\n250 SIZE 99\r\n",
+              "QUIT"], FAILED, 0, "99"),
+    ("dot354", HELLO + TAKE + [b"354 more?\r\n"], DELAYED, 1,
      "protocol error"),
     ("dot451", HELLO + TAKE + [b"451 4.3.0 disk\r\n"], DELAYED, 1, "disk"),
     ("dot554", HELLO + TAKE + [b"554 5.6.0 content\r\n"], BOUNCED, 1,
@@ -106,6 +132,7 @@ class Engine(WorldTest):
         cls.peers["refused"] = None
         records.append("mx.refused IN A %s.99" % world.net)
         records.append("refused IN MX 10 mx.refused")
+        cls.idle = {}
         cls.more_peers(records)
         world.dns.add(*records)
 
@@ -150,6 +177,29 @@ class Engine(WorldTest):
             b"220 go\r\n", ("close",)], GOOD)
         cls.tlsrefused = cls.make(
             "tlsrefused", records, offer + [b"454 4.7.0 not now\r\n"], GOOD)
+        cls.tls501 = cls.make(
+            "tls501", records, offer + [b"501 5.5.4 what?\r\n"], GOOD)
+        cls.tls421 = cls.make(
+            "tls421", records, offer + [b"421 4.3.2 bye\r\n"], GOOD)
+        cls.tlssilly = cls.make(
+            "tlssilly", records, offer + [b"354 go on\r\n"], GOOD)
+        cls.tlsclose = cls.make("tlsclose", records, offer, GOOD)
+        # It takes little, so that the dot of a large mail stays with us.
+        cls.bodyclose = cls.make("bodyclose", records, HELLO + ENVELOPE + [
+            "DATA", b"354 go\r\n", lambda: time.sleep(0.2)])
+        cls.bodyclose.listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        cls.dot_over = threading.Event()
+        cls.dotlost = cls.make(
+            "dotlost", records, HELLO + TAKE + [
+                lambda: cls.dot_over.wait(30)], [b"421 4.7.0 enough\r\n"])
+        # What ends the connection between two mails is about neither.
+        for name, end in (("idle421", b"421 4.4.2 idle\r\n"),
+                          ("idle554", b"554 5.7.1 enough\r\n"),
+                          ("idleclose", ("close",)),
+                          ("idlejunk", b"\0what\r\n")):
+            cls.idle[name] = cls.make(
+                name, records, HELLO + TAKE + [b"250 taken\r\n", end], GOOD)
         cls.tlsinjected = cls.make("tlsinjected", records, offer + [
             b"220 go\r\n250-injected\r\n250 PIPELINING\r\n"], GOOD)
         records.append("many IN MX 10 mx.sink")
@@ -286,11 +336,52 @@ class Engine(WorldTest):
     def test_tls_that_breaks_is_done_without(self):
         for peer, name in ((self.tlsbroken, "tlsbroken"),
                            (self.tlsrefused, "tlsrefused"),
+                           (self.tls501, "tls501"), (self.tls421, "tls421"),
+                           (self.tlssilly, "tlssilly"),
+                           (self.tlsclose, "tlsclose"),
                            (self.tlsinjected, "tlsinjected")):
             with self.subTest(name):
                 ident = self.mail("user@%s.zz" % name, "s")
                 self.api.wait_event(ident, DELIVERED)
                 self.assertEqual(len(peer.transmissions), 1)
+                self.assertEqual(peer.connections, 2)
+
+    def test_a_connection_that_ends_in_the_message_has_not_taken_it(self):
+        ident = self.mail("user@bodyclose.zz", "s",
+                          text="a line of it\n" * 600000)
+        self.api.wait_event(ident, DELAYED, 30)
+        self.assertIs(self.recipient(ident)["outcome_unknown"], False)
+        self.assertEqual(self.bodyclose.transmissions, [])
+
+    def test_a_lost_dot_is_unknown_of_its_own_mail_only(self):
+        """Not of those that were claimed to go next on that connection."""
+        first = self.mail("first@dotlost.zz", "s")
+        wait_until("it is at its dot", lambda: self.dotlost.transmissions)
+        others = [self.mail("next%d@dotlost.zz" % n, "s",
+                            delivery="exactly_once") for n in range(3)]
+        wait_until("one is claimed", lambda: any(
+            self.world.verpost.mail_sql(
+                "SELECT count(*) FROM attempts WHERE outcome IS NULL "
+                "AND recipient %s", ident) == "1" for ident in others))
+        self.dot_over.set()
+        self.api.wait_event(first, DELAYED)
+        self.assertIs(self.recipient(first)["outcome_unknown"], True)
+        wait_until("that one is deferred", lambda: any(
+            self.recipient(ident)["attempts"] for ident in others))
+        for ident in others:
+            self.assertNotEqual(self.recipient(ident)["status"], "failed")
+            self.assertIs(self.recipient(ident)["outcome_unknown"], False)
+        self.assertEqual(len(self.dotlost.transmissions), 1)
+
+    def test_a_connection_that_ends_between_two_mails_is_about_neither(self):
+        for _ in range(2):
+            idents = [self.mail("user@%s.zz" % name, "s")
+                      for name in self.idle]
+            for ident in idents:
+                self.api.wait_event(ident, DELIVERED)
+        for name, peer in self.idle.items():
+            with self.subTest(name):
+                self.assertEqual(len(peer.transmissions), 2)
                 self.assertEqual(peer.connections, 2)
 
     def test_a_null_mx_and_no_such_domain_are_final(self):

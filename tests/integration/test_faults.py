@@ -92,6 +92,37 @@ class Faults(WorldTest):
         self.api.wait_event(self.mail("last@sink.zz", "s"), "delivered", 40)
         self.assertEqual(len(self.sink.for_rcpt("think@sink.zz")), 1)
 
+    def lane_of(self, address):
+        self.api.wait_event(self.mail(address, "s"), "delivered")
+        return self.verpost.pg.value(
+            "SELECT 'q:{p' || pool || '.' || lane || '}:r' FROM recipients "
+            "WHERE address = '%s'" % address)
+
+    def test_a_key_of_somebody_else_stops_one_lane_only(self):
+        """And what belongs there goes when the key has gone."""
+        names = ["lane%d" % n for n in range(8)]
+        self.world.dns.add(*("%s IN MX 10 mx.sink" % name for name in names))
+        key = self.lane_of("first@sink.zz")
+        other = next(name for name in names
+                     if self.lane_of("first@%s.zz" % name) != key)
+        self.world.redis.command("SET", key, "x")
+        waits = self.mail("waits@sink.zz", "s")
+        try:
+            wait_until("the log names the key", lambda: any(
+                "queue.refused" in line and key[:-1] in line
+                and "WRONGTYPE" in line
+                for line in self.verpost.process.log().splitlines()))
+            self.world.redis.command("FLUSHDB")  # all others are lost, too
+            self.world.redis.command("SET", key, "x")
+            goes = self.mail("goes@%s.zz" % other, "s")
+            self.verpost.clock.advance(11)
+            self.api.wait_event(goes, "delivered", 40)
+            self.assertEqual(self.sink.for_rcpt("waits@sink.zz"), [])
+        finally:
+            self.world.redis.command("DEL", key)
+        self.api.wait_event(waits, "delivered", 40)
+        self.assertEqual(len(self.sink.for_rcpt("waits@sink.zz")), 1)
+
     def test_dns_failing_defers(self):
         self.world.dns.add("fresh IN MX 10 mx.sink")
         self.world.dns.fail()
@@ -120,6 +151,20 @@ class Faults(WorldTest):
         self.sink.wait_for("pg2@sink.zz", seconds=30)
         self.assertEqual(self.sink.for_rcpt("pg@sink.zz"), [])
 
+    def in_flight(self, count):
+        """Accepted mail, some at its final dot, the rest claimed or not;
+        ({address: id}, what lets the replies go)"""
+        gate, flight = threading.Event(), {}
+        self.addCleanup(gate.set)
+        for n in range(count):
+            to = "flight%d@sink.zz" % n
+            self.sink.on_dot[to] = lambda _: (
+                gate.wait(60) and "250 2.0.0 taken")
+            flight[to] = self.post(to).json["id"]
+        wait_until("some are at the dot", lambda: any(
+            self.sink.for_rcpt(to) for to in flight))
+        return flight, gate
+
     def test_postgres_that_hangs_is_503_in_time_and_once(self):
         """
         Every kind of request; POST with a key is repeated afterwards. What was
@@ -140,9 +185,9 @@ class Faults(WorldTest):
                 *call, headers={"Idempotency-Key": "frost"}, seconds=60)
             return answer, time.monotonic() - began
 
-        # Known already: so the commit of the email is what hangs.
-        self.assertEqual(self.post("before@sink.zz").status, 200)
+        flight, gate = self.in_flight(40)
         self.world.pg.pause()
+        gate.set()  # their replies come while nothing can be recorded
         try:
             with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
                 answers = list(pool.map(ask, reversed(calls)))[::-1]
@@ -161,6 +206,12 @@ class Faults(WorldTest):
         self.api.wait_event(again.json["id"], "delivered", 40)
         self.api.wait_event(self.mail("thawed@sink.zz", "s"), "delivered", 40)
         self.assertEqual(len(self.sink.for_rcpt("frost@sink.zz")), 1)
+        for to, ident in flight.items():
+            self.api.wait_event(ident, "delivered", 40)
+            self.assertEqual(len(self.sink.for_rcpt(to)), 1)
+            self.assertEqual(self.verpost.mail_sql(
+                "SELECT string_agg(outcome::text, ' ') FROM attempts "
+                "WHERE recipient %s", ident), "1")
         self.assertEqual(self.verpost.pg.value(
             "SELECT count(*) FROM recipients WHERE address ="
             " 'frost@sink.zz'"), "1")

@@ -79,6 +79,13 @@ class Time(WorldTest):
         self.api.wait_event(other, "delivered", 30)
         self.assertEqual(self.attempts(ident), ended)
 
+    def test_z_a_clock_far_ahead_finds_its_days(self):
+        """Last by name: what came before is long over then."""
+        for n in range(8):
+            self.clock.advance(50 * 24 * 3600)
+            ident = self.mail("day%d@sink.zz" % n, "s")
+        self.api.wait_event(ident, "delivered", 60)
+
     def attempts(self, ident):
         return int(self.verpost.mail_sql(
             "SELECT attempts FROM recipients WHERE id %s", ident))

@@ -206,6 +206,66 @@ mail_past_its_age_is_told_unless_somebody_holds_it(void **state)
 	walk_free(&w);
 }
 
+static bool
+has_added_a_third(const struct walk *w)
+{
+	return walk_counts(w).added >= MAILS / 3;
+}
+
+static bool
+has_refused_again(const struct walk *w)
+{
+	return walk_counts(w).rounds >= 2;
+}
+
+/* Somebody else's key stands where the ready jobs of a lane should. */
+static void
+a_lane_that_is_broken_holds_up_no_other(void **state)
+{
+	struct walk *w = walk_new(servers.loop, pg, queue, shaping, NULL, NULL);
+	static const struct queue_lane google = { 1, "google" };
+
+	(void)state;
+	redis_cli("FLUSHALL");
+	forget_all_mail();
+	accept_mails(MAILS, 15000, 1000000);
+	redis_cli("SET q:{p1.google}:r x");
+	test_log_.expected = 1;
+	walk_until(w, walk_young, has_seen_young);
+	assert_int_equal(walk_counts(w).added, MAILS - MAILS / 3);
+	assert_int_equal(walk_counts(w).refused, MAILS / 3);
+	assert_int_equal(walk_counts(w).failures, 0);
+	assert_int_equal(state_of(&lane).ready, MAILS - MAILS / 3);
+	walk_until(w, walk_old, has_refused_again);
+	assert_int_equal(walk_counts(w).added, MAILS - MAILS / 3);
+	walk_free(&w);
+	redis_cli("DEL q:{p1.google}:r");
+	w = walk_new(servers.loop, pg, queue, shaping, NULL, NULL);
+	walk_until(w, walk_old, has_added_a_third);
+	assert_int_equal(walk_counts(w).added, MAILS / 3);
+	assert_int_equal(state_of(&google).ready, MAILS / 3);
+	walk_free(&w);
+}
+
+static void
+what_is_too_old_in_a_broken_lane_ends_too(void **state)
+{
+	struct walk *w =
+	    walk_new(servers.loop, pg, queue, shaping, &walk_ops, NULL);
+
+	(void)state;
+	redis_cli("FLUSHALL");
+	forget_all_mail();
+	accept_mails(9, 3600000, -1);
+	redis_cli("SET q:{p1.google}:r x");
+	test_log_.expected = 1;
+	expired_count = 0;
+	walk_until(w, walk_old, has_told);
+	assert_int_equal(expired_count, 9);
+	walk_free(&w);
+	redis_cli("DEL q:{p1.google}:r");
+}
+
 static void
 a_walk_may_be_freed_under_way(void **state)
 {
@@ -486,6 +546,8 @@ SERVERS_MAIN(true, CASE(the_young_walk_pushes_what_was_not_pushed),
     CASE(a_redis_that_was_flushed_is_filled_again),
     CASE(mail_past_its_age_is_told_unless_somebody_holds_it),
     CASE(mail_in_a_lane_that_is_no_more_gets_todays_lane),
+    CASE(a_lane_that_is_broken_holds_up_no_other),
+    CASE(what_is_too_old_in_a_broken_lane_ends_too),
     CASE(a_walk_may_be_freed_under_way),
     CASE(what_is_cancelled_is_told_and_has_no_job_any_more),
     CASE(what_is_parked_for_no_hold_in_force_is_given_back),

@@ -93,4 +93,37 @@ options_stand_anywhere_and_mistakes_are_refused(void **state)
 	}
 }
 
-TEST_MAIN(cmocka_unit_test(options_stand_anywhere_and_mistakes_are_refused))
+static const struct {
+	const char *name;
+	bool is_good;
+} names[] = {
+	{ "a", true },
+	{ "B\xc3\xbc"
+	  "cher & x\"",
+	    true },
+	{ "ten octets", true },
+	{ "", false },
+	{ "more than twenty octets", false },
+	{ "a\nb", false },
+	{ "a\tb", false },
+	{ "a\x1b[2J", false },
+	{ "a\x7f", false },
+	{ "a\xc2\x85"
+	  "b",
+	    false }, /* next line */
+	{ "a\xff", false },
+};
+
+static void
+a_name_is_a_line_that_can_be_shown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		print_message("case %zu\n", i);
+		assert_int_equal(args_name_is_good(slice_of(names[i].name), 20),
+		    names[i].is_good);
+	}
+}
+
+TEST_MAIN(cmocka_unit_test(options_stand_anywhere_and_mistakes_are_refused),
+    cmocka_unit_test(a_name_is_a_line_that_can_be_shown))

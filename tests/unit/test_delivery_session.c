@@ -188,6 +188,13 @@ finish_aged(struct job *j)
 }
 
 void
+finish_expired(struct job *j)
+{
+	(void)j;
+	note("expired");
+}
+
+void
 finish_local(struct job *j, enum verdict v, const char *reason,
     const char *status, const char *text)
 {
@@ -391,6 +398,7 @@ make_job(size_t size)
 	j->mta = &mta;
 	j->entry = 7;
 	j->claimed_at_ms = INT64_MAX / 2; /* never old */
+	j->expires_at_ms = INT64_MAX;
 	list_init(&j->node);
 	strbuf_init(&j->message, 0);
 	for (size_t i = 0; i < size; i++)
@@ -466,15 +474,24 @@ write_all(void)
 		fake.ops->drained(fake.ctx);
 }
 
-/* Connected, greeted, and with this mail begun as far as DATA. */
+static struct session *session;
+
+/* Connected, greeted, and with this mail begun. */
 static void
-begin(struct job *j)
+greet(struct job *j)
 {
-	(void)session_new(&dest);
+	session = session_new(&dest);
 	fake.next = j;
 	fake.ops->ready(fake.ctx);
 	say("220 mx\r\n");
 	say("250 mx\r\n");
+}
+
+/* The same as far as DATA. */
+static void
+begin(struct job *j)
+{
+	greet(j);
 	say("250 ok\r\n");
 	say("250 ok\r\n");
 	strbuf_reset(&fake.log);
@@ -618,6 +635,103 @@ a_refusal_before_the_dot_is_noted_as_a_reply(void **state)
 	free_job(j);
 }
 
+/* ---- Without progress -----------------------------------------------------
+ */
+
+/* The tick, so many seconds from now. */
+static void
+watch(int64_t in_s)
+{
+	session_watch(session, loop_mono_ms(mta.opt.loop) + in_s * 1000);
+}
+
+static void
+a_step_that_takes_twice_its_time_is_ended(void **state)
+{
+	struct job *j = make_job(500);
+
+	(void)state;
+	begin(j);
+	watch(2 * 120 - 1); /* DATA */
+	assert_false(fake.is_over);
+	test_log_.expected = 1;
+	watch(2 * 120 + 1);
+	assert_true(fake.is_over);
+	expect("unsent finished ");
+	free_job(j);
+}
+
+static void
+what_has_sent_its_dot_ends_as_that(void **state)
+{
+	struct job *j = make_job(500);
+
+	(void)state;
+	begin(j);
+	say("354 go on\r\n");
+	expect("SENT dot-given ");
+	watch(2 * 600 - 1);
+	assert_false(fake.is_over);
+	test_log_.expected = 1;
+	watch(2 * 600 + 1);
+	assert_true(fake.is_over);
+	/* Not "unsent", and not given to another. */
+	expect("finished ");
+	free_job(j);
+}
+
+static void
+a_connect_without_an_end_is_ended(void **state)
+{
+	(void)state;
+	session = session_new(&dest);
+	watch(59);
+	assert_false(fake.is_over);
+	test_log_.expected = 1;
+	watch(61);
+	assert_true(fake.is_over);
+}
+
+static void
+octets_without_a_reply_are_no_progress(void **state)
+{
+	(void)state;
+	session = session_new(&dest);
+	fake.ops->ready(fake.ctx);
+	say("220-");
+	watch(2 * 300 - 1);
+	assert_false(fake.is_over);
+	say("x\r\n220-x\r\n");
+	test_log_.expected = 1;
+	watch(2 * 300 + 1);
+	assert_true(fake.is_over);
+}
+
+static void
+a_session_at_rest_is_let_alone(void **state)
+{
+	(void)state;
+	greet(NULL);
+	watch(36000);
+	assert_false(fake.is_over);
+	quit();
+}
+
+static void
+what_has_expired_is_not_begun(void **state)
+{
+	struct job *j = make_job(500);
+
+	(void)state;
+	j->expires_at_ms = 1;
+	greet(j);
+	expect("unspent expired ");
+	assert_true(slice_find(strbuf_slice(&fake.sent), SLICE("MAIL")) ==
+	    fake.sent.len);
+	quit();
+	free_job(j);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 TEST_MAIN(CASE(a_dot_is_noted_before_the_connection_has_it),
@@ -625,4 +739,9 @@ TEST_MAIN(CASE(a_dot_is_noted_before_the_connection_has_it),
     CASE(the_last_piece_of_a_large_message_waits_for_the_others),
     CASE(a_link_lost_with_the_dot_in_our_buffer_sent_nothing),
     CASE(a_link_lost_while_the_dot_was_held_sent_nothing),
-    CASE(a_refusal_before_the_dot_is_noted_as_a_reply))
+    CASE(a_refusal_before_the_dot_is_noted_as_a_reply),
+    CASE(a_step_that_takes_twice_its_time_is_ended),
+    CASE(what_has_sent_its_dot_ends_as_that),
+    CASE(a_connect_without_an_end_is_ended),
+    CASE(octets_without_a_reply_are_no_progress),
+    CASE(a_session_at_rest_is_let_alone), CASE(what_has_expired_is_not_begun))

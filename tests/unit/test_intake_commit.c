@@ -293,7 +293,113 @@ slices_of_an_email_that_will_not_be_are_taken_back(void **state)
 	}
 }
 
+static void
+days_end(const struct error *err)
+{
+	store_counted *done = fake.days_done;
+
+	assert_non_null(done);
+	fake.days_done = NULL;
+	done(fake.days_ctx, 8, err);
+}
+
+static const struct error no_day = { ERR_STORE, 0,
+	"no partition of relation \"emails\" found for row" };
+
+static void
+a_day_without_partitions_gets_them_and_the_batch_goes_again(void **state)
+{
+	struct world *w = world_ready(&no_gap);
+	struct answer a[2] = { 0 }, later = { 0 };
+
+	(void)state;
+	fake.days = 0;
+	for (int i = 0; i < 2; i++)
+		intake_submit(w->in, &w->request, on_done, &a[i]);
+	turn(w);
+	commit_ends(&no_day);
+	assert_int_equal(fake.days, 1);
+	/* What comes meanwhile waits for that. */
+	intake_submit(w->in, &w->request, on_done, &later);
+	turn(w);
+	assert_int_equal(fake.commits, 1);
+	test_log_expect(1);
+	days_end(NULL);
+	assert_int_equal(fake.commits, 2);
+	assert_int_equal(fake.n, 2);
+	commit_ends(NULL);
+	assert_int_equal(a[0].kind, ANSWER_OK);
+	assert_int_equal(a[1].kind, ANSWER_OK);
+	turn(w);
+	commit_ends(NULL);
+	assert_int_equal(later.kind, ANSWER_OK);
+	assert_int_equal(fake.days, 1);
+	world_free(w);
+}
+
+static void
+a_large_content_does_not_wait_for_the_keeper_either(void **state)
+{
+	struct world *w = world_large();
+	struct answer a = { 0 };
+	store_done *put_done;
+
+	(void)state;
+	fake.days = 0;
+	intake_submit(w->in, &w->request, on_done, &a);
+	turn(w);
+	assert_int_equal(fake.puts, 1);
+	put_done = fake.put_done;
+	fake.put_done = NULL;
+	fake.put_bytes = 0; /* it was not stored */
+	put_done(fake.put_ctx, &no_day);
+	assert_int_equal(fake.days, 1);
+	assert_int_equal(fake.puts, 1);
+	days_end(NULL);
+	assert_int_equal(fake.puts, 2); /* the same slice once more */
+	puts_end(NULL);
+	assert_int_equal(fake.puts, 4);
+	turn(w);
+	commit_ends(NULL);
+	assert_int_equal(a.kind == ANSWER_OK && a.told == 1, 1);
+	assert_int_equal(fake.drops, 0);
+	world_free(w);
+}
+
+static void
+days_are_made_once_for_a_batch_and_not_for_ever(void **state)
+{
+	struct error away = { ERR_STORE, 0, "gone" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct world *w = world_ready(&no_gap);
+		struct answer a = { 0 };
+
+		fake.days = 0;
+		intake_submit(w->in, &w->request, on_done, &a);
+		turn(w);
+		commit_ends(&no_day);
+		if (i == 0) {
+			test_log_expect(1);
+			days_end(&away);
+		} else {
+			test_log_expect(2);
+			days_end(NULL);
+			commit_ends(&no_day);
+		}
+		assert_int_equal(a.told, 1);
+		assert_int_equal(a.kind, ANSWER_UNAVAILABLE);
+		assert_int_equal(fake.days, 1);
+		world_free(w);
+	}
+}
+
 TEST_MAIN(cmocka_unit_test(the_first_message_goes_at_once),
+    cmocka_unit_test(
+	a_day_without_partitions_gets_them_and_the_batch_goes_again),
+    cmocka_unit_test(days_are_made_once_for_a_batch_and_not_for_ever),
+    cmocka_unit_test(a_large_content_does_not_wait_for_the_keeper_either),
     cmocka_unit_test(what_comes_during_a_commit_shares_the_next),
     cmocka_unit_test(under_load_commits_keep_their_gap),
     cmocka_unit_test(a_few_clients_do_not_wait_for_a_gap),
