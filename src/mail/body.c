@@ -111,6 +111,21 @@ is_from_line(struct slice line)
 	return line.len >= 5 && memcmp(line.ptr, "From ", 5) == 0;
 }
 
+/* "=_", which boundaries begin with: memmem looks at every octet of a text, to
+ * memchr an "=" is rare. */
+static bool
+has_boundary_mark(struct slice text)
+{
+	for (;;) {
+		text = slice_from(text, slice_find_char(text, '='));
+		if (text.len < 2)
+			return false;
+		if (text.ptr[1] == '_')
+			return true;
+		text = slice_from(text, 1);
+	}
+}
+
 static bool
 fits_7bit(struct slice text)
 {
@@ -118,7 +133,7 @@ fits_7bit(struct slice text)
 	struct slice line;
 	bool ended;
 
-	if (slice_find(text, SLICE("=_")) < text.len)
+	if (has_boundary_mark(text))
 		return false;
 	while (next_line(&lines, &line, &ended)) {
 		if (line.len > LINE_MAX || is_from_line(line) ||
