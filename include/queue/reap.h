@@ -25,6 +25,11 @@ struct shaping;
 struct reap *reap_new(struct loop *l, struct pg *pg, struct queue *q,
     const struct shaping *shaping);
 void reap_free(struct reap **r);
+/* Postgres has just answered us: every heartbeat says so, also of a keeper
+ * that is no leader, so that it need not wait when it becomes one. */
+void reap_reached(struct reap *r);
+/* The connection was lost. */
+void reap_away(struct reap *r);
 /* Duty, every 5 s: liveness, then holders of all lanes of all pools. A step
  * that is still under way makes the next call do nothing. */
 void reap_step(struct reap *r);

@@ -1,6 +1,7 @@
 /*
  * store/leader.h - one keeper at a time: an advisory lock of the session. It
- * goes with the connection, so whoever loses Postgres is no leader.
+ * goes with the connection, so whoever loses Postgres is no leader; the server
+ * ends that of a keeper that has become silent (silent_max_ms in pg.h).
  */
 #ifndef STORE_LEADER_H
 #define STORE_LEADER_H

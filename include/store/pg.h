@@ -47,6 +47,11 @@ struct pg_options {
 	 */
 	bool batch_plans;
 	int64_t deadline_ms; /* per unit of work; 0: 30 s */
+	/*
+	 * The server ends a session that has asked nothing for so long, and
+	 * with it the locks of a process that is stopped or cut off. 0: never.
+	 */
+	int64_t silent_max_ms;
 };
 
 struct pg_ops {

@@ -110,8 +110,10 @@ registered(void *ctx, const struct store_worker *worker, size_t count,
 	struct keeper *k = ctx;
 
 	over(k, beat, err);
-	if (err == NULL && count == 1)
-		k->worker = worker->id;
+	if (err != NULL || count != 1)
+		return;
+	k->worker = worker->id;
+	reap_reached(k->reap);
 }
 
 static void
@@ -124,6 +126,8 @@ beaten(void *ctx, const struct error *err)
 		k->worker = 0;
 		err = NULL;
 	}
+	if (err == NULL)
+		reap_reached(k->reap);
 	over(k, beat, err);
 }
 
@@ -330,7 +334,8 @@ turn(void *ctx)
 		if (!pg_is_up(k->pg) || (!duty->every_node && !k->is_leader))
 			continue;
 		if (k->due_ms[i] <= now_ms) {
-			k->due_ms[i] = now_ms + duty->period_ms;
+			k->due_ms[i] =
+			    now_ms + clock_patience_ms(duty->period_ms);
 			if (k->under_way[i] == NULL)
 				duty->run(k, &k->under_way[i]);
 		}
@@ -356,6 +361,7 @@ pg_down(void *ctx, const struct error *err)
 
 	log_warn(NULL, "postgres.down", log_err(err));
 	k->is_leader = false;
+	reap_away(k->reap);
 }
 
 static void
@@ -385,6 +391,8 @@ keeper_new(const struct keeper_options *opt)
 		.conninfo = opt->conninfo,
 		.name = "verpost keeper",
 		.batch_plans = true, /* expiry claims and records in batches */
+		/* Less than the time after which it counts as dead. */
+		.silent_max_ms = clock_patience_ms(STORE_FENCE_MS),
 	};
 
 	k->loop = opt->loop;

@@ -249,9 +249,13 @@ on_ready(void *ctx, bool readable, bool writable)
 /*
  * Session settings. JIT: switched-off plan types cost 1e10 in the planner's
  * books, which would have every statement compiled. Generic plans: bounds are
- * parameters, so partitions are pruned when the plan starts.
+ * parameters, so partitions are pruned when the plan starts. Keep-alives: a
+ * node that is cut off holds no lock for longer than half a minute.
  */
-#define OPTIONS_ALL "-c jit=off -c client_min_messages=warning"
+#define OPTIONS_ALL                                                            \
+	"-c jit=off -c client_min_messages=warning"                            \
+	" -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"              \
+	" -c tcp_keepalives_count=3"
 #define OPTIONS_BATCH                                                          \
 	" -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off"        \
 	" -c enable_mergejoin=off -c enable_seqscan=off"                       \
@@ -309,8 +313,10 @@ start_connect(struct pg *pg)
 		return;
 	}
 	own = conninfo_value(pg->conninfo, "options");
-	options = xasprintf("%s%s -c statement_timeout=%lld %s", OPTIONS_ALL,
-	    pg->batch_plans ? OPTIONS_BATCH : "", (long long)pg->deadline_ms,
+	options = xasprintf("%s%s -c statement_timeout=%lld -c "
+			    "idle_session_timeout=%lld %s",
+	    OPTIONS_ALL, pg->batch_plans ? OPTIONS_BATCH : "",
+	    (long long)pg->deadline_ms, (long long)pg->silent_max_ms,
 	    own != NULL ? own : "");
 	const char *const keys[] = { "dbname", "options", "application_name",
 		"client_encoding", "gssencmode", NULL };
@@ -387,6 +393,7 @@ pg_new(struct loop *l, const struct pg_options *options,
 	pg->batch_plans = options->batch_plans;
 	pg->deadline_ms =
 	    options->deadline_ms > 0 ? options->deadline_ms : DEADLINE_MS;
+	pg->silent_max_ms = options->silent_max_ms;
 	pg->ops = ops;
 	pg->ctx = ctx;
 	list_init(&pg->queued);

@@ -391,10 +391,39 @@ one_leads_until_its_connection_ends(void **state)
 	pg_free(&other);
 }
 
+/* Nothing is asked of its loop for a while: as a stopped process does. */
+static void
+one_that_is_silent_leads_no_more(void **state)
+{
+	struct pg_options options = { .conninfo = servers.conninfo,
+		.silent_max_ms = 300 };
+	struct loop *stopped = loop_new();
+	struct pg *silent = pg_new(stopped, &options, NULL, NULL);
+	int64_t end_ms = clock_mono_ms() + 20000;
+	struct rows r = { 0 };
+	bool got = false;
+
+	(void)state;
+	store_leader_try(silent, on_leader, &r);
+	while (!r.done && clock_mono_ms() < end_ms)
+		loop_turn(stopped, 10);
+	assert_int_equal(r.number, 1);
+	while (!got && clock_mono_ms() < end_ms)
+		got = leads(pg);
+	assert_true(got);
+	test_log_expect(1);
+	while (pg_is_up(silent) && clock_mono_ms() < end_ms)
+		loop_turn(stopped, 10);
+	assert_false(pg_is_up(silent));
+	pg_free(&silent);
+	loop_free(&stopped);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(deliveries_are_owed_claimed_and_finished),
     CASE(two_claimers_never_get_the_same_delivery),
     CASE(a_return_is_kept_until_it_is_worked_on),
     CASE(the_simulator_keeps_the_newest),
-    CASE(one_leads_until_its_connection_ends))
+    CASE(one_leads_until_its_connection_ends),
+    CASE(one_that_is_silent_leads_no_more))
