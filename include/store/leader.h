@@ -13,5 +13,9 @@ typedef void store_leader_got(void *ctx, bool is_leader,
 /* Takes the lock if it is free. Not again while one has it: it counts. */
 struct pg_tx *store_leader_try(struct pg *pg, store_leader_got *done,
     void *ctx);
+/* Lets it go, if another node has a keeper to take it; else done hears that
+ * one still leads. */
+struct pg_tx *store_leader_resign(struct pg *pg, struct slice node,
+    store_leader_got *done, void *ctx);
 
 #endif
