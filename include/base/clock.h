@@ -8,7 +8,8 @@
  * VERPOST_TEST_CLOCK (8 octets, native order, milliseconds, shared mapping),
  * so that 72 h of back-off run in seconds. Deadlines of I/O use
  * clock_mono_ms() and are never shifted; how long a process may be silent
- * before it counts as dead can be shortened (clock_patience_ms).
+ * before it counts as dead, or before a server is given up and looked for
+ * again, can be shortened (clock_patience_ms).
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

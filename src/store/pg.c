@@ -123,7 +123,7 @@ next_backoff(struct pg *pg)
 {
 	int64_t wait = pg->backoff_ms;
 
-	pg->backoff_ms = MIN(wait * 2, BACKOFF_MOST_MS);
+	pg->backoff_ms = MIN(wait * 2, clock_patience_ms(BACKOFF_MOST_MS));
 	/* Spread, so that the processes of a node do not come all at once. */
 	return wait / 2 + (int64_t)(crypto_random_u64() % (uint64_t)wait);
 }
@@ -326,7 +326,7 @@ start_connect(struct pg *pg)
 	pg->conn = PQconnectStartParams(keys, values, 1);
 	free(options);
 	free(own);
-	timer_set(pg->timer, CONNECT_MS);
+	timer_set(pg->timer, clock_patience_ms(CONNECT_MS));
 	if (pg->conn != NULL)
 		PQsetNoticeProcessor(pg->conn, on_notice, NULL);
 	if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
@@ -391,8 +391,9 @@ pg_new(struct loop *l, const struct pg_options *options,
 	pg->conninfo = xstrdup(options->conninfo);
 	pg->name = xstrdup(options->name != NULL ? options->name : "verpost");
 	pg->batch_plans = options->batch_plans;
-	pg->deadline_ms =
-	    options->deadline_ms > 0 ? options->deadline_ms : DEADLINE_MS;
+	pg->deadline_ms = options->deadline_ms > 0
+	    ? options->deadline_ms
+	    : clock_patience_ms(DEADLINE_MS);
 	pg->silent_max_ms = options->silent_max_ms;
 	pg->ops = ops;
 	pg->ctx = ctx;
