@@ -10,9 +10,10 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
+from harness.counter import Counter  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
 from harness.sink import Gate  # noqa: E402
-from harness.world import WorldTest  # noqa: E402
+from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 CLAIM_S = 15 * 60
 
@@ -219,6 +220,40 @@ class Stopped(HandoverTest):
         link = self.sink.mails[begun]
         self.assertEqual(self.sink.mails[begun:].count(link), 1,
                          "the stopped process began another transaction")
+
+
+class StoppedAlone(HandoverTest):
+    """Only the owner is stopped: its master is there, and ends it."""
+
+    options = {"haste": 5, "shaping": "[default]\nsite_connections = 2\n"
+                                      "site_connection_rate = none\n"}
+
+    def setUp(self):
+        self.verpost = self.world.verpost
+        self.pg = self.verpost.pg
+        self.world.add_node()
+        # As long as it keeps its replies its connections are in use.
+        self.counter = Counter(self.world.net + ".51", MX_PORT, 3600)
+        self.addCleanup(self.counter.stop)
+        self.world.dns.add("count IN MX 10 mx.count",
+                           "mx.count IN A %s.51" % self.world.net)
+
+    def test_its_connections_end_before_others_begin(self):
+        first = ["first%d@count.zz" % n for n in range(2)]
+        for address in first:
+            self.mail(address, "held")
+        wait_until("both are in use", lambda: self.counter.total() == 2)
+        pid, = self.verpost.processes("mta")
+        old = self.worker_of(pid)
+        os.kill(pid, signal.SIGSTOP)
+        self.counter.delay = 0
+        more = ["more%d@count.zz" % n for n in range(6)]
+        idents = [self.mail(address, "more") for address in more]
+        for ident in idents:
+            self.api.wait_event(ident, "delivered", 40)
+        self.assertNotIn(self.owner_of(self.world.net + ".20"), (None, old))
+        self.assertIn("child.stuck", self.verpost.process.log())
+        self.assertEqual(max(self.counter.most_open.values()), 2)
 
 
 if __name__ == "__main__":

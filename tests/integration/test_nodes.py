@@ -7,37 +7,54 @@ import concurrent.futures
 import os
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
+from harness.counter import Counter  # noqa: E402
+from harness.limits import LimitsTest  # noqa: E402
 from harness.procs import Failed, directory, wait_until  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
 from harness.sink import Gate  # noqa: E402
-from harness.world import WorldTest  # noqa: E402
+from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 CLAIM_S = 15 * 60
 CONNECTIONS = 3
 CLAIM_AHEAD = 4  # for each connection
 REST = 24  # so that some are not claimed
 HASTE = 5
+DAILY = 50  # mails of a source
 OPEN, DELIVERED, UNKNOWN = "0", "1", "5"
 
 
-class NodesTest(WorldTest):
-    """Node a behind ways that can be cut, and node b."""
-
-    options = {"sink": True, "haste": HASTE,
-               "settings": {"connection_idle": "1s"},
-               "shaping": "[default]\nsite_connections = %d\n"
-                          "site_connection_rate = none\n" % CONNECTIONS}
+class TwoNodes(WorldTest):
+    """Nodes a and b, each with its own source in the same pool."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         world = cls.world
-        cls.a, cls.sink, cls.pg = world.verpost, world.sink, world.pg
+        cls.a, cls.pg = world.verpost, world.pg
+        cls.source = {"node1": world.net + ".20", "node2": world.net + ".21"}
+        cls.pg.sql("UPDATE sources SET node = 'node1'")
+        cls.a.command("source add", cls.source["node2"], "--helo",
+                      "out2.sender.zz", "--node", "node2")
+        cls.b = world.add_node(cls.options.get("settings"))
+
+
+class Nodes(TwoNodes):
+    """Node a reaches its servers by ways that can be cut."""
+
+    options = {"sink": True, "haste": HASTE,
+               "settings": {"connection_idle": "1s"},
+               "shaping": "[default]\nsite_connections = %d\n"
+                          "site_connection_rate = none\n" % CONNECTIONS}
+    prefix = 0
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.sink = cls.world.sink
         # So that no mail stands behind another on a connection.
         cls.sink.pipelining = False
         cls.to_redis, cls.to_pg = cls.proxies()
@@ -46,13 +63,7 @@ class NodesTest(WorldTest):
             redis="unix:" + cls.to_redis.path, postgres='"%s"' % (
                 cls.pg.conninfo("verpost", os.path.dirname(cls.to_pg.path))))
         cls.a.write_config()
-        cls.pg.sql("UPDATE sources SET node = 'node1'")
-        cls.a.command("source add", world.net + ".21", "--helo",
-                      "out2.sender.zz", "--node", "node2")
-        cls.source = {"node1": world.net + ".20", "node2": world.net + ".21"}
         cls.a.start()
-        cls.b = world.add_node({"connection_idle": "1s"})
-        cls.prefix = 0
 
     @classmethod
     def proxies(cls):
@@ -171,7 +182,6 @@ class NodesTest(WorldTest):
             raise Failed("%s: %r" % (failed, {
                 kind: self.in_redis(kind) for kind in "rthp"}))
 
-
     def held_by_a(self, name, waiting):
         """
         Claims of a before and behind the dot, one of the latter with
@@ -192,8 +202,6 @@ class NodesTest(WorldTest):
         wait_until("a holds them", lambda: self.in_redis("h") == held)
         return before, behind, once, rest
 
-
-class Share(NodesTest):
     def test_a_backlog_is_shared(self):
         """Of equal weights both take what they can."""
         to = self.addresses("share", 200)
@@ -205,8 +213,6 @@ class Share(NodesTest):
             self.assertGreater(peers.count(source), len(to) / 4)
         self.wait_nothing_left()
 
-
-class Killed(NodesTest):
     def test_the_successor_in_the_slot_goes_on_at_once(self):
         before, behind, once, rest = self.held_by_a("mta", REST)
         pid, = self.a.processes("mta")
@@ -262,9 +268,7 @@ class Killed(NodesTest):
         return (shown["last_event"] == "failed"
                 and shown["recipients"][0]["outcome_unknown"])
 
-
-class Cut(NodesTest):
-    """Node a loses a server; its processes and its receivers do not."""
+    # -- cut off: its processes and its receivers are there
 
     def a_goes_on(self):
         self.enable(self.a)
@@ -359,6 +363,93 @@ class Cut(NodesTest):
 
     def test_from_postgres_in_silence(self):
         self.cut_from_postgres("silent", True)
+
+
+class Limits(TwoNodes, LimitsTest):
+    options = {"haste": HASTE, "settings": {"drain_time": "3s"},
+               "shaping": """
+[default]
+site_connections = 30
+[provider daily]
+domains = daily.zz
+mx = mx.daily.zz
+provider_daily = 20
+[site mx.rate.zz]
+site_mail_rate = 20/4s
+[site mx.conn.zz]
+site_connections = 3
+site_connection_rate = 12/4s
+connection_mails = 4
+"""}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.counters, records = {}, []
+        for name, host, delay in (("rate", 51, 0), ("conn", 52, 0.4),
+                                  ("daily", 53, 0)):
+            address = "%s.%d" % (cls.world.net, host)
+            cls.counters[name] = Counter(address, MX_PORT, delay)
+            cls.addClassCleanup(cls.counters[name].stop)
+            records += ["%s IN MX 10 mx.%s" % (name, name),
+                        "mx.%s IN A %s" % (name, address)]
+        cls.world.dns.add(*records)
+        for address in cls.source.values():
+            cls.a.command("source set", address, "--daily", str(DAILY))
+
+    def setUp(self):
+        self.counted = {}
+
+    def total(self):
+        return sum(c.mails() for c in self.counters.values())
+
+    def so_far(self):
+        return {(name, source): mails
+                for name, counter in self.counters.items()
+                for source, mails in self.mails_of(counter).items()}
+
+    def end_day(self):
+        """Of what was sent since the last one nothing is too much."""
+        now = self.so_far()
+        day = {key: mails - self.counted.get(key, 0)
+               for key, mails in now.items()}
+        for source in self.source.values():
+            self.assertLessEqual(day.get(("daily", source), 0), 20)
+            self.assertLessEqual(sum(
+                mails for key, mails in day.items() if key[1] == source),
+                DAILY, source)
+        self.counted = now
+        self.days += 1
+        self.next_day()
+
+    def trouble(self):
+        wait_until("20 are sent", lambda: self.total() >= 20, 60)
+        self.a.kill()
+        self.a.start()
+        wait_until("40 are sent", lambda: self.total() >= 40, 60)
+        self.world.redis.command("FLUSHALL")
+        wait_until("60 are sent", lambda: self.total() >= 60, 60)
+        for pid in self.b.processes("mta"):
+            os.kill(pid, signal.SIGKILL)
+
+    def test_limits_hold_over_both_nodes_and_their_ends(self):
+        to = ["%s%d@%s.zz" % (name, n, name) for n in range(55)
+              for name in self.counters]
+        self.days = 0
+        self.post(to)
+        self.trouble()
+        self.drive(3, self.end_day)
+        self.end_day()
+        self.assertGreaterEqual(self.days, 3)
+        rate, conn, daily = (self.counters[n] for n in (
+            "rate", "conn", "daily"))
+        self.assertEqual(
+            set(rate.taken) | set(conn.taken) | set(daily.taken), set(to))
+        self.check_rate(rate.mail_times, 20, 4)
+        self.check_rate(conn.connect_times, 12, 4)
+        self.assertEqual(len(daily.mail_times), 2)
+        self.assertEqual(max(conn.most_open.values()), 3)
+        self.assertEqual(conn.most_mails, 4)
 
 
 if __name__ == "__main__":
