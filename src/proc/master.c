@@ -42,6 +42,7 @@
 #include "proc/title.h"
 #include "proc/worker.h"
 #include "queue/shaping.h"
+#include "store/recent.h"
 
 #define LOCK_PATIENCE_MS 3000
 #define PORT_PATIENCE_MS 10000
@@ -74,6 +75,7 @@ struct master {
 	struct identity identity;
 	struct keyring keyring;
 	struct listeners listeners;
+	struct recent *recent;
 	struct children *children;
 	struct pulse *pulse; /* CHILDREN_MAX of them */
 	int64_t look_due_ms;
@@ -170,6 +172,7 @@ set_up(struct master *m, struct error *err)
 	    listeners_open(&m->listeners, s, &m->identity, PORT_PATIENCE_MS,
 		m->signal_fd, err) != 0)
 		return -1;
+	m->recent = recent_new(s->recent_bytes_max, s->httpd_processes);
 	m->pulse = pulses_new(CHILDREN_MAX, err);
 	return m->pulse == NULL ? -1 : listen_to_all(m, err);
 }
@@ -181,6 +184,7 @@ tear_down(struct master *m)
 		m->life_pipe[1], m->ready_pipe[0], m->ready_pipe[1] };
 
 	listeners_close(&m->listeners);
+	recent_free(&m->recent);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -207,6 +211,7 @@ child_run(void *ctx)
 		.shaping = m->shaping,
 		.keyring = &m->keyring,
 		.listeners = &m->listeners,
+		.recent = m->recent,
 		.identity = &m->identity,
 		.life_fd = m->life_pipe[0],
 		.ready_fd = m->ready_pipe[1],

@@ -189,7 +189,7 @@ world_open_keeper(struct world *w)
 
 	assert_int_equal(shaping_load("", &w->shaping, NULL), 0);
 	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
-	w->reap = reap_new(w->loop, w->pg, w->queue, w->shaping);
+	w->reap = reap_new(w->pg, w->queue, w->shaping);
 	w->expire = expire_new(w->loop, w->pg);
 }
 
