@@ -46,7 +46,6 @@ class Nodes(TwoNodes):
     """Node a reaches its servers by ways that can be cut."""
 
     options = {"sink": True, "haste": HASTE,
-               "settings": {"connection_idle": "1s"},
                "shaping": "[default]\nsite_connections = %d\n"
                           "site_connection_rate = none\n" % CONNECTIONS}
     prefix = 0
@@ -341,6 +340,8 @@ class Nodes(TwoNodes):
             and self.sent(begun) == [1] * 3)
         self.wait_delivered(rest)
         self.assertEqual(set(self.peers(rest)), {self.source["node2"]})
+        wait_until("a has closed its connections", lambda:
+                   self.sink.open_from[self.source["node1"]] == 0)
         self.assertEqual(self.mails_from_a(), mails)
         self.to_pg.heal()
         self.wait_delivered(begun)

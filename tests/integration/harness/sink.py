@@ -6,9 +6,10 @@ sink.on_dot[address] hold a reply line, or a function(transaction) that
 returns one and may wait first; None closes the connection without a reply.
 sink.on_data[address] is called between the 354 and the first octet read.
 sink.mails has the number of the connection for each MAIL, sink.mail_peers
-the address it came from.
+the address it came from. sink.open_from counts what is open, by address.
 """
 
+import collections
 import email
 import email.policy
 import socketserver
@@ -49,10 +50,14 @@ class _Session(socketserver.StreamRequestHandler):
         with self.sink.lock:
             self.sink.connections += 1
             self.number = self.sink.connections
+            self.sink.open_from[self.client_address[0]] += 1
         try:
             self.session()
         except (EOFError, OSError):
             pass
+        finally:
+            with self.sink.lock:
+                self.sink.open_from[self.client_address[0]] -= 1
 
     def session(self):
         if self.sink.banner is None:
@@ -153,6 +158,7 @@ class Sink:
         self.banner, self.pipelining = "220 sink ESMTP", True
         self.on_rcpt, self.on_data, self.on_dot = {}, {}, {}
         self.mails, self.mail_peers = [], []
+        self.open_from = collections.Counter()
         self.server = None
         self.start()
 
