@@ -116,7 +116,7 @@ registered(void *ctx, const struct store_worker *worker, size_t count,
 	if (err != NULL || count != 1)
 		return;
 	k->worker = worker->id;
-	reap_reached(k->reap);
+	reap_reached(k->reap, loop_mono_ms(k->loop));
 }
 
 static void
@@ -130,7 +130,7 @@ beaten(void *ctx, const struct error *err)
 		err = NULL;
 	}
 	if (err == NULL)
-		reap_reached(k->reap);
+		reap_reached(k->reap, loop_mono_ms(k->loop));
 	over(k, beat, err);
 }
 
@@ -250,7 +250,7 @@ static void
 reap(struct keeper *k, struct pg_tx **under_way)
 {
 	(void)under_way;
-	reap_step(k->reap);
+	reap_step(k->reap, loop_mono_ms(k->loop));
 }
 
 static void

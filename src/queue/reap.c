@@ -139,10 +139,8 @@ was_heard_lately(const struct reap *r, int64_t now_ms)
 }
 
 void
-reap_reached(struct reap *r)
+reap_reached(struct reap *r, int64_t now_ms)
 {
-	int64_t now_ms = clock_mono_ms();
-
 	if (r->reached_ms == 0 || !was_heard_lately(r, now_ms))
 		r->reached_ms = now_ms;
 	r->last_reached_ms = now_ms;
@@ -150,16 +148,14 @@ reap_reached(struct reap *r)
 
 /* Nobody is declared dead by one who was away himself. */
 static bool
-may_judge(const struct reap *r)
+may_judge(const struct reap *r, int64_t now_ms)
 {
-	int64_t now_ms = clock_mono_ms();
-
 	return r->reached_ms != 0 && was_heard_lately(r, now_ms) &&
 	    now_ms - r->reached_ms >= clock_patience_ms(STORE_UNSEEN_MS);
 }
 
 void
-reap_step(struct reap *r)
+reap_step(struct reap *r, int64_t now_ms)
 {
 	if (!giveback_begin(&r->giveback))
 		return;
@@ -167,7 +163,7 @@ reap_step(struct reap *r)
 		fail_step(r);
 		return;
 	}
-	if (may_judge(r))
+	if (may_judge(r, now_ms))
 		r->tx = store_worker_set_dead_unseen(r->pg,
 		    clock_patience_ms(STORE_UNSEEN_MS), on_dead, r);
 	else

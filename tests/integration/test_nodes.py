@@ -23,7 +23,7 @@ CONNECTIONS = 3
 CLAIM_AHEAD = 4  # for each connection
 REST = 24  # so that some are not claimed
 HASTE = 5
-DAILY = 50  # mails of a source
+DAILY = 35  # mails of a source
 OPEN, DELIVERED, UNKNOWN = "0", "1", "5"
 
 
@@ -308,10 +308,10 @@ class Nodes(TwoNodes):
         self.assertEqual(self.sent(held + new), [1] * len(held + new))
         self.to_redis.heal()
         self.wait_nothing_left()
-        self.a_goes_on()
 
     def test_from_redis_by_a_closed_door(self):
         self.cut_from_redis("closed", False)
+        self.a_goes_on()
 
     def test_from_redis_in_silence(self):
         self.cut_from_redis("silent", True)
@@ -357,10 +357,10 @@ class Nodes(TwoNodes):
         self.assertIn("worker.declared_dead worker=%s" % old,
                       self.a.process.log())
         self.wait_nothing_left()
-        self.a_goes_on()
 
     def test_from_postgres_by_a_closed_door(self):
         self.cut_from_postgres("closed", False)
+        self.a_goes_on()
 
     def test_from_postgres_in_silence(self):
         self.cut_from_postgres("silent", True)
@@ -374,7 +374,7 @@ site_connections = 30
 [provider daily]
 domains = daily.zz
 mx = mx.daily.zz
-provider_daily = 20
+provider_daily = 15
 [site mx.rate.zz]
 site_mail_rate = 20/4s
 [site mx.conn.zz]
@@ -415,7 +415,7 @@ connection_mails = 4
         day = {key: mails - self.counted.get(key, 0)
                for key, mails in now.items()}
         for source in self.source.values():
-            self.assertLessEqual(day.get(("daily", source), 0), 20)
+            self.assertLessEqual(day.get(("daily", source), 0), 15)
             self.assertLessEqual(sum(
                 mails for key, mails in day.items() if key[1] == source),
                 DAILY, source)
@@ -434,14 +434,14 @@ connection_mails = 4
             os.kill(pid, signal.SIGKILL)
 
     def test_limits_hold_over_both_nodes_and_their_ends(self):
-        to = ["%s%d@%s.zz" % (name, n, name) for n in range(55)
+        to = ["%s%d@%s.zz" % (name, n, name) for n in range(40)
               for name in self.counters]
         self.days = 0
         self.post(to)
         self.trouble()
         self.drive(3, self.end_day)
         self.end_day()
-        self.assertGreaterEqual(self.days, 3)
+        self.assertGreaterEqual(self.days, 2)
         rate, conn, daily = (self.counters[n] for n in (
             "rate", "conn", "daily"))
         self.assertEqual(
