@@ -395,8 +395,18 @@ connection_mails = 4
             records += ["%s IN MX 10 mx.%s" % (name, name),
                         "mx.%s IN A %s" % (name, address)]
         cls.world.dns.add(*records)
-        for address in cls.source.values():
-            cls.a.command("source set", address, "--daily", str(DAILY))
+        for node in (cls.a, cls.b):
+            cls.limit_day(node, cls.source[node.settings["node"]])
+
+    @staticmethod
+    def limit_day(node, address):
+        """Its owner hears of it with a heartbeat, and says so."""
+        said = "source.owned address=%s " % address
+        wait_until("it is owned", lambda: said in node.process.log())
+        before = node.process.log().count(said)
+        node.command("source set", address, "--daily", str(DAILY))
+        wait_until("its owner knows the limit", lambda:
+                   node.process.log().count(said) > before)
 
     def setUp(self):
         self.counted = {}
