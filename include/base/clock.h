@@ -7,7 +7,9 @@
  * --enable-test-hooks add an offset read from the file named by
  * VERPOST_TEST_CLOCK (8 octets, native order, milliseconds, shared mapping),
  * so that 72 h of back-off run in seconds. Deadlines of I/O use
- * clock_mono_ms() and are never shifted.
+ * clock_mono_ms() and are never shifted; how long a process may be silent
+ * before it counts as dead, or before a server is given up and looked for
+ * again, can be shortened (clock_patience_ms).
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -22,7 +24,10 @@ int64_t clock_now_ms(void);
 int64_t clock_offset_ms(void);
 /* CLOCK_BOOTTIME in milliseconds: goes on during suspend. */
 int64_t clock_mono_ms(void);
-/* The same clock in microseconds. */
+/* How long a silence of that length is: less by the factor that
+ * VERPOST_TEST_HASTE names; just ms in ordinary builds. */
+int64_t clock_patience_ms(int64_t ms);
+/* clock_mono_ms() in microseconds. */
 int64_t clock_mono_us(void);
 
 /* Another one each time the machine starts; "" when it does not tell. */

@@ -63,6 +63,7 @@ void children_want(struct children *c, size_t index, bool wanted);
 bool children_is_wanted(const struct children *c, size_t index);
 /* SIGKILL to what still runs of a stage; -1: all. */
 void children_kill(struct children *c, int stage);
+void children_kill_one(struct children *c, size_t index);
 void children_signal(struct children *c, int signo); /* all that run */
 
 size_t children_count(const struct children *c);

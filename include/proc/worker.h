@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "proc/listeners.h"
 #include "proc/privileges.h"
+#include "proc/pulse.h"
 #include "proc/settings.h"
 
 struct loop;
@@ -35,6 +36,7 @@ struct worker_start {
 	int life_fd;  /* end of file: the master is gone */
 	int ready_fd; /* takes ready_octet once the role runs */
 	uint8_t ready_octet;
+	struct pulse *pulse; /* beats while the loop turns */
 };
 
 /* What a role sees. */

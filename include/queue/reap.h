@@ -24,9 +24,14 @@ struct shaping;
 struct reap *reap_new(struct pg *pg, struct queue *q,
     const struct shaping *shaping);
 void reap_free(struct reap **r);
+/* Postgres has just answered us: every heartbeat says so, also of a keeper
+ * that is no leader, so that it need not wait when it becomes one. */
+void reap_reached(struct reap *r, int64_t now_ms);
+/* The connection was lost. */
+void reap_away(struct reap *r);
 /* Duty, every 5 s: liveness, then holders of all lanes of all pools. A step
  * that is still under way makes the next call do nothing. */
-void reap_step(struct reap *r);
+void reap_step(struct reap *r, int64_t now_ms);
 /* From now on this lane, too: one that the shaping does not know any more, and
  * in which dead workers may hold jobs. */
 void reap_also(struct reap *r, const struct queue_lane *lane);

@@ -56,6 +56,11 @@ struct pg_options {
 	 * minutes, a client waits for a POST).
 	 */
 	int64_t deadline_ms;
+	/*
+	 * The server ends a session that has asked nothing for so long, and
+	 * with it the locks of a process that is stopped or cut off. 0: never.
+	 */
+	int64_t silent_max_ms;
 };
 
 struct pg_ops {

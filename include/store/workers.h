@@ -7,6 +7,7 @@
 
 #include "store/pg.h"
 
+/* All three through clock_patience_ms(). */
 #define STORE_HEARTBEAT_MS 5000
 #define STORE_UNSEEN_MS 30000 /* then the keeper sets it dead */
 /* No MAIL FROM later than this after the last heartbeat was sent. */

@@ -32,11 +32,32 @@ clock_offset_ms(void)
 	}
 	return *shared;
 }
+
+int64_t
+clock_patience_ms(int64_t ms)
+{
+	static int64_t haste;
+	const char *text;
+
+	if (haste == 0) {
+		text = getenv("VERPOST_TEST_HASTE");
+		haste = text != NULL ? strtol(text, NULL, 10) : 1;
+		if (haste < 1)
+			haste = 1;
+	}
+	return ms / haste;
+}
 #else
 int64_t
 clock_offset_ms(void)
 {
 	return 0;
+}
+
+int64_t
+clock_patience_ms(int64_t ms)
+{
+	return ms;
 }
 #endif
 

@@ -65,7 +65,7 @@ dest_open_sessions(struct dest *d)
 	struct mta *m = d->mta;
 
 	/* With one that stands idle for its turn no more would be of use. */
-	if (m->draining || d->is_retired ||
+	if (m->draining || d->is_retired || !owner_is_alive(m) ||
 	    (d->idle_count > 0 && list_is_linked(&d->mail_node)))
 		return;
 	if (dest_live_count(d) == 0) {

@@ -25,6 +25,8 @@ on_tick(void *ctx)
 
 	timer_set(m->tick, m->draining ? DRAIN_TICK_MS : TICK_MS);
 	rules_tick(m);
+	if (!owner_is_alive(m)) /* its sources may soon be another's */
+		dests_close_sessions(m);
 	publish_tick(m);
 	lanes_tick(m);
 	lanes_ask(m);

@@ -66,7 +66,8 @@ owner_is_alive(const struct mta *m)
 	const struct owner *o = m->owner;
 
 	return m->worker != 0 &&
-	    clock_mono_ms() - o->beat_good_mono_ms < STORE_FENCE_MS;
+	    clock_mono_ms() - o->beat_good_mono_ms <
+	    clock_patience_ms(STORE_FENCE_MS);
 }
 
 /* -- sources
@@ -167,7 +168,7 @@ on_disowned_others(void *ctx, const struct error *err)
 	struct owner *o = ctx;
 
 	if (!step_failed(o, "disown sources", err))
-		again(o, STORE_HEARTBEAT_MS);
+		again(o, clock_patience_ms(STORE_HEARTBEAT_MS));
 }
 
 static void
@@ -181,7 +182,7 @@ step_disown(struct owner *o)
 	hash_each(m->dests, keep_busy, o);
 	if (o->keeps_all) {
 		o->tx = NULL;
-		again(o, STORE_HEARTBEAT_MS);
+		again(o, clock_patience_ms(STORE_HEARTBEAT_MS));
 		return;
 	}
 	o->tx = store_source_disown(m->opt.pg, m->worker, o->keep,

@@ -26,7 +26,7 @@ rules_tick(struct mta *m)
 
 	if (now_ms < m->rules_due_mono_ms)
 		return;
-	m->rules_due_mono_ms = now_ms + STORE_HEARTBEAT_MS;
+	m->rules_due_mono_ms = now_ms + clock_patience_ms(STORE_HEARTBEAT_MS);
 	rules_refresh(m->rules);
 }
 

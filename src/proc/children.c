@@ -257,6 +257,12 @@ children_kill(struct children *c, int stage)
 }
 
 void
+children_kill_one(struct children *c, size_t index)
+{
+	signal_child(&c->child[index], SIGKILL);
+}
+
+void
 children_signal(struct children *c, int signo)
 {
 	for (size_t i = 0; i < c->count; i++)

@@ -21,6 +21,9 @@
 #define TRIM_BATCH 5000
 #define DAY_MS ((int64_t)86400 * 1000)
 #define WORKER_KEEP_MS (2 * DAY_MS)
+/* A leader without Redis for so long leaves the lead, for so long, to whoever
+ * has it. */
+#define REDIS_AWAY_MS 10000
 
 struct keeper;
 
@@ -79,6 +82,7 @@ struct keeper {
 	struct store_retention retention;
 	char *node;
 	bool is_leader;
+	int64_t redis_seen_ms, lead_again_ms;
 	int worker;  /* number of our row; 0: none */
 	int64_t day; /* whose partitions were made; 0: none */
 	int64_t due_ms[ARRAY_LEN(duties)];
@@ -109,8 +113,10 @@ registered(void *ctx, const struct store_worker *worker, size_t count,
 	struct keeper *k = ctx;
 
 	over(k, beat, err);
-	if (err == NULL && count == 1)
-		k->worker = worker->id;
+	if (err != NULL || count != 1)
+		return;
+	k->worker = worker->id;
+	reap_reached(k->reap, loop_mono_ms(k->loop));
 }
 
 static void
@@ -123,6 +129,8 @@ beaten(void *ctx, const struct error *err)
 		k->worker = 0;
 		err = NULL;
 	}
+	if (err == NULL)
+		reap_reached(k->reap, loop_mono_ms(k->loop));
 	over(k, beat, err);
 }
 
@@ -159,10 +167,37 @@ tried_to_lead(void *ctx, bool is_leader, const struct error *err)
 }
 
 static void
+tried_to_resign(void *ctx, bool is_leader, const struct error *err)
+{
+	struct keeper *k = ctx;
+
+	over(k, try_lead, err);
+	k->is_leader = is_leader;
+	if (err == NULL && !is_leader)
+		log_warn(NULL, "keeper.resigned",
+		    log_text("why", "Redis does not answer here"));
+}
+
+/* A node that is cut off from Redis can walk and reap nothing. */
+static void
 try_lead(struct keeper *k, struct pg_tx **under_way)
 {
-	if (!k->is_leader)
+	int64_t now_ms = loop_mono_ms(k->loop);
+	int64_t away_ms = clock_patience_ms(REDIS_AWAY_MS);
+
+	if (queue_is_connected(k->queue))
+		k->redis_seen_ms = now_ms;
+	if (now_ms - k->redis_seen_ms < away_ms) {
+		if (!k->is_leader)
+			*under_way = store_leader_try(k->pg, tried_to_lead, k);
+	} else if (k->is_leader) {
+		k->is_leader = false; /* until we hear */
+		k->lead_again_ms = now_ms + away_ms;
+		*under_way = store_leader_resign(k->pg, slice_of(k->node),
+		    tried_to_resign, k);
+	} else if (now_ms >= k->lead_again_ms) {
 		*under_way = store_leader_try(k->pg, tried_to_lead, k);
+	}
 }
 
 /* ---- Duties -------------------------------------------------------------- */
@@ -215,7 +250,7 @@ static void
 reap(struct keeper *k, struct pg_tx **under_way)
 {
 	(void)under_way;
-	reap_step(k->reap);
+	reap_step(k->reap, loop_mono_ms(k->loop));
 }
 
 static void
@@ -317,7 +352,8 @@ turn(void *ctx)
 		if (!pg_is_up(k->pg) || (!duty->every_node && !k->is_leader))
 			continue;
 		if (k->due_ms[i] <= now_ms) {
-			k->due_ms[i] = now_ms + duty->period_ms;
+			k->due_ms[i] =
+			    now_ms + clock_patience_ms(duty->period_ms);
 			if (k->under_way[i] == NULL)
 				duty->run(k, &k->under_way[i]);
 		}
@@ -343,6 +379,7 @@ pg_down(void *ctx, const struct error *err)
 
 	log_warn(NULL, "postgres.down", log_err(err));
 	k->is_leader = false;
+	reap_away(k->reap);
 }
 
 static void
@@ -372,11 +409,14 @@ keeper_new(const struct keeper_options *opt)
 		.conninfo = opt->conninfo,
 		.name = "verpost keeper",
 		.batch_plans = true, /* expiry claims and records in batches */
+		/* Less than the time after which it counts as dead. */
+		.silent_max_ms = clock_patience_ms(STORE_FENCE_MS),
 	};
 
 	k->loop = opt->loop;
 	k->retention = opt->retention;
 	k->node = xstrdup(opt->node);
+	k->redis_seen_ms = loop_mono_ms(k->loop);
 	k->timer = timer_new(k->loop, turn, k);
 	k->pg = pg_new(k->loop, &pg_options, &pg_ops, k);
 	k->queue = queue_new(k->loop, opt->redis, NULL, 0, NULL, NULL);

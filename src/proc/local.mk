@@ -5,6 +5,7 @@ src_proc_libproc_a_SOURCES = \
 	%reldir%/listeners.c include/proc/listeners.h \
 	%reldir%/master.c include/proc/master.h \
 	%reldir%/privileges.c include/proc/privileges.h \
+	%reldir%/pulse.c include/proc/pulse.h \
 	%reldir%/role_httpd.c %reldir%/role_priv.h \
 	%reldir%/role_hooks.c \
 	%reldir%/role_keeper.c \

@@ -13,6 +13,9 @@
  *   STARTING -> RUNNING <-> RELOADING
  *                   \-> STOP_FRONT -> STOP_BACK -> over
  *
+ * Once a second it looks whether every child gets on (proc/pulse.h); one that
+ * stands still is killed, and started again like any that died.
+ *
  * Front roles (doors, delivery) end before what they lean on (simulator,
  * parser). A stage that does not end in its time is killed.
  */
@@ -33,6 +36,7 @@
 #include "base/mem.h"
 #include "proc/children.h"
 #include "proc/master.h"
+#include "proc/pulse.h"
 #include "proc/runlock.h"
 #include "proc/startup.h"
 #include "proc/title.h"
@@ -61,6 +65,7 @@ struct master_child {
 	unsigned int slot;
 	unsigned int number; /* its place in children, and its octet */
 	bool ready;
+	struct pulse_watch pulse;
 };
 
 struct master {
@@ -72,6 +77,8 @@ struct master {
 	struct listeners listeners;
 	struct recent *recent;
 	struct children *children;
+	struct pulse *pulse; /* CHILDREN_MAX of them */
+	int64_t look_due_ms;
 	struct master_child *child[CHILDREN_MAX];
 	size_t child_count;
 	int lock_fd;
@@ -166,7 +173,8 @@ set_up(struct master *m, struct error *err)
 		m->signal_fd, err) != 0)
 		return -1;
 	m->recent = recent_new(s->recent_bytes_max, s->httpd_processes);
-	return listen_to_all(m, err);
+	m->pulse = pulses_new(CHILDREN_MAX, err);
+	return m->pulse == NULL ? -1 : listen_to_all(m, err);
 }
 
 static void
@@ -181,6 +189,7 @@ tear_down(struct master *m)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	children_free(&m->children);
+	pulses_free(&m->pulse, CHILDREN_MAX);
 	for (size_t i = 0; i < m->child_count; i++)
 		free(m->child[i]);
 	keyring_wipe(&m->keyring);
@@ -207,6 +216,7 @@ child_run(void *ctx)
 		.life_fd = m->life_pipe[0],
 		.ready_fd = m->ready_pipe[1],
 		.ready_octet = (uint8_t)child->number,
+		.pulse = &m->pulse[child->number],
 	};
 
 	close(m->lock_fd);
@@ -451,6 +461,30 @@ watchdog(struct master *m)
 	sd_notify(0, "WATCHDOG=1");
 }
 
+/* The next look is counted from this one: after a pause of the master there
+ * is one look, not many. */
+static void
+look_after_children(struct master *m)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now < m->look_due_ms)
+		return;
+	m->look_due_ms = now + clock_patience_ms(PULSE_MS);
+	for (size_t i = 0; i < m->child_count; i++) {
+		pid_t pid = children_pid(m->children, i);
+
+		if (!pulse_look(&m->child[i]->pulse, &m->pulse[i], pid))
+			continue;
+		log_error(NULL, "child.stuck",
+		    log_text("child", children_name(m->children, i)),
+		    log_int("pid", pid),
+		    log_int("still_s", PULSE_STILL_MAX * PULSE_MS / 1000),
+		    log_text("what", "killed"));
+		children_kill_one(m->children, i);
+	}
+}
+
 static int
 next_wait_ms(const struct master *m)
 {
@@ -459,10 +493,10 @@ next_wait_ms(const struct master *m)
 
 	if (m->deadline_ms >= 0 && (next < 0 || m->deadline_ms < next))
 		next = m->deadline_ms;
+	if (next < 0 || m->look_due_ms < next)
+		next = m->look_due_ms;
 	if (m->watchdog_ms > 0 && (next < 0 || m->watchdog_due_ms < next))
 		next = m->watchdog_due_ms;
-	if (next < 0)
-		return -1;
 	return next <= now ? 0 : (int)MIN(next - now, 3600 * 1000);
 }
 
@@ -496,6 +530,7 @@ loop(struct master *m)
 		read_ready(m);
 		reload_step(m);
 		on_deadline(m);
+		look_after_children(m);
 		watchdog(m);
 	}
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
@@ -30,6 +31,8 @@ struct life {
 	const struct role *role;
 	void *self;
 	struct watch *master;
+	struct timer *beat;
+	struct pulse *pulse;
 	bool draining;
 };
 
@@ -86,6 +89,16 @@ on_master(void *ctx, bool readable, bool writable)
 	/* Nothing is ever written to it. */
 	watch_set(life->master, false, false);
 	drain(life, "master is gone", ORPHAN_DRAIN_MS);
+}
+
+/* Says to the master that the loop turns. */
+static void
+on_beat(void *ctx)
+{
+	struct life *life = ctx;
+
+	pulse_beat(life->pulse);
+	timer_set(life->beat, clock_patience_ms(PULSE_MS));
 }
 
 static void
@@ -163,6 +176,9 @@ run(struct life *life, const struct worker_start *start, struct error *err)
 	loop_on_signal(life->w.loop, SIGUSR1, on_usr1, life);
 	life->master = watch_new(life->w.loop, start->life_fd, on_master, life);
 	watch_set(life->master, true, false);
+	life->pulse = start->pulse;
+	life->beat = timer_new(life->w.loop, on_beat, life);
+	on_beat(life);
 
 	life->self = life->role->start(&life->w, err);
 	if (life->self == NULL)
@@ -198,6 +214,7 @@ worker_run(const struct role *role, unsigned int slot,
 		status = WORKER_EXIT_START;
 	}
 	watch_free(&life.master);
+	timer_free(&life.beat);
 	if (life.w.loop != NULL)
 		loop_free(&life.w.loop);
 	keyring_wipe(start->keyring);

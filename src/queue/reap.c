@@ -20,7 +20,9 @@
 struct reap {
 	struct pg *pg;
 	struct pg_tx *tx;
-	int64_t reached_ms; /* since when Postgres answers; 0: it did not */
+	/* Postgres answers: since when (0: it does not), and when it last did.
+	 */
+	int64_t reached_ms, last_reached_ms;
 	struct queue_lane strange[STRANGE_MAX];
 	size_t strange_count;
 	struct giveback giveback;
@@ -30,11 +32,17 @@ struct reap {
 static const struct log_ctx reap_log = { NULL,
 	{ { "part", LOG_F_TEXT, { .text = "reap" } } } };
 
-/* Postgres did not answer: from now on it must be there without a break. */
+/* From now on it must be there without a break. */
+void
+reap_away(struct reap *r)
+{
+	r->reached_ms = 0;
+}
+
 static void
 fail_step(struct reap *r)
 {
-	r->reached_ms = 0;
+	reap_away(r);
 	giveback_end(&r->giveback, true);
 }
 
@@ -122,19 +130,32 @@ on_dead(void *ctx, const struct store_worker *worker, size_t count,
 	r->tx = store_pool_list(r->pg, on_pools, r);
 }
 
-static void
-on_reached(void *ctx, const struct store_pool *pool, size_t count,
-    const struct error *err)
+/* A process that was stopped is as one that was away. */
+static bool
+was_heard_lately(const struct reap *r, int64_t now_ms)
 {
-	struct reap *r = ctx;
-
-	if (err == NULL && r->reached_ms == 0)
-		r->reached_ms = clock_mono_ms();
-	on_pools(r, pool, count, err);
+	return now_ms - r->last_reached_ms <
+	    clock_patience_ms(3 * (int64_t)STORE_HEARTBEAT_MS);
 }
 
 void
-reap_step(struct reap *r)
+reap_reached(struct reap *r, int64_t now_ms)
+{
+	if (r->reached_ms == 0 || !was_heard_lately(r, now_ms))
+		r->reached_ms = now_ms;
+	r->last_reached_ms = now_ms;
+}
+
+/* Nobody is declared dead by one who was away himself. */
+static bool
+may_judge(const struct reap *r, int64_t now_ms)
+{
+	return r->reached_ms != 0 && was_heard_lately(r, now_ms) &&
+	    now_ms - r->reached_ms >= clock_patience_ms(STORE_UNSEEN_MS);
+}
+
+void
+reap_step(struct reap *r, int64_t now_ms)
 {
 	if (!giveback_begin(&r->giveback))
 		return;
@@ -142,13 +163,11 @@ reap_step(struct reap *r)
 		fail_step(r);
 		return;
 	}
-	/* Nobody is declared dead by one who was away himself. */
-	if (r->reached_ms != 0 &&
-	    clock_mono_ms() - r->reached_ms >= STORE_UNSEEN_MS)
-		r->tx = store_worker_set_dead_unseen(r->pg, STORE_UNSEEN_MS,
-		    on_dead, r);
+	if (may_judge(r, now_ms))
+		r->tx = store_worker_set_dead_unseen(r->pg,
+		    clock_patience_ms(STORE_UNSEEN_MS), on_dead, r);
 	else
-		r->tx = store_pool_list(r->pg, on_reached, r);
+		r->tx = store_pool_list(r->pg, on_pools, r);
 }
 
 bool

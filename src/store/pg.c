@@ -123,7 +123,7 @@ next_backoff(struct pg *pg)
 {
 	int64_t wait = pg->backoff_ms;
 
-	pg->backoff_ms = MIN(wait * 2, BACKOFF_MOST_MS);
+	pg->backoff_ms = MIN(wait * 2, clock_patience_ms(BACKOFF_MOST_MS));
 	/* Spread, so that the processes of a node do not come all at once. */
 	return wait / 2 + (int64_t)(crypto_random_u64() % (uint64_t)wait);
 }
@@ -249,9 +249,13 @@ on_ready(void *ctx, bool readable, bool writable)
 /*
  * Session settings. JIT: switched-off plan types cost 1e10 in the planner's
  * books, which would have every statement compiled. Generic plans: bounds are
- * parameters, so partitions are pruned when the plan starts.
+ * parameters, so partitions are pruned when the plan starts. Keep-alives: a
+ * node that is cut off holds no lock for longer than half a minute.
  */
-#define OPTIONS_ALL "-c jit=off -c client_min_messages=warning"
+#define OPTIONS_ALL                                                            \
+	"-c jit=off -c client_min_messages=warning"                            \
+	" -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"              \
+	" -c tcp_keepalives_count=3"
 #define OPTIONS_BATCH                                                          \
 	" -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off"        \
 	" -c enable_mergejoin=off -c enable_seqscan=off"                       \
@@ -309,8 +313,10 @@ start_connect(struct pg *pg)
 		return;
 	}
 	own = conninfo_value(pg->conninfo, "options");
-	options = xasprintf("%s%s -c statement_timeout=%lld %s", OPTIONS_ALL,
-	    pg->batch_plans ? OPTIONS_BATCH : "", (long long)pg->deadline_ms,
+	options = xasprintf("%s%s -c statement_timeout=%lld -c "
+			    "idle_session_timeout=%lld %s",
+	    OPTIONS_ALL, pg->batch_plans ? OPTIONS_BATCH : "",
+	    (long long)pg->deadline_ms, (long long)pg->silent_max_ms,
 	    own != NULL ? own : "");
 	const char *const keys[] = { "dbname", "options", "application_name",
 		"client_encoding", "gssencmode", NULL };
@@ -320,7 +326,7 @@ start_connect(struct pg *pg)
 	pg->conn = PQconnectStartParams(keys, values, 1);
 	free(options);
 	free(own);
-	timer_set(pg->timer, CONNECT_MS);
+	timer_set(pg->timer, clock_patience_ms(CONNECT_MS));
 	if (pg->conn != NULL)
 		PQsetNoticeProcessor(pg->conn, on_notice, NULL);
 	if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
@@ -385,8 +391,10 @@ pg_new(struct loop *l, const struct pg_options *options,
 	pg->conninfo = xstrdup(options->conninfo);
 	pg->name = xstrdup(options->name != NULL ? options->name : "verpost");
 	pg->batch_plans = options->batch_plans;
-	pg->deadline_ms =
-	    options->deadline_ms > 0 ? options->deadline_ms : DEADLINE_MS;
+	pg->deadline_ms = options->deadline_ms > 0
+	    ? options->deadline_ms
+	    : clock_patience_ms(DEADLINE_MS);
+	pg->silent_max_ms = options->silent_max_ms;
 	pg->ops = ops;
 	pg->ctx = ctx;
 	list_init(&pg->queued);

@@ -80,7 +80,7 @@ struct pg {
 	struct loop *loop;
 	char *conninfo, *name;
 	bool batch_plans;
-	int64_t deadline_ms;
+	int64_t deadline_ms, silent_max_ms;
 	const struct pg_ops *ops;
 	void *ctx;
 

@@ -134,7 +134,7 @@ lose(struct redis *r, const struct error *err)
 	struct list *node;
 	int64_t wait_ms = r->backoff_ms;
 
-	r->backoff_ms = MIN(wait_ms * 2, BACKOFF_MOST_MS);
+	r->backoff_ms = MIN(wait_ms * 2, clock_patience_ms(BACKOFF_MOST_MS));
 	wait_ms =
 	    wait_ms / 2 + (int64_t)(crypto_random_u64() % (uint64_t)wait_ms);
 	watch_free(&r->watch);
@@ -608,7 +608,8 @@ make(struct loop *l, const char *url, int64_t deadline_ms,
 	struct redis *r = xmalloc(sizeof(*r));
 
 	r->loop = l;
-	r->deadline_ms = deadline_ms > 0 ? deadline_ms : DEADLINE_MS;
+	r->deadline_ms =
+	    deadline_ms > 0 ? deadline_ms : clock_patience_ms(DEADLINE_MS);
 	r->ops = ops;
 	r->ctx = ctx;
 	r->is_subscriber = is_subscriber;

@@ -21,6 +21,7 @@ integration_tests = \
 	tests/integration/test_limits.py \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
+	tests/integration/test_nodes.py \
 	tests/integration/test_outage.py \
 	tests/integration/test_pressure.py \
 	tests/integration/test_queue_mutants.py \

@@ -6,32 +6,16 @@ one before, and who was declared dead sends nothing more.
 import os
 import signal
 import sys
-import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
-from harness.procs import Process, directory, own, wait_until, write  # noqa: E402
-from harness.verpost import PROGRAM  # noqa: E402
-from harness.world import WorldTest  # noqa: E402
+from harness.counter import Counter  # noqa: E402
+from harness.procs import wait_until  # noqa: E402
+from harness.sink import Gate  # noqa: E402
+from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 CLAIM_S = 15 * 60
-
-
-class Gate:
-    """A reply that the sink keeps back until it is opened."""
-
-    def __init__(self, reply):
-        self.reply, self.event = reply, threading.Event()
-        self.reached = threading.Event()
-
-    def __call__(self, _address):
-        self.reached.set()
-        self.event.wait(120)
-        return self.reply
-
-    def open(self):
-        self.event.set()
 
 
 class HandoverTest(WorldTest):
@@ -113,8 +97,8 @@ class OtherBoot(HandoverTest):
 class SourceMoves(HandoverTest):
     """Two processes: the sources are dealt out by their order."""
 
-    options = {"sink": True, "settings": {"mta_processes": "2",
-                                          "connection_idle": "1s"}}
+    options = {"sink": True, "haste": 5, "settings": {
+        "mta_processes": "2", "connection_idle": "1s"}}
 
     @classmethod
     def setUpClass(cls):
@@ -177,33 +161,18 @@ class SourceMoves(HandoverTest):
 
 
 class Stopped(HandoverTest):
-    """Two nodes, one source; the owner is stopped until it counts as dead."""
+    """
+    Two nodes, one source; the owner is stopped until it counts as dead, and
+    with it its master, which would kill it long before.
+    """
 
-    options = {"sink": True, "shaping": "[default]\nsite_connections = 1\n"}
+    options = {"sink": True, "haste": 5,
+               "shaping": "[default]\nsite_connections = 1\n"}
 
-    def setUp(self):
-        super().setUp()
-        self.second = self.start_second()
-
-    def start_second(self):
-        one = self.verpost
-        base = directory(one.base + "/second")
-        own(directory(base + "/state"), "nobody")
-        settings = dict(one.settings, **{
-            "node": "node2", "run_dir": base + "/run",
-            "state_dir": base + "/state",
-            "http_listen": "%s.11:18025" % self.world.net,
-            "smtp_in_listen": "%s.11:12525" % self.world.net,
-            "simulator_listen": "%s.11:18027" % self.world.net})
-        config = write(base + "/verpost.conf", "".join(
-            "%s = %s\n" % item for item in settings.items()))
-        process = Process("second", [PROGRAM, "serve", "-c", config],
-                          base + "/log", env=one.env)
-        self.addCleanup(process.stop)
-        wait_until("the second node runs", lambda: process.must_run() and
-                   self.pg.value("SELECT count(*) FROM workers WHERE "
-                                 "node = 'node2' AND role = 'mta'") == "1")
-        return process
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.world.add_node()
 
     def test_one_that_wakes_up_sends_nothing_more(self):
         """
@@ -222,6 +191,8 @@ class Stopped(HandoverTest):
         wait_until("it holds them", lambda: self.pg.value(
             "SELECT count(*) FROM attempts WHERE worker = %s "
             "AND outcome IS NULL" % old) >= "2")
+        master = self.verpost.process.pid
+        os.kill(master, signal.SIGSTOP)
         os.kill(pid, signal.SIGSTOP)
         gate.open()
         wait_until("it is declared dead", lambda: self.pg.value(
@@ -229,6 +200,7 @@ class Stopped(HandoverTest):
         wait_until("the other node has the source", lambda: self.owner_of(
             self.world.net + ".20") not in (None, "", old), 30)
         os.kill(pid, signal.SIGCONT)
+        os.kill(master, signal.SIGCONT)
         wait_until("it ended", lambda: pid not in
                    self.verpost.processes("mta"), 20)
         wait_until("its successor is there", lambda: self.pg.value(
@@ -248,6 +220,40 @@ class Stopped(HandoverTest):
         link = self.sink.mails[begun]
         self.assertEqual(self.sink.mails[begun:].count(link), 1,
                          "the stopped process began another transaction")
+
+
+class StoppedAlone(HandoverTest):
+    """Only the owner is stopped: its master is there, and ends it."""
+
+    options = {"haste": 5, "shaping": "[default]\nsite_connections = 2\n"
+                                      "site_connection_rate = none\n"}
+
+    def setUp(self):
+        self.verpost = self.world.verpost
+        self.pg = self.verpost.pg
+        self.world.add_node()
+        # As long as it keeps its replies its connections are in use.
+        self.counter = Counter(self.world.net + ".51", MX_PORT, 3600)
+        self.addCleanup(self.counter.stop)
+        self.world.dns.add("count IN MX 10 mx.count",
+                           "mx.count IN A %s.51" % self.world.net)
+
+    def test_its_connections_end_before_others_begin(self):
+        first = ["first%d@count.zz" % n for n in range(2)]
+        for address in first:
+            self.mail(address, "held")
+        wait_until("both are in use", lambda: self.counter.total() == 2)
+        pid, = self.verpost.processes("mta")
+        old = self.worker_of(pid)
+        os.kill(pid, signal.SIGSTOP)
+        self.counter.delay = 0
+        more = ["more%d@count.zz" % n for n in range(6)]
+        idents = [self.mail(address, "more") for address in more]
+        for ident in idents:
+            self.api.wait_event(ident, "delivered", 40)
+        self.assertNotIn(self.owner_of(self.world.net + ".20"), (None, old))
+        self.assertIn("child.stuck", self.verpost.process.log())
+        self.assertEqual(max(self.counter.most_open.values()), 2)
 
 
 if __name__ == "__main__":

@@ -186,6 +186,43 @@ class Life(MasterTest):
         ident = self.mail()
         self.node.api.wait_event(ident, "delivered")
 
+    def test_a_child_that_stands_still_is_killed_and_replaced(self):
+        self.node.env["VERPOST_TEST_HASTE"] = "5"
+        self.addCleanup(self.node.env.pop, "VERPOST_TEST_HASTE")
+        self.start()
+        before = self.roles()
+        stopped = ("mta 0", "parser 0")
+        for name in stopped:
+            os.kill(before[name], signal.SIGSTOP)
+        for name in stopped:
+            wait_until(name + " is another process", lambda n=name:
+                       self.roles().get(n) not in (None, before[n]), 40)
+            self.wait_log("child.stuck .*child=\"%s\" pid=%d "
+                          % (name, before[name]))
+        for name in set(ROLES) - {"mta", "parser"}:
+            self.assertEqual(before[name + " 0"], self.roles()[name + " 0"])
+        self.node.api.wait_event(self.mail(), "delivered")
+
+    def test_a_master_that_was_stopped_too_kills_nobody(self):
+        """The machine was paused; its children go on some time after it."""
+        self.node.env["VERPOST_TEST_HASTE"] = "5"
+        self.addCleanup(self.node.env.pop, "VERPOST_TEST_HASTE")
+        process = self.start()
+        before = self.roles()
+        wait_until("both have beaten", lambda: self.node.pg.value(
+            "SELECT count(DISTINCT role) FROM workers WHERE NOT dead") == "2")
+        for pid in [process.pid] + list(before.values()):
+            os.kill(pid, signal.SIGSTOP)
+        wait_until("nobody was seen for longer than a child may stand still",
+                   lambda: self.node.pg.value(
+                       "SELECT max(seen_at) < clock_timestamp() - "
+                       "interval '4 s' FROM workers WHERE NOT dead") == "t")
+        for pid in [process.pid] + list(before.values()):
+            os.kill(pid, signal.SIGCONT)
+        self.node.api.wait_event(self.mail(), "delivered")
+        self.assertEqual(self.roles(), before)
+        self.assertNotIn("child.stuck", process.log())
+
     def test_a_drain_finishes_what_has_begun(self):
         self.node.settings["drain_time"] = "20s"
         self.node.write_config()

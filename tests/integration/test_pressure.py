@@ -36,8 +36,10 @@ class Pressure(WorldTest):
         self.fail("%d recipients were accepted" % (len(ids) * AT_ONCE))
 
     def stop_mta(self, stop):
-        for pid in wait_until("there is an mta", lambda: list(
-                self.world.verpost.processes("mta"))):
+        """And its master, which would kill it after a while."""
+        mtas = wait_until("there is an mta", lambda: list(
+            self.world.verpost.processes("mta")))
+        for pid in [self.world.verpost.process.pid] + mtas:
             os.kill(pid, signal.SIGSTOP if stop else signal.SIGCONT)
 
     def check_refusal(self, answer):

@@ -413,10 +413,70 @@ one_leads_until_its_connection_ends(void **state)
 	pg_free(&other);
 }
 
+static bool
+still_leads(struct pg *who, const char *node)
+{
+	struct rows r = { 0 };
+
+	store_leader_resign(who, slice_of(node), on_leader, &r);
+	wait_for(&r);
+	assert_int_equal(r.err.kind, ERR_NONE);
+	return r.number != 0;
+}
+
+static void
+one_resigns_only_if_another_node_can_lead(void **state)
+{
+	struct pg *other = servers_pg();
+
+	(void)state;
+	SQL_NUMBER(pg,
+	    "INSERT INTO workers (node, role, boot_id, slot, pid, started_at, "
+	    "seen_at, dead) SELECT n, 'keeper', 'b', 0, 1, now(), now(), d "
+	    "FROM (VALUES ('here', false), ('gone', true)) v (n, d)");
+	assert_true(leads(pg));
+	assert_true(leads(pg)); /* it counts */
+	assert_true(still_leads(pg, "here"));
+	assert_false(leads(other));
+	assert_false(still_leads(pg, "there"));
+	assert_true(leads(other));
+	pg_free(&other);
+}
+
+/* Nothing is asked of its loop for a while: as a stopped process does. */
+static void
+one_that_is_silent_leads_no_more(void **state)
+{
+	struct pg_options options = { .conninfo = servers.conninfo,
+		.silent_max_ms = 300 };
+	struct loop *stopped = loop_new();
+	struct pg *silent = pg_new(stopped, &options, NULL, NULL);
+	int64_t end_ms = clock_mono_ms() + 20000;
+	struct rows r = { 0 };
+	bool got = false;
+
+	(void)state;
+	store_leader_try(silent, on_leader, &r);
+	while (!r.done && clock_mono_ms() < end_ms)
+		loop_turn(stopped, 10);
+	assert_int_equal(r.number, 1);
+	while (!got && clock_mono_ms() < end_ms)
+		got = leads(pg);
+	assert_true(got);
+	test_log_expect(1);
+	while (pg_is_up(silent) && clock_mono_ms() < end_ms)
+		loop_turn(stopped, 10);
+	assert_false(pg_is_up(silent));
+	pg_free(&silent);
+	loop_free(&stopped);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(deliveries_are_owed_claimed_and_finished),
     CASE(two_claimers_never_get_the_same_delivery),
     CASE(a_return_is_kept_until_it_is_worked_on),
     CASE(the_simulator_keeps_the_newest),
-    CASE(one_leads_until_its_connection_ends))
+    CASE(one_leads_until_its_connection_ends),
+    CASE(one_resigns_only_if_another_node_can_lead),
+    CASE(one_that_is_silent_leads_no_more))

@@ -277,7 +277,7 @@ a_walk_may_be_freed_under_way(void **state)
 	walk_old(w);
 	walk_young(w);
 	walk_check_redis(w);
-	reap_step(r);
+	reap_step(r, 1);
 	for (int i = 0; i < 3; i++)
 		loop_turn(servers.loop, 0);
 	walk_free(&w);
@@ -333,7 +333,7 @@ mail_in_a_lane_that_is_no_more_gets_todays_lane(void **state)
 	queue_lease(queue, &gone, 30000, 2, 1, on_leased, a);
 	assert_int_equal(counted(a), 2);
 	walk_until(w, walk_old, has_told);
-	reap_step(r);
+	reap_step(r, 1);
 	while (reap_is_busy(r))
 		loop_turn(servers.loop, 10);
 	assert_int_equal(reap_counts(r).given_back, 2);
@@ -522,7 +522,7 @@ what_the_dead_and_unknown_hold_is_given_back(void **state)
 	lease(30000, 4, 1); /* nobody knows it */
 	store_worker_set_dead(pg, dead, servers_done, &seen);
 	servers_ok(&seen);
-	reap_step(r);
+	reap_step(r, 1);
 	while (reap_is_busy(r))
 		loop_turn(servers.loop, 10);
 	assert_int_equal(reap_counts(r).given_back, 7);
@@ -530,7 +530,7 @@ what_the_dead_and_unknown_hold_is_given_back(void **state)
 	assert_state(7, 0, 2, 0);
 	/* Nobody is declared dead before we have been here for 30 s. */
 	SQL_NUMBER(pg, "UPDATE workers SET seen_at = now() - interval '1 h'");
-	reap_step(r);
+	reap_step(r, 1);
 	while (reap_is_busy(r))
 		loop_turn(servers.loop, 10);
 	assert_int_equal(reap_counts(r).died, 0);
@@ -538,6 +538,70 @@ what_the_dead_and_unknown_hold_is_given_back(void **state)
 	/* A successor does it for its own predecessor. */
 	reap_worker(queue, shaping, pools[0], alive);
 	assert_state(9, 0, 0, 0);
+}
+
+/* One step of it at that time; how many it has declared dead so far. */
+static unsigned int
+judged(struct reap *r, int64_t now_ms)
+{
+	reap_step(r, now_ms);
+	while (reap_is_busy(r))
+		loop_turn(servers.loop, 10);
+	return (unsigned int)reap_counts(r).died;
+}
+
+static void
+see_nobody_for_an_hour(void)
+{
+	SQL_NUMBER(pg, "DELETE FROM workers");
+	add_worker();
+	SQL_NUMBER(pg, "UPDATE workers SET seen_at = now() - interval '1 h'");
+}
+
+/* Heartbeats count, also before it leads and takes its first step. */
+static void
+who_has_reached_postgres_for_long_may_judge_at_once(void **state)
+{
+	struct reap *r = reap_new(pg, queue, shaping);
+	int64_t now = 1000;
+
+	(void)state;
+	see_nobody_for_an_hour();
+	for (; now < 1000 + STORE_UNSEEN_MS; now += STORE_HEARTBEAT_MS)
+		reap_reached(r, now);
+	assert_int_equal(judged(r, 1000 + STORE_UNSEEN_MS - 1), 0);
+	reap_reached(r, now);
+	test_log_expect(1);
+	assert_int_equal(judged(r, now), 1);
+	/* Away once: from the beginning. */
+	see_nobody_for_an_hour();
+	reap_away(r);
+	reap_reached(r, now);
+	assert_int_equal(judged(r, now + STORE_HEARTBEAT_MS), 1);
+	reap_free(&r);
+}
+
+static void
+who_was_stopped_judges_nobody_when_he_wakes(void **state)
+{
+	struct reap *r = reap_new(pg, queue, shaping);
+	int64_t now = 1000;
+
+	(void)state;
+	see_nobody_for_an_hour();
+	for (; now < 1000 + 2 * STORE_UNSEEN_MS; now += STORE_HEARTBEAT_MS)
+		reap_reached(r, now);
+	now += STORE_UNSEEN_MS;
+	assert_int_equal(judged(r, now), 0);
+	reap_reached(r, now);
+	assert_int_equal(judged(r, now), 0);
+	for (int64_t end = now + STORE_UNSEEN_MS; now < end;) {
+		now += STORE_HEARTBEAT_MS;
+		reap_reached(r, now);
+	}
+	test_log_expect(1);
+	assert_int_equal(judged(r, now), 1);
+	reap_free(&r);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -551,4 +615,6 @@ SERVERS_MAIN(true, CASE(the_young_walk_pushes_what_was_not_pushed),
     CASE(a_walk_may_be_freed_under_way),
     CASE(what_is_cancelled_is_told_and_has_no_job_any_more),
     CASE(what_is_parked_for_no_hold_in_force_is_given_back),
-    CASE(what_the_dead_and_unknown_hold_is_given_back))
+    CASE(what_the_dead_and_unknown_hold_is_given_back),
+    CASE(who_has_reached_postgres_for_long_may_judge_at_once),
+    CASE(who_was_stopped_judges_nobody_when_he_wakes))

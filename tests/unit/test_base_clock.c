@@ -94,7 +94,21 @@ follows_the_clock_of_the_test(void **state)
 #endif
 }
 
+/* Looked for once per process, too. */
+static void
+patience_is_less_only_for_a_test_in_haste(void **state)
+{
+	(void)state;
+	setenv("VERPOST_TEST_HASTE", "5", 1);
+#ifdef VERPOST_TEST_HOOKS
+	assert_int_equal(clock_patience_ms(30000), 6000);
+#else
+	assert_int_equal(clock_patience_ms(30000), 30000);
+#endif
+}
+
 TEST_MAIN(cmocka_unit_test(follows_the_clock_of_the_test),
+    cmocka_unit_test(patience_is_less_only_for_a_test_in_haste),
     cmocka_unit_test(writes_both_forms_of_a_time),
     cmocka_unit_test(never_runs_backwards),
     cmocka_unit_test(the_boot_has_one_name))

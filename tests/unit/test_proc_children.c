@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proc/children.h"
+#include "proc/pulse.h"
 
 /* ---- The back-off -------------------------------------------------------- */
 
@@ -219,6 +220,85 @@ an_unwanted_child_ends_and_a_wanted_one_comes_back(void **state)
 	children_free(&c);
 }
 
+/* ---- Whether they get on ------------------------------------------------- */
+
+static void
+one_that_stands_still_is_told_after_its_looks(void **state)
+{
+	struct error err = { 0 };
+	struct pulse *p = pulses_new(2, &err);
+	struct pulse_watch w = { 0 };
+
+	(void)state;
+	assert_non_null(p);
+	for (int round = 0; round < 3; round++) {
+		pulse_beat(&p[1]);
+		assert_false(pulse_look(&w, &p[1], 7));
+		for (int i = 1; i < PULSE_STILL_MAX; i++)
+			assert_false(pulse_look(&w, &p[1], 7));
+	}
+	assert_true(pulse_look(&w, &p[1], 7));
+	/* Told once; if it is still there, again later. */
+	for (int i = 1; i < PULSE_STILL_MAX; i++)
+		assert_false(pulse_look(&w, &p[1], 7));
+	assert_true(pulse_look(&w, &p[1], 7));
+	pulses_free(&p, 2);
+	assert_null(p);
+}
+
+static void
+the_next_process_has_its_whole_time(void **state)
+{
+	struct pulse p = { 0 };
+	struct pulse_watch w = { 0 };
+
+	(void)state;
+	for (int i = 0; i < PULSE_STILL_MAX; i++)
+		assert_false(pulse_look(&w, &p, 7));
+	for (int i = 0; i < PULSE_STILL_MAX; i++)
+		assert_false(pulse_look(&w, &p, 8));
+	for (int i = 0; i < 3 * PULSE_STILL_MAX; i++)
+		assert_false(pulse_look(&w, &p, 0));
+	for (int i = 0; i < PULSE_STILL_MAX; i++)
+		assert_false(pulse_look(&w, &p, 9));
+	assert_true(pulse_look(&w, &p, 9));
+}
+
+static int
+beat_and_wait(void *ctx)
+{
+	for (int i = 0; i < 3; i++)
+		pulse_beat(ctx);
+	return wait_for_signal(NULL);
+}
+
+static void
+a_child_beats_in_memory_that_its_master_sees(void **state)
+{
+	struct error err = { 0 };
+	struct pulse *p = pulses_new(1, &err);
+	struct children *c = children_new();
+	struct pulse_watch w = { 0 };
+
+	(void)state;
+	assert_non_null(p);
+	children_add(c,
+	    &(struct child_spec){ "role", beat_and_wait, p, 0, SIGTERM });
+	children_start_due(c, 0);
+	for (unsigned int i = 0; p->count < 3 && i < 2000; i++)
+		poll(NULL, 0, 5);
+	while (!pulse_look(&w, p, children_pid(c, 0)))
+		;
+	assert_int_equal(w.count, 3);
+	children_kill_one(c, 0);
+	test_log_expect(1);
+	reap(c, 1, 10);
+	assert_non_null(strstr(test_log_last(), "Killed"));
+	assert_int_equal(children_next_ms(c, 10), 10);
+	children_free(&c);
+	pulses_free(&p, 1);
+}
+
 TEST_MAIN(cmocka_unit_test(pauses_double_and_a_stable_child_starts_afresh),
     cmocka_unit_test(many_failures_do_not_overflow),
     cmocka_unit_test(a_child_that_dies_is_started_again_at_once_then_later),
@@ -226,4 +306,7 @@ TEST_MAIN(cmocka_unit_test(pauses_double_and_a_stable_child_starts_afresh),
     cmocka_unit_test(stopping_goes_by_stage_and_nothing_comes_back),
     cmocka_unit_test(an_asked_for_restart_knows_no_pause),
     cmocka_unit_test(a_stubborn_child_is_killed),
-    cmocka_unit_test(an_unwanted_child_ends_and_a_wanted_one_comes_back))
+    cmocka_unit_test(an_unwanted_child_ends_and_a_wanted_one_comes_back),
+    cmocka_unit_test(one_that_stands_still_is_told_after_its_looks),
+    cmocka_unit_test(the_next_process_has_its_whole_time),
+    cmocka_unit_test(a_child_beats_in_memory_that_its_master_sees))

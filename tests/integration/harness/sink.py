@@ -5,9 +5,11 @@ Replies are chosen by the address of the recipient: sink.on_rcpt[address] and
 sink.on_dot[address] hold a reply line, or a function(transaction) that
 returns one and may wait first; None closes the connection without a reply.
 sink.on_data[address] is called between the 354 and the first octet read.
-sink.mails has the number of the connection for each MAIL.
+sink.mails has the number of the connection for each MAIL, sink.mail_peers
+the address it came from. sink.open_from counts what is open, by address.
 """
 
+import collections
 import email
 import email.policy
 import socketserver
@@ -48,10 +50,14 @@ class _Session(socketserver.StreamRequestHandler):
         with self.sink.lock:
             self.sink.connections += 1
             self.number = self.sink.connections
+            self.sink.open_from[self.client_address[0]] += 1
         try:
             self.session()
         except (EOFError, OSError):
             pass
+        finally:
+            with self.sink.lock:
+                self.sink.open_from[self.client_address[0]] -= 1
 
     def session(self):
         if self.sink.banner is None:
@@ -62,12 +68,13 @@ class _Session(socketserver.StreamRequestHandler):
             line = self.line()
             verb = line[:4].upper()
             if verb in ("EHLO", "HELO"):
-                self.say("250-sink\r\n250-PIPELINING\r\n250-SIZE 50000000"
-                         "\r\n250 8BITMIME")
+                self.say("250-sink\r\n%s250-SIZE 50000000\r\n250 8BITMIME" % (
+                    "250-PIPELINING\r\n" if self.sink.pipelining else ""))
             elif verb == "MAIL":
                 mail_from, rcpt = _path(line), []
                 with self.sink.lock:
                     self.sink.mails.append(self.number)
+                    self.sink.mail_peers.append(self.client_address[0])
                 self.say("250 2.1.0 ok")
             elif verb == "RCPT":
                 reply = self.choose(self.sink.on_rcpt, _path(line),
@@ -118,6 +125,22 @@ class _Session(socketserver.StreamRequestHandler):
         return True
 
 
+class Gate:
+    """A reply that the sink keeps back until it is opened."""
+
+    def __init__(self, reply):
+        self.reply, self.event = reply, threading.Event()
+        self.reached = threading.Event()
+
+    def __call__(self, _address):
+        self.reached.set()
+        self.event.wait(120)
+        return self.reply
+
+    def open(self):
+        self.event.set()
+
+
 def _path(line):
     return line[line.index("<") + 1:line.index(">")].lower()
 
@@ -132,9 +155,10 @@ class Sink:
         self.address, self.port = address, port
         self.lock = threading.Lock()
         self.taken, self.connections = [], 0
-        self.banner = "220 sink ESMTP"
+        self.banner, self.pipelining = "220 sink ESMTP", True
         self.on_rcpt, self.on_data, self.on_dot = {}, {}, {}
-        self.mails = []
+        self.mails, self.mail_peers = [], []
+        self.open_from = collections.Counter()
         self.server = None
         self.start()
 

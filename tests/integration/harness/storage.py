@@ -69,7 +69,10 @@ class Postgres:
 
     def create_database(self, name):
         self.sql('CREATE DATABASE "%s"' % name, "postgres")
-        return "host=%s dbname=%s user=postgres" % (self.base, name)
+        return self.conninfo(name)
+
+    def conninfo(self, name, host=None):
+        return "host=%s dbname=%s user=postgres" % (host or self.base, name)
 
     def sql(self, statement, database="verpost"):
         """Rows as lists of text."""

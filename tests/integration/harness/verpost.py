@@ -124,23 +124,27 @@ class CrashPoints:
 
 class Verpost:
     """
-    One node with a database of its own in pg. settings: lines that differ
-    from the tests' defaults. shaping: text of its shaping.conf.
+    One node with a database of its own in pg, or another one beside the
+    first. settings: lines that differ from the tests' defaults. shaping: text
+    of its shaping.conf. haste: by what its silences are shorter.
     """
 
     def __init__(self, base, net, pg, redis, dns=None, settings=None,
-                 name="node1", shaping=None):
+                 name="node1", shaping=None, haste=1, beside=None):
         self.base = directory(os.path.join(base, name))
         self.net, self.pg, self.redis, self.dns = net, pg, redis, dns
-        self.http = (net + ".10", HTTP_PORT)
-        self.smtp_in = (net + ".10", SMTP_IN_PORT)
+        doors = net + (".10" if beside is None else ".11")
+        self.http = (doors, HTTP_PORT)
+        self.smtp_in = (doors, SMTP_IN_PORT)
         self.config = self.base + "/verpost.conf"
         self.log = self.base + "/log"
-        self.clock = TestClock(self.base + "/clock")
+        self.clock = (TestClock(self.base + "/clock") if beside is None
+                      else beside.clock)
         self.crash = CrashPoints(self.base)
         self.env = {"VERPOST_TEST_CLOCK": self.clock.path,
                     "VERPOST_CRASH_POINT": self.crash.point,
-                    "VERPOST_CRASH_REACHED": self.crash.reached}
+                    "VERPOST_CRASH_REACHED": self.crash.reached,
+                    "VERPOST_TEST_HASTE": str(haste)}
         own(directory(self.base + "/state"), "nobody")
         self.settings = {
             "mode": "live",
@@ -149,12 +153,14 @@ class Verpost:
             "state_dir": self.base + "/state",
             "user": "nobody",
             "key_file": self.base + "/keys",
-            "postgres": '"%s"' % pg.create_database("verpost"),
+            "postgres": '"%s"' % (
+                pg.create_database("verpost") if beside is None
+                else pg.conninfo("verpost")),
             "redis": "unix:" + redis.path,
             "http_listen": "%s:%d" % self.http,
             "smtp_in_listen": "%s:%d" % self.smtp_in,
             "smtp_in_hostname": "mx.sender.zz",
-            "simulator_listen": "%s.10:%d" % (net, SIMULATOR_PORT),
+            "simulator_listen": "%s:%d" % (doors, SIMULATOR_PORT),
             "smtp_port": "10025",
             "mx_private": "127.0.0.0/8",
             "webhook_private": "127.0.0.0/8",
@@ -167,11 +173,16 @@ class Verpost:
         if shaping is not None:
             self.settings["shaping_file"] = write(
                 self.base + "/shaping.conf", shaping)
+        if beside is not None:
+            self.settings["key_file"] = beside.settings["key_file"]
         self.settings.update(settings or {})
         self.write_config()
         self.process = self.api = None
-        self.command("keyfile create")
-        self.command("migrate")
+        if beside is None:
+            self.command("keyfile create")
+            self.command("migrate")
+        else:
+            self.api = Api(*self.http, beside.api.key)
 
     def write_config(self):
         write(self.config, "".join(
@@ -232,6 +243,12 @@ class Verpost:
         # Its children end a little later than the master.
         wait_until("its ports are closed", lambda: not port_open(*self.http)
                    and not port_open(*self.smtp_in))
+
+    def worker(self, role="mta"):
+        """The number of the one that lives, as text; None."""
+        return self.pg.value(
+            "SELECT id FROM workers WHERE node = '%s' AND role = '%s' "
+            "AND NOT dead" % (self.settings["node"], role))
 
     def processes(self, role=""):
         """{pid: title} of the children whose title has role in it."""

@@ -8,7 +8,7 @@ import unittest
 from . import verpost
 from .names import Dns
 from .postfix import Postfix
-from .procs import scratch, subnet
+from .procs import scratch, subnet, wait_until
 from .sink import Sink
 from .storage import Postgres, Redis
 from .webhook import Receiver
@@ -28,7 +28,7 @@ class World:
     """
 
     def __init__(self, postfix=False, sink=False, settings=None,
-                 shaping=None):
+                 shaping=None, haste=1):
         self.base, self.net = scratch(), subnet()
         self.pg, self.redis = Postgres(self.base), Redis(self.base)
         self.dns = Dns(self.base, self.net)
@@ -41,9 +41,11 @@ class World:
                  "out.sender IN A %s.20" % self.net,
                  "nomail IN MX 0 ."]
         self.dns.add(*names)
+        self.shaping, self.haste = shaping, haste
         self.verpost = verpost.Verpost(self.base, self.net, self.pg,
                                        self.redis, self.dns, settings,
-                                       shaping=shaping)
+                                       shaping=shaping, haste=haste)
+        self.nodes = [self.verpost]
         self.verpost.set_up()
         if postfix:
             self.postfix = Postfix(
@@ -57,6 +59,17 @@ class World:
     def return_host(self):
         return self.verpost.return_host
 
+    def add_node(self, settings=None):
+        """A second node, running, on .11."""
+        node = verpost.Verpost(self.base, self.net, self.pg, self.redis,
+                               self.dns, settings, name="node2",
+                               shaping=self.shaping, haste=self.haste,
+                               beside=self.verpost)
+        self.nodes.append(node)
+        node.start()
+        wait_until("the second node has a worker", node.worker)
+        return node
+
     def add_webhook(self, *events, path="/hook"):
         """Registers the receiver; the signing secret."""
         answer = self.api.request("POST", "/webhooks", {
@@ -66,7 +79,7 @@ class World:
         return answer.json["signing_secret"]
 
     def stop(self):
-        for part in (self.verpost.process, self.postfix):
+        for part in [n.process for n in self.nodes] + [self.postfix]:
             if part is not None:
                 part.stop()
         for part in (self.sink, self.receiver):
@@ -95,20 +108,24 @@ class WorldTest(unittest.TestCase):
     def tearDownClass(cls):
         if cls.world is not None:
             cls.world.stop()
-            log = cls.world.verpost.process.log()
-            found = [line for line in log.splitlines() if CRASHED.search(line)]
-            if found:
-                raise AssertionError("a process came to grief:\n%s\n%s" % (
-                    "\n".join(found[:10]), log[-6000:]))
+            for node in cls.world.nodes:
+                cls.look_for_crashes(node.process.log())
+
+    @staticmethod
+    def look_for_crashes(log):
+        found = [line for line in log.splitlines() if CRASHED.search(line)]
+        if found:
+            raise AssertionError("a process came to grief:\n%s\n%s" % (
+                "\n".join(found[:10]), log[-6000:]))
 
     def run(self, result=None):
         before = len(result.failures) + len(result.errors)
         super().run(result)
         if len(result.failures) + len(result.errors) > before and self.world:
-            process = self.world.verpost.process
-            if process is not None:
-                sys.stdout.write("--- verpost's log ends with\n%s---\n"
-                                 % process.log()[-6000:])
+            for node in self.world.nodes:
+                if node.process is not None:
+                    sys.stdout.write("--- %s's log ends with\n%s---\n" % (
+                        node.settings["node"], node.process.log()[-6000:]))
         return result
 
     def mail(self, to, subject, **more):

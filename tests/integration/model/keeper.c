@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "outcome/expire.h"
 #include "queue/reap.h"
 #include "queue/walk.h"
@@ -99,7 +100,7 @@ keeper_reap(struct world *w)
 	keeper_age(w);
 	store_worker_set_dead_unseen(w->pg, STORE_UNSEEN_MS, on_dead, &call);
 	call_wait(w, &call);
-	reap_step(w->reap);
+	reap_step(w->reap, clock_mono_ms());
 	while (reap_is_busy(w->reap))
 		let_answer(w, 1, 1);
 }
