@@ -53,7 +53,6 @@ step_sync(struct world *w, struct process *p)
 static void
 step_kill(struct world *w, struct process *p)
 {
-	w->counts.kills++;
 	process_kill(w, p);
 }
 
@@ -269,6 +268,7 @@ run_seed(unsigned int seed, unsigned int rounds)
 	*w = (struct world){ .loop = servers.loop,
 		.conninfo = servers.conninfo,
 		.redis_url = servers.redis,
+		.dir = servers.dir,
 		.advance = clock_advance,
 		.seed = seed,
 		.dice = { seed } };

@@ -33,11 +33,15 @@ WALK = "src/queue/walk.c"
 REAP = "src/queue/reap.c"
 TABLES = "sql/0001_tables.sql"
 SENDING = "tests/integration/model/sending.c"
-LIFE = "tests/integration/model/life.c"
+SESSION = "src/delivery/session.c"
+SLOT = "src/delivery/slot.c"
+RESOLVE = "src/delivery/resolve.c"
 
 SEEDS = os.environ.get("VERPOST_MUTANT_SEEDS", "40")
 SECONDS = 600  # then it hangs
 JOBS = 2
+
+PROGRAMS = ("model", "functions", "claims", "session", "slot")
 
 # What must be said: contract is the comparison in test_queue_functions.
 CONTRACT = "contract: "
@@ -55,6 +59,12 @@ def model(name, source, old, new, by):
     return (name, "model", source, old, new, "invariant: (" + by + ")")
 
 
+def unit(program, name, source, old, new, by):
+    return (name, program, source, old, new, r"(FAILED|ERROR)   *\] " + by)
+
+
+TELLS = "6 the slot file tells"
+RECORDED = "6 what the file tells is recorded"
 NOWHERE = "if not (r[i] or t[i] or h[i] or p[i] or seen[m]) then"
 
 MUTANTS = [
@@ -262,9 +272,61 @@ MUTANTS = [
     model("a dot at any age", SENDING,
           "if (now_ms - e->claimed_at_ms <= DOT_AGE_MS)", "if (now_ms > 0)",
           "3 "),
-    model("a sent mail is given back", LIFE,
-          "if (e->phase != CLAIMED)\n",
-          "if (e->phase != CLAIMED && e->phase != SENT)\n", "[23] "),
+
+    # The slot file, and how it is settled.
+    model("the phase is written before the fields", SLOT,
+          "\te->source = claim->source;\n\tput_state(s, e, SLOT_WAIT);",
+          "\tput_state(s, e, SLOT_WAIT);\n\te->source = claim->source;",
+          TELLS),
+    model("SENT is written before the host", SLOT,
+          "\tput_host(e, mx, tls);\n\tput_state(s, e, SLOT_SENT);",
+          "\tput_state(s, e, SLOT_SENT);\n\tput_host(e, mx, tls);", TELLS),
+    model("REPLIED is written before the reply", SLOT,
+          "\te->text_len = put_text(e->text, sizeof(e->text), reply->text);\n"
+          "\tput_state(s, e, SLOT_REPLIED);",
+          "\tput_state(s, e, SLOT_REPLIED);\n"
+          "\te->text_len = put_text(e->text, sizeof(e->text), reply->text);",
+          TELLS),
+    model("SENT is set after the write", SENDING,
+          "\t\tentry_sent(p, e);\n\t\te->phase = SENT;",
+          "\t\te->phase = SENT;", TELLS),
+    unit("session", "SENT is set after the write by the session", SESSION,
+         "\tconn_write(s->conn, strbuf_slice(out));\n",
+         "\tconn_write(s->conn, strbuf_slice(out));\n"
+         "\tif (has_dot)\n\t\tslot_sent(s->mta->slot, head->entry, "
+         "slice_of(s->host), slice_of(s->tls));\n",
+         "a_dot_is_noted_before_the_connection_has_it"),
+    model("a dot in our own buffer counts as sent", SLOT,
+          "phase_of(s, e) == SLOT_SENT)\n\t\tput_state(s, e, SLOT_CLAIMED)",
+          "phase_of(s, e) == SLOT_WAIT)\n\t\tput_state(s, e, SLOT_CLAIMED)",
+          TELLS),
+    unit("slot", "an entry of any worker counts", SLOT,
+         "(uint64_t)worker << 8 | phase", "(uint64_t)(worker > 0) << 8 | phase",
+         "an_entry_of_another_worker_is_void"),
+    model("the file of another boot is taken", SLOT,
+          "strcmp(h->boot_id, s->boot_id) != 0)", "h->boot_id[0] == 0)", TELLS),
+    model("resolved under the new number", RESOLVE,
+          ".worker = slot_worker(r->mta->slot),\n\t\t.claimed_at_ms",
+          ".worker = r->mta->worker,\n\t\t.claimed_at_ms", RECORDED),
+    model("given back under the new number", RESOLVE,
+          "r->tx = store_claim_give_back(r->mta->opt.pg, "
+          "slot_worker(r->mta->slot),",
+          "r->tx = store_claim_give_back(r->mta->opt.pg, r->mta->worker,",
+          RECORDED),
+    model("a sent mail is given back", RESOLVE,
+          "if (left.phase >= SLOT_SENT) {", "if (left.phase > SLOT_SENT) {",
+          RECORDED),
+    model("what was asked for stays claimed", RESOLVE,
+          "\t\t} else {\n\t\t\tr->left[r->count++] = left;",
+          "\t\t} else if (left.phase == SLOT_CLAIMED) {\n"
+          "\t\t\tr->left[r->count++] = left;", RECORDED),
+    model("what was said is unknown", RESOLVE,
+          "if (left->phase == SLOT_SENT) {\n\t\terror_set",
+          "if (left->phase >= SLOT_SENT) {\n\t\terror_set", RECORDED),
+    model("the file is emptied before it is settled", RESOLVE,
+          "\t\tread_rows(r);\n", "\t\t{\n\t\t\t(void)slot_reset(r->mta->slot, "
+          "r->mta->opt.in_hand_max + ENTRIES_MORE, NULL);\n"
+          "\t\t\tread_rows(r);\n\t\t}\n", "6 "),
 ]
 
 
@@ -287,7 +349,7 @@ class Build:
         self.compile = flags["compile"]
         self.link = flags["link"]
         self.program = {name: flags[name].split("|")
-                        for name in ("model", "functions", "claims")}
+                        for name in PROGRAMS}
 
     def shell(self, command):
         done = subprocess.run(command, shell=True, cwd=self.top, text=True,

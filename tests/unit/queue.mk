@@ -39,9 +39,11 @@ tests_integration_test_queue_model_SOURCES = \
 	tests/integration/model/keeper.c tests/integration/model/life.c \
 	tests/integration/model/outcome.c tests/integration/model/process.c \
 	tests/integration/model/sending.c tests/integration/model/doors.c \
+	tests/integration/model/engine.c tests/integration/model/engine.h \
 	tests/integration/model/clock.h tests/integration/model/dice.h \
 	tests/integration/servers.h
-tests_integration_test_queue_model_LDADD = src/outcome/liboutcome.a \
+tests_integration_test_queue_model_LDADD = src/delivery/libdelivery.a \
+	src/outcome/liboutcome.a \
 	src/smtp/libsmtp.a src/mail/libmail.a $(store_test_libs) $(IDN2_LIBS)
 tests_integration_test_queue_model_CFLAGS = $(store_test_cflags)
 check_PROGRAMS += tests/unit/test_queue_shaping

@@ -25,8 +25,6 @@ on_state(void *ctx, const struct queue_lane_state *state,
 static void
 let_answer(struct world *w, size_t redis, size_t postgres)
 {
-	static const struct pg_stmt one = { "model_one", "SELECT $1::int8" };
-
 	for (size_t i = 0; i < redis; i++) {
 		struct call call = { 0 };
 
@@ -34,7 +32,7 @@ let_answer(struct world *w, size_t redis, size_t postgres)
 		call_wait(w, &call);
 	}
 	for (size_t i = 0; i < postgres; i++)
-		world_number(w, &one, 1);
+		world_settle(w, w->pg);
 }
 
 void

@@ -22,7 +22,7 @@ process_ack(struct world *w, struct process *p, struct entry *e)
 		    call_counted, &call);
 		call_wait(w, &call);
 	}
-	*e = (struct entry){ 0 };
+	entry_free(p, e);
 }
 
 void
@@ -37,7 +37,7 @@ process_defer(struct world *w, struct process *p, struct entry *e,
 		    call_counted, &call);
 		call_wait(w, &call);
 	}
-	*e = (struct entry){ 0 };
+	entry_free(p, e);
 }
 
 static void
@@ -49,7 +49,7 @@ park(struct world *w, struct process *p, struct entry *e, int hold)
 	queue_park(w->queue, &lanes[e->mail->lane], p->worker, hold, &job, 1,
 	    call_counted, &call);
 	call_wait(w, &call);
-	*e = (struct entry){ 0 };
+	entry_free(p, e);
 }
 
 static struct entry *
@@ -138,7 +138,7 @@ on_others(void *ctx, const struct queue_lease_result *r)
 
 		/* Another's, unless claimed, or perhaps claimed. */
 		if (e != NULL && e->phase == WAIT && !e->has_asked)
-			*e = (struct entry){ 0 };
+			entry_free(l->p, e);
 	}
 }
 

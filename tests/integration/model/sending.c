@@ -37,6 +37,7 @@ claim_send(struct world *w, struct claiming *c, struct process *p, bool anyway)
 
 		if (e->phase != WAIT || !e->is_read || (e->end != 0) != anyway)
 			continue;
+		entry_ask(p, e, c->now_ms);
 		c->entry[c->n] = e;
 		c->claim[c->n++] = claim_of(e);
 	}
@@ -58,6 +59,7 @@ settle_open(struct world *w, struct process *p, struct entry *e,
 		return;
 	}
 	/* Written in a step of its own. */
+	entry_unclaimed(p, e);
 	e->phase = ABANDON;
 	e->holder = c->holder;
 	e->open_n = c->open_n;
@@ -77,6 +79,7 @@ settle_mine(struct world *w, struct process *p, struct entry *e,
 	e->claimed_at_ms =
 	    claim->claimed_at_ms != 0 ? claim->claimed_at_ms : c->now_ms;
 	e->phase = e->end != 0 ? REPLIED : CLAIMED;
+	entry_claimed(p, e);
 }
 
 static void
@@ -97,6 +100,7 @@ settle(struct world *w, const struct claiming *c, size_t i)
 		process_defer(w, c->p, e, claim->retry_at_ms - c->now_ms);
 		return;
 	case STORE_CLAIM_SUPPRESSED:
+		entry_unclaimed(c->p, e);
 		e->end = STATUS_SUPPRESSED;
 		return;
 	case STORE_CLAIM_OPEN:
@@ -188,10 +192,12 @@ is_fresh(struct world *w, struct process *p, struct entry *e)
 	    &call);
 	call_wait(w, &call);
 	observe(w, &e->mail, 1, p->worker);
-	if (claim.result == STORE_CLAIM_MINE)
+	if (claim.result == STORE_CLAIM_MINE) {
 		e->claimed_at_ms = now_ms;
-	else
+		entry_claimed(p, e);
+	} else {
 		process_defer(w, p, e, 1000);
+	}
 	return claim.result == STORE_CLAIM_MINE;
 }
 
@@ -230,6 +236,15 @@ far_end(struct world *w, struct mail *m)
 	return world_fault(w, 8) ? SAID_NOTHING : SAID_YES;
 }
 
+/* With the dot still in our own buffer. */
+static void
+link_dies(struct process *p, struct entry *e)
+{
+	entry_unsent(p, e);
+	e->phase = CLAIMED;
+	e->has_begun = false;
+}
+
 void
 process_dot(struct world *w, struct process *p)
 {
@@ -240,9 +255,22 @@ process_dot(struct world *w, struct process *p)
 		    world_fault(w, 40) || !is_fresh(w, p, e))
 			continue;
 		check_dot(w, e->mail, e->n, p->worker);
+		entry_sent(p, e);
 		e->phase = SENT;
 		e->sent_at_ms = world_now();
+		if (world_fault(w, 2)) {
+			process_kill(w, p);
+			return;
+		}
+		if (world_fault(w, 4)) {
+			link_dies(p, e);
+			continue;
+		}
 		e->said = far_end(w, e->mail);
+		if (world_fault(w, 2)) {
+			process_kill(w, p);
+			return;
+		}
 	}
 }
 
@@ -259,5 +287,8 @@ process_reply(struct world *w, struct process *p)
 		/* Who slept may find the reply in his buffer. */
 		if (is_late && world_percent(w, 50))
 			e->said = SAID_NOTHING;
+		e->has_heard = e->said != SAID_NOTHING;
+		if (e->has_heard)
+			entry_replied(p, e);
 	}
 }

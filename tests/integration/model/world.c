@@ -68,6 +68,18 @@ world_number(struct world *w, const struct pg_stmt *stmt, int64_t parameter)
 	return (int64_t)call.count;
 }
 
+void
+world_settle(struct world *w, struct pg *pg)
+{
+	static const struct pg_stmt one = { "model_one", "SELECT 1::int8" };
+	struct call call = { 0 };
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &one);
+	pg_tx_send(tx, on_number, &call);
+	call_wait(w, &call);
+}
+
 static void
 on_worker(void *ctx, const struct store_worker *row, size_t count,
     const struct error *err)
@@ -221,6 +233,7 @@ world_open(struct world *w)
 		w->process[i].node = i % NODES;
 		w->process[i].slot = i / NODES;
 		w->process[i].pg = connect_pg(w);
+		engine_lose_file(w, &w->process[i]); /* another run's */
 	}
 }
 
@@ -230,8 +243,11 @@ world_close(struct world *w)
 	world_close_keeper(w);
 	queue_free(&w->queue);
 	redis_free(&w->raw);
-	for (size_t i = 0; i < PROCESSES; i++)
+	for (size_t i = 0; i < PROCESSES; i++) {
+		engine_close(&w->process[i]);
+		engine_lose_file(w, &w->process[i]);
 		pg_free(&w->process[i].pg);
+	}
 	pg_free(&w->pg);
 	loop_turn(w->loop, 0);
 }

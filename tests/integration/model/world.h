@@ -1,9 +1,9 @@
 /*
  * world.h - a model of the whole way of a mail, with faults, on the real Redis
- * functions, the real statements of PostgreSQL, and the real walks, reaper and
- * expiry. Simulated are the mta processes with their slot files, and the far
- * end. Everything happens in one thread, one step after the other, in an order
- * that the seed gives.
+ * functions, the real statements of PostgreSQL, the real walks, reaper and
+ * expiry, and the real slot files. Simulated is the rest of the mta processes,
+ * and the far end. Everything happens in one thread, one step after the other,
+ * in an order that the seed gives.
  *
  * After each step the rows that it may have touched are read again and compared
  * with what they were: see observe(). What a step must not do fails the test
@@ -90,7 +90,14 @@ enum said {
 	SAID_NO,
 };
 
-/* A job in hand; phase to sent_at_ms stand in the slot file, too. */
+struct mail_reply {
+	unsigned int code;
+	const char *text;
+	int outcome; /* what is recorded for it */
+};
+
+/* A job in hand. What a process knew of it when it was killed stays, to see
+ * that the next one learns the same. */
 struct entry {
 	enum phase phase;
 	struct mail *mail;
@@ -98,11 +105,13 @@ struct entry {
 	enum said said;	 /* REPLIED; SENT: what is on its way to us */
 	enum status end; /* to be ended so, not sent; or 0 */
 	int64_t claimed_at_ms, sent_at_ms;
-	/* only in memory */
+	unsigned int slot; /* its entry in the slot file, or 0 */
+	bool has_heard;	   /* REPLIED: said came from the far end */
 	bool is_read, has_asked, has_begun; /* MAIL FROM */
 	int holder, open_n;		    /* ABANDON */
 };
 
+struct mta;
 struct pg;
 struct pg_stmt;
 
@@ -111,7 +120,8 @@ struct process {
 	int worker; /* 0: none was had yet */
 	bool is_up, is_paused, has_file, must_sync;
 	int64_t beat_ms;
-	struct entry hand[HAND]; /* what the slot file says, when it is down */
+	struct entry hand[HAND]; /* as it was last, when it is down */
+	struct mta *mta;	 /* NULL: it is down */
 	struct pg *pg;
 };
 
@@ -134,7 +144,7 @@ struct counts {
 
 struct world {
 	struct loop *loop;
-	const char *conninfo, *redis_url;
+	const char *conninfo, *redis_url, *dir;
 	struct pg *pg;
 	struct queue *queue;
 	struct redis *raw;
@@ -184,6 +194,8 @@ void world_close_keeper(struct world *w);
 /* A number out of SQL with one parameter, $1::int8. */
 int64_t world_number(struct world *w, const struct pg_stmt *stmt,
     int64_t parameter);
+/* What was asked of the connection before is answered, wanted or not. */
+void world_settle(struct world *w, struct pg *pg);
 /* A new worker's number. */
 int world_worker(struct world *w, const char *role, int node, int slot);
 struct mail *world_mail(struct world *w, struct id id);
@@ -237,6 +249,27 @@ void process_write(struct world *w, struct process *p);
 void process_sync(struct world *w, struct process *p);
 void process_beat(struct world *w, struct process *p);
 
+/* engine.c: what of an mta is real. ---------------------------------------- */
+
+/* Opens the slot file as it was left and has it settled; false: killed
+ * meanwhile, the next one begins again. */
+bool engine_resolve(struct world *w, struct process *p);
+/* It has a number: entries are of that. */
+void engine_begin(struct process *p);
+void engine_open(struct world *w, struct process *p);
+void engine_close(struct process *p);
+void engine_lose_file(struct world *w, struct process *p);
+
+/* The entry's place in the slot file. */
+void entry_ask(struct process *p, struct entry *e, int64_t now_ms);
+void entry_claimed(struct process *p, struct entry *e);
+void entry_sent(struct process *p, struct entry *e);
+void entry_unsent(struct process *p, struct entry *e);
+void entry_replied(struct process *p, struct entry *e);
+void entry_unclaimed(struct process *p, struct entry *e);
+/* Out of hand. */
+void entry_free(struct process *p, struct entry *e);
+
 /* life.c: how processes come and go. --------------------------------------- */
 
 void process_kill(struct world *w, struct process *p);
@@ -252,6 +285,7 @@ bool outcome_write(struct world *w, struct pg *pg, int worker,
     struct entry *const *entries, size_t n);
 /* When the entry's job is due again; 0: it is over. */
 int64_t outcome_retry_at(const struct entry *e);
+struct mail_reply reply_of(enum said said);
 
 /* doors.c: what comes from outside. -----------------------------------------
  */
