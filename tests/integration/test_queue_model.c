@@ -81,9 +81,9 @@ step_lose_node(struct world *w)
 }
 
 static void
-step_release(struct world *w)
+step_recall(struct world *w)
 {
-	rule_release(w, world_below(w, FLOWS));
+	api_cancel(w, world_percent(w, 40) ? anybody(w) : NULL);
 }
 
 static void
@@ -123,10 +123,10 @@ static const struct {
 	{ "walk", 40, keeper_walk, NULL },
 	{ "reap", 20, keeper_reap, NULL },
 	{ "keeper restart", 2, keeper_restart, NULL },
-	{ "cancel one", 8, api_cancel, NULL },
-	{ "hold", 3, rule_hold, NULL },
-	{ "release", 6, step_release, NULL },
-	{ "cancel a flow", 1, rule_cancel, NULL },
+	{ "cancel one", 8, step_recall, NULL },
+	{ "hold", 5, rule_hold, NULL },
+	{ "release", 8, rule_release, NULL },
+	{ "cancel by a rule", 1, rule_cancel, NULL },
 	{ "suppress", 4, address_suppress, NULL },
 	{ "dsn", 5, dsn_arrive, NULL },
 	{ "flush", 6, redis_flush, NULL },
@@ -214,24 +214,41 @@ calm_step(struct world *w)
 	time_pass(w, (int64_t)world_below(w, 5) * MINUTE_MS);
 }
 
+/* Time goes by, and what is held gets no younger. */
+static void
+stay_on_hold(struct world *w)
+{
+	if (!rules_hold_any(w) || world_percent(w, 60))
+		return;
+	w->what = "on hold";
+	time_pass(w, 45 * MINUTE_MS);
+	for (size_t i = 0; i < 12; i++)
+		calm_step(w);
+	check_aged(w, 20 * MINUTE_MS);
+	w->what = "coming to an end";
+}
+
 static void
 one_round(struct world *w)
 {
 	unsigned int share[ARRAY_LEN(steps)];
 
 	w->is_calm = false;
-	w->mail_count = 0;
+	w->mail_count = w->rule_count = 0;
 	redis_forget();
 	choose_habits(w, share);
 	for (w->step = 0; w->step < STEPS; w->step++)
 		one_step(w, share);
 	w->is_calm = true;
 	w->what = "coming to an end";
-	for (size_t flow = 0; flow < FLOWS; flow++)
-		w->hold[flow] = 0;
-	rule_release(w, 0);
-	for (size_t i = 0; i < CALM_STEPS && !world_is_over(w); i++)
+	stay_on_hold(w);
+	rules_release_all(w);
+	for (size_t i = 0; i < CALM_STEPS && !world_is_over(w); i++) {
 		calm_step(w);
+		rules_unpark(w);
+		if (i > 2) /* everybody has read the list */
+			check_released(w);
+	}
 	check_end(w);
 }
 
@@ -278,6 +295,7 @@ run_seed(unsigned int seed, unsigned int rounds)
 		one_round(w);
 	world_close(w);
 	redis_forget();
+	rules_forget();
 }
 
 static void

@@ -33,6 +33,11 @@ WALK = "src/queue/walk.c"
 REAP = "src/queue/reap.c"
 TABLES = "sql/0001_tables.sql"
 SENDING = "tests/integration/model/sending.c"
+PROCESS = "tests/integration/model/process.c"
+RULES = "src/queue/rules.c"
+UNPARK = "src/queue/unpark.c"
+STORED_RULES = "src/store/rules.c"
+RECALL = "src/store/cancel.c"
 SESSION = "src/delivery/session.c"
 SLOT = "src/delivery/slot.c"
 RESOLVE = "src/delivery/resolve.c"
@@ -63,6 +68,7 @@ def unit(program, name, source, old, new, by):
     return (name, program, source, old, new, r"(FAILED|ERROR)   *\] " + by)
 
 
+AGAINST = "4 nothing against a rule"
 TELLS = "6 the slot file tells"
 RECORDED = "6 what the file tells is recorded"
 NOWHERE = "if not (r[i] or t[i] or h[i] or p[i] or seen[m]) then"
@@ -273,6 +279,47 @@ MUTANTS = [
           "if (now_ms - e->claimed_at_ms <= DOT_AGE_MS)", "if (now_ms > 0)",
           "3 "),
 
+    # Holds and cancels.
+    model("the generation is not compared", CLAIM,
+          '"AND " RULES_STAND " "', '"AND i.rules IS NOT NULL "', AGAINST),
+    model("no generation counts", "sql/0003_rules.sql",
+          "SET generation = generation + 1", "SET generation = generation",
+          AGAINST),
+    model("tags are looked for without the head", PROCESS,
+          "seen->has_heads || !rules_want_heads(list, n)", "n < 1000000",
+          AGAINST),
+    model("a hold is for its account alone", RULES,
+          "if (r->account != 0 && r->account != what->account)",
+          "if (r->account != what->account)", AGAINST),
+    model("a cancel is forgotten", STORED_RULES,
+          '"AND NOT EXISTS (SELECT FROM recipients r "\n'
+          '\t"WHERE r.finished_at IS NULL AND r.id < '
+          'id_floor(c.issued_at)))"', '")"', AGAINST),
+    model("a hold ends before its time", STORED_RULES,
+          '"DELETE FROM rules c WHERE c.expires_at <= $1::timestamptz "',
+          '"DELETE FROM rules c WHERE c.expires_at <= $1::timestamptz + '
+          "interval '20 minutes' \"", AGAINST),
+    model("unpark forgets", UNPARK,
+          "if (is_in_force(rule, count, p->hold))",
+          "if (is_in_force(rule, count, p->hold) || p->hold > 0)",
+          "4 what is released flows"),
+    model("a cancel is about what comes after it", RULES,
+          "what->accepted_at_ms >= r->issued_at_ms",
+          "what->accepted_at_ms < 0", "4 canceled is what"),
+    model("the walk cancels what is held", WALK,
+          "found != NULL && found->kind == RULE_CANCEL", "found != NULL",
+          "4 canceled is what"),
+    model("max age stops on hold", WALK,
+          "if (row->expires_at_ms <= now_ms || is_canceled",
+          "if (is_canceled", "4 max age goes on"),
+    model("a sender's cancel ignores an open claim", RECALL,
+          '"ON CONFLICT DO NOTHING RETURNING recipient, n), "',
+          '"ON CONFLICT (recipient, n) DO UPDATE SET '
+          'outcome = excluded.outcome RETURNING recipient, n), "',
+          "1 a claim is its holder's"),
+    model("a sender's cancel claims nothing", RECALL,
+          "r.attempts + 1, 0, ", "r.attempts + 2, 0, ", "[123] "),
+
     # The slot file, and how it is settled.
     model("the phase is written before the fields", SLOT,
           "\te->source = claim->source;\n\tput_state(s, e, SLOT_WAIT);",
@@ -330,7 +377,8 @@ MUTANTS = [
 ]
 
 
-SLOW = {"unknown over an outcome", "an end is taken back", "a status falls"}
+SLOW = {"unknown over an outcome", "an end is taken back", "a status falls",
+        "a sender's cancel claims nothing"}
 
 
 class Build:
@@ -383,7 +431,7 @@ class Build:
         parts = {source: path}
         if source == LUA:
             parts[source] = embed(directory, "queue_functions", [path])
-        elif source == TABLES:
+        elif source.startswith("sql/"):
             parts[source] = embed(directory, "migrations", migrations(path))
         elif source.endswith(".h"):
             parts = {s: os.path.join(ROOT, s) for s in (EXPIRE, SENDING)}

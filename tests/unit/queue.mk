@@ -40,6 +40,7 @@ tests_integration_test_queue_model_SOURCES = \
 	tests/integration/model/outcome.c tests/integration/model/process.c \
 	tests/integration/model/sending.c tests/integration/model/doors.c \
 	tests/integration/model/engine.c tests/integration/model/engine.h \
+	tests/integration/model/rules.c \
 	tests/integration/model/clock.h tests/integration/model/dice.h \
 	tests/integration/servers.h
 tests_integration_test_queue_model_LDADD = src/delivery/libdelivery.a \

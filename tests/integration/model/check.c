@@ -260,6 +260,7 @@ check_granted(struct world *w, const struct mail *m, int64_t now_ms)
 	if (m->is_suppressed)
 		world_violates(w, "3 nothing to the suppressed",
 		    "a claim to send was given");
+	check_rules(w, m, now_ms);
 	if (m->retry_at_ms > now_ms)
 		world_violates(w, "nothing before it is due",
 		    "a claim to send was given %lld s before",
@@ -383,6 +384,7 @@ check_ended_well(struct world *w, const struct mail *m)
 	if (m->taken > 0 && m->unknown == 0 && m->status < STATUS_DELIVERED)
 		world_violates(w, "2 what was taken is delivered", "it is %s",
 		    as);
+	check_canceled(w, m);
 	check_taken(w,
 	    &(struct mail){ .taken = m->taken,
 		.unknown = m->unknown,

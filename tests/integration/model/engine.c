@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "outcome/verdict.h"
+#include "queue/rules.h"
 
 /* The rest of the engine, as far as the linker asks for it: no job of the
  * model is a struct job that waits somewhere. */
@@ -84,6 +85,7 @@ engine_open(struct world *w, struct process *p)
 		.in_hand_max = HAND };
 	m->outcomes = outcome_writer_new(w->loop, p->pg);
 	p->mta = m;
+	p->rules = rules_new(p->pg);
 }
 
 void
@@ -94,6 +96,7 @@ engine_close(struct process *p)
 	if (m == NULL)
 		return;
 	p->mta = NULL;
+	rules_free(&p->rules);
 	slot_close(&m->slot);
 	outcome_writer_free(&m->outcomes);
 	free(m);

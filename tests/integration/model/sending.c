@@ -1,6 +1,8 @@
 /* The other half of process.c: claims, and what may be done under them. */
 #include "tests/integration/model/world.h"
 
+#include "queue/rules.h"
+
 /* Claims. ------------------------------------------------------------------ */
 
 struct claiming {
@@ -22,6 +24,7 @@ claim_of(const struct entry *e)
 		.account = (int)e->mail->flow / 2,
 		.stream = (int)e->mail->flow % 2,
 		.key = slice_of(e->mail->key),
+		.rules = e->rules,
 	};
 }
 
@@ -106,7 +109,11 @@ settle(struct world *w, const struct claiming *c, size_t i)
 	case STORE_CLAIM_OPEN:
 		settle_open(w, c->p, e, claim, c->now_ms);
 		return;
-	case STORE_CLAIM_RULES: /* the model issues none */
+	case STORE_CLAIM_RULES:
+		w->counts.refused++;
+		rules_refresh(c->p->rules);
+		process_defer(w, c->p, e, world_percent(w, 50) ? 0 : 50);
+		return;
 	case STORE_CLAIM_MOVED:
 	case STORE_CLAIM_NONE:
 		process_defer(w, c->p, e, 1000);
@@ -144,6 +151,8 @@ void
 process_claim(struct world *w, struct process *p, struct process *q)
 {
 	struct claiming c[4];
+	struct call command = { 0 };
+	struct rule *rule = NULL;
 	size_t n = 0;
 
 	n += claim_send(w, &c[n], p, false);
@@ -152,10 +161,17 @@ process_claim(struct world *w, struct process *p, struct process *q)
 	n += claim_send(w, &c[n], p, true);
 	if (q != NULL)
 		n += claim_send(w, &c[n], q, true);
+	if (world_fault(w, 2))
+		rule = rule_start(w,
+		    world_percent(w, 90) ? RULE_HOLD : RULE_CANCEL, &command);
 	for (size_t i = 0; i < n; i++)
 		call_wait(w, &c[i].call);
 	for (size_t i = 0; i < n; i++)
 		claim_take(w, &c[i]);
+	if (rule != NULL) {
+		call_wait(w, &command);
+		rule->is_on = true;
+	}
 }
 
 static void

@@ -7,6 +7,8 @@
 #include "net/loop.h"
 #include "outcome/expire.h"
 #include "queue/reap.h"
+#include "queue/rules.h"
+#include "queue/unpark.h"
 #include "queue/walk.h"
 #include "store/pg.h"
 #include "store/redis.h"
@@ -203,6 +205,9 @@ world_open_keeper(struct world *w)
 	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
 	w->reap = reap_new(w->loop, w->pg, w->queue, w->shaping);
 	w->expire = expire_new(w->loop, w->pg);
+	w->unpark = unpark_new(w->pg, w->queue, w->shaping);
+	w->rules = rules_new(w->pg);
+	walk_set_rules(w->walk, w->rules);
 }
 
 void
@@ -211,6 +216,8 @@ world_close_keeper(struct world *w)
 	walk_free(&w->walk);
 	reap_free(&w->reap);
 	expire_free(&w->expire);
+	unpark_free(&w->unpark);
+	rules_free(&w->rules);
 	shaping_free(&w->shaping);
 }
 
@@ -228,7 +235,6 @@ world_open(struct world *w)
 	open_redis(w);
 	world_open_keeper(w);
 	w->keeper = world_worker(w, "keeper", NODES, 0);
-	w->api = world_worker(w, "httpd", NODES, 0);
 	for (int i = 0; i < PROCESSES; i++) {
 		w->process[i].node = i % NODES;
 		w->process[i].slot = i / NODES;

@@ -25,6 +25,7 @@
 #include "queue/queue.h"
 #include "queue/shaping.h"
 #include "store/attempts.h"
+#include "store/rules.h"
 #include "tests/integration/model/dice.h"
 
 #define MINUTE_MS ((int64_t)60000)
@@ -42,6 +43,9 @@
 #define HAND 24	    /* jobs in hand of a process */
 #define MAILS 400   /* recipients of a round */
 #define ATTEMPTS 40 /* of a recipient */
+#define DOMAINS 3
+#define TAGS 3
+#define RULES 40 /* of a round */
 
 /* As RETRY stores it in recipients.flags. */
 #define EXACTLY_ONCE 0x04
@@ -56,7 +60,7 @@ struct mail {
 	struct id id;
 	uint32_t flow;
 	uint8_t flags;
-	size_t lane;
+	size_t lane, domain, tag;
 	char key[40];
 	int64_t accepted_at_ms, expires_at_ms;
 	bool is_suppressed;
@@ -72,6 +76,17 @@ struct mail {
 	unsigned int taken;   /* times the far end took it */
 	unsigned int refused; /* ... refused it for good */
 	bool has_dsn;
+	bool is_recalled; /* canceled by its sender */
+};
+
+/* Of the operator, as the model knows it. */
+struct rule {
+	enum store_rule_kind kind;
+	enum store_rule_scope scope;
+	size_t value; /* domain or tag; TAGS: any of them */
+	int account;  /* 0: of any */
+	int64_t issued_at_ms, expires_at_ms;
+	bool is_on; /* the command has returned, and it is not released */
 };
 
 enum phase {
@@ -108,7 +123,8 @@ struct entry {
 	unsigned int slot; /* its entry in the slot file, or 0 */
 	bool has_heard;	   /* REPLIED: said came from the far end */
 	bool is_read, has_asked, has_begun; /* MAIL FROM */
-	int holder, open_n;		    /* ABANDON */
+	int rules;	    /* generation of the list it was looked at with */
+	int holder, open_n; /* ABANDON */
 };
 
 struct mta;
@@ -122,6 +138,7 @@ struct process {
 	int64_t beat_ms;
 	struct entry hand[HAND]; /* as it was last, when it is down */
 	struct mta *mta;	 /* NULL: it is down */
+	struct rules *rules;	 /* its list */
 	struct pg *pg;
 };
 
@@ -131,15 +148,17 @@ struct counts {
 	unsigned int steps, sent, kills;
 	unsigned int files_lost, nodes_lost, pauses, declared_dead, keepers;
 	unsigned int answers_lost, flushes;
-	unsigned int dumps, unloads, canceled, holds, expired, dsns, suppressed;
+	unsigned int dumps, unloads, rules, released, refused, canceled;
+	unsigned int expired, dsns, suppressed;
 };
 #define COUNT_NAMES                                                            \
 	{                                                                      \
 		"recipients", "ended", "sent twice", "unknown", "steps",       \
 		    "sent", "kills", "slot files lost", "nodes lost",          \
 		    "pauses", "declared dead", "keepers", "answers lost",      \
-		    "flushes", "old dumps", "functions lost", "canceled",      \
-		    "holds", "expired", "DSNs", "suppressed"                   \
+		    "flushes", "old dumps", "functions lost", "rules",         \
+		    "released", "refused for rules", "canceled one by one",    \
+		    "expired or canceled unleased", "DSNs", "suppressed"       \
 	}
 
 struct world {
@@ -152,6 +171,8 @@ struct world {
 	struct walk *walk;
 	struct reap *reap;
 	struct expire *expire;
+	struct unpark *unpark;
+	struct rules *rules; /* the keeper's list */
 	void (*advance)(int64_t ms);
 	struct dice dice;
 	unsigned int seed, round, step;
@@ -162,9 +183,9 @@ struct world {
 	struct mail mail[MAILS];
 	struct process process[PROCESSES];
 	unsigned int boot[NODES + 1]; /* the last one is the keeper's */
-	int keeper, api;	      /* workers */
-	int hold[FLOWS];	      /* hold id, or 0 */
-	int64_t canceled_before_ms[FLOWS];
+	int keeper;		      /* its worker */
+	size_t rule_count;
+	struct rule rule[RULES];
 	struct counts counts;
 };
 
@@ -291,12 +312,35 @@ struct mail_reply reply_of(enum said said);
  */
 
 void accept_some(struct world *w);
-void api_cancel(struct world *w);
-void rule_hold(struct world *w);
-void rule_release(struct world *w, size_t flow);
-void rule_cancel(struct world *w);
 void address_suppress(struct world *w);
 void dsn_arrive(struct world *w);
+
+/* rules.c: holds and cancels.
+ * ------------------------------------------------- */
+
+/* The mail's record, with its tags. Borrowed until rules_forget. */
+struct slice head_of(const struct mail *m);
+void rules_forget(void);
+/* Issues one; on from when the caller says so. NULL: there are many. */
+struct rule *rule_start(struct world *w, enum store_rule_kind kind,
+    struct call *call);
+void rule_hold(struct world *w);
+void rule_cancel(struct world *w);
+void rule_release(struct world *w);
+void rules_release_all(struct world *w);
+void rules_unpark(struct world *w);
+void rules_trim(struct world *w);
+bool rules_hold_any(const struct world *w);
+/* Of an email, at the same time as q claims, or q NULL. */
+void api_cancel(struct world *w, struct process *q);
+/* A claim to send was given at now_ms. */
+void check_rules(struct world *w, const struct mail *m, int64_t now_ms);
+/* In the end. */
+void check_canceled(struct world *w, const struct mail *m);
+/* Nothing is parked. */
+void check_released(struct world *w);
+/* What is past its max age for so long has ended. */
+void check_aged(struct world *w, int64_t for_ms);
 
 /* keeper.c: the keeper, what befalls Redis, and time. ------------------------
  */
@@ -304,6 +348,8 @@ void dsn_arrive(struct world *w);
 void keeper_walk(struct world *w);
 void keeper_reap(struct world *w);
 void keeper_restart(struct world *w);
+/* What was asked of Redis before is answered. */
+void redis_settle(struct world *w);
 void redis_flush(struct world *w);
 void redis_save(struct world *w);
 void redis_restore(struct world *w);
