@@ -68,10 +68,12 @@ step_change(struct world *w)
 {
 	struct process *p = &w->process[world_below(w, PROCESSES)];
 
-	if (p->is_paused)
+	if (p->is_paused) {
 		p->is_paused = false;
-	else if (!p->is_up)
+		limits_tick(w, p); /* its timers are due */
+	} else if (!p->is_up) {
 		process_start(w, p);
+	}
 }
 
 static void
@@ -116,6 +118,9 @@ static const struct {
 	{ "reply", 80, NULL, process_reply },
 	{ "write", 80, NULL, process_write },
 	{ "sync", 30, NULL, step_sync },
+	{ "stop", 10, NULL, process_stop },
+	{ "move a source", 10, source_move, NULL },
+	{ "change a limit", 8, source_limit, NULL },
 	{ "kill", 12, NULL, step_kill },
 	{ "pause", 10, NULL, step_pause },
 	{ "start or continue", 50, step_change, NULL },
@@ -236,11 +241,13 @@ one_round(struct world *w)
 	w->is_calm = false;
 	w->mail_count = w->rule_count = 0;
 	redis_forget();
+	limits_begin_round(w);
 	choose_habits(w, share);
 	for (w->step = 0; w->step < STEPS; w->step++)
 		one_step(w, share);
 	w->is_calm = true;
 	w->what = "coming to an end";
+	limits_calm(w);
 	stay_on_hold(w);
 	rules_release_all(w);
 	for (size_t i = 0; i < CALM_STEPS && !world_is_over(w); i++) {
@@ -250,6 +257,7 @@ one_round(struct world *w)
 			check_released(w);
 	}
 	check_end(w);
+	check_limits(w);
 }
 
 /* "<number> <name>, ..." in lines of their own: contrib/soak adds them up. */

@@ -38,6 +38,9 @@ RULES = "src/queue/rules.c"
 UNPARK = "src/queue/unpark.c"
 STORED_RULES = "src/store/rules.c"
 RECALL = "src/store/cancel.c"
+QUOTA = "src/delivery/quota.c"
+STORED_QUOTA = "src/store/quota.c"
+SOURCES = "src/store/sources.c"
 SESSION = "src/delivery/session.c"
 SLOT = "src/delivery/slot.c"
 RESOLVE = "src/delivery/resolve.c"
@@ -46,7 +49,7 @@ SEEDS = os.environ.get("VERPOST_MUTANT_SEEDS", "40")
 SECONDS = 600  # then it hangs
 JOBS = 2
 
-PROGRAMS = ("model", "functions", "claims", "session", "slot")
+PROGRAMS = ("model", "functions", "claims", "session", "slot", "quota")
 
 # What must be said: contract is the comparison in test_queue_functions.
 CONTRACT = "contract: "
@@ -69,6 +72,7 @@ def unit(program, name, source, old, new, by):
 
 
 AGAINST = "4 nothing against a rule"
+TAKEN = "5 sent is taken"
 TELLS = "6 the slot file tells"
 RECORDED = "6 what the file tells is recorded"
 NOWHERE = "if not (r[i] or t[i] or h[i] or p[i] or seen[m]) then"
@@ -320,10 +324,79 @@ MUTANTS = [
     model("a sender's cancel claims nothing", RECALL,
           "r.attempts + 1, 0, ", "r.attempts + 2, 0, ", "[123] "),
 
+    # Daily limits.
+    model("a unit is not spent", QUOTA,
+          "\t\tq->left--;\n\t\tnote(q);\n\t\tj->quota_day",
+          "\t\tnote(q);\n\t\tj->quota_day", TAKEN),
+    model("a unit is not noted before MAIL FROM", QUOTA,
+          "\t\tq->left--;\n\t\tnote(q);\n\t\tj->quota_day",
+          "\t\tq->left--;\n\t\tj->quota_day", TAKEN),
+    model("the provider is not charged", QUOTA,
+          "if (d->route->provider >= 0)\n\t\tjoin(",
+          "if (d->route->provider >= 1000)\n\t\tjoin(", TAKEN),
+    model("a day does not end", QUOTA,
+          "if (q->ends_ms == 0 || house_ms() < q->ends_ms)",
+          "if (q->ends_ms == 0 || house_ms() > 0)", TAKEN),
+    model("a block that comes after midnight adds to the day before", QUOTA,
+          "if (got->day != q->day)", "if (got->day < q->day)", TAKEN),
+    model("a unit goes back to another day", QUOTA,
+          "q->ends_ms == 0 || q->day != j->quota_day)", "q->ends_ms == 0)",
+          TAKEN),
+    model("the remainder of another day is used", SLOT,
+          "return q->source == source && q->provider == provider && "
+          "q->day == day;",
+          "return q->source == source && q->provider == provider && "
+          "day > 0;", TAKEN),
+    model("a remainder is any source's", SLOT,
+          "return q->source == source && q->provider == provider && "
+          "q->day == day;",
+          "return source > 0 && q->provider == provider && "
+          "q->day == day;", TAKEN),
+    model("a remainder is added to every block", QUOTA,
+          "if (q->ends_ms == 0) /* the first", "if (q->cap > 0) /* the first",
+          TAKEN),
+    model("a block counts twice", QUOTA,
+          "q->left += got->granted;", "q->left += 2 * got->granted;", TAKEN),
+    model("a lost answer is taken for a block", QUOTA,
+          "\t\tq->again_ms = now_ms + FAILED_MS;\n",
+          "\t\tq->again_ms = now_ms + FAILED_MS;\n"
+          "\t\tq->left += err != NULL ? MAX(q->cap / BLOCK_PART, 1) : 0;\n",
+          TAKEN),
+    model("given back twice", QUOTA,
+          "\tq->left = 0;\n\tnote(q);\n\tif (left > 0",
+          "\tnote(q);\n\tif (left > 0", TAKEN),
+    model("given back to the day of today", STORED_QUOTA,
+          "AND q.source = $2 AND q.day = $4::int4 AND",
+          "AND q.source = $2 AND q.day >= $4::int4 AND", TAKEN),
+    model("the limit is not looked at", STORED_QUOTA,
+          "greatest(0, least($6::int4, $5::int4 - taken))",
+          "greatest(0, least($6::int4, $5::int4))",
+          "5 no block beyond the limit"),
+    model("an old limit goes on", QUOTA,
+          "if (s != NULL && cap == q->cap)", "if (s != NULL)",
+          "5 the limit is today's"),
+    model("anybody gets a block", STORED_QUOTA,
+          "AND owner = $2::int4 FOR SHARE), ",
+          "AND $2::int4 > 0 FOR SHARE), ", "5 a source is its owner's"),
+    model("a source is taken from who lives", SOURCES,
+          "AND (s.owner IS NULL OR s.owner = $1 ",
+          "AND (s.owner IS NULL OR s.owner <> 0 OR s.owner = $1 ",
+          "5 a source is its owner's"),
+    unit("quota", "anybody gets a block, at once", STORED_QUOTA,
+         "AND owner = $2::int4 FOR SHARE), ",
+         "AND $2::int4 > 0 FOR SHARE), ",
+         "only_the_owner_takes_and_gives_back"),
+    unit("quota", "anybody gives back", STORED_QUOTA,
+         "WHERE s.number = $2::int4 AND s.owner = $1::int4 ",
+         "WHERE s.number = $2::int4 AND $1::int4 > 0 ",
+         "only_the_owner_takes_and_gives_back"),
+
     # The slot file, and how it is settled.
     model("the phase is written before the fields", SLOT,
-          "\te->source = claim->source;\n\tput_state(s, e, SLOT_WAIT);",
-          "\tput_state(s, e, SLOT_WAIT);\n\te->source = claim->source;",
+          "\te->n = (int32_t)claim->n;\n\te->source = claim->source;\n"
+          "\tput_state(s, e, SLOT_WAIT);",
+          "\te->n = 0;\n\te->source = claim->source;\n"
+          "\tput_state(s, e, SLOT_WAIT);\n\te->n = (int32_t)claim->n;",
           TELLS),
     model("SENT is written before the host", SLOT,
           "\tput_host(e, mx, tls);\n\tput_state(s, e, SLOT_SENT);",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "delivery/quota.h"
 #include "net/loop.h"
 #include "outcome/verdict.h"
 #include "queue/rules.h"
@@ -61,6 +62,19 @@ lane_defer(struct job *j, int64_t delay_ms)
 	not_here("lane_defer");
 }
 
+/* Whoever waits for something looks again in each step. */
+void
+dest_work_soon(struct dest *d)
+{
+	(void)d;
+}
+
+void
+mta_flush_soon(struct mta *m)
+{
+	(void)m;
+}
+
 /* Beginning and end. ------------------------------------------------------ */
 
 static void
@@ -86,6 +100,7 @@ engine_open(struct world *w, struct process *p)
 	m->outcomes = outcome_writer_new(w->loop, p->pg);
 	p->mta = m;
 	p->rules = rules_new(p->pg);
+	quotas_init(m);
 }
 
 void
@@ -95,6 +110,7 @@ engine_close(struct process *p)
 
 	if (m == NULL)
 		return;
+	limits_free(p);
 	p->mta = NULL;
 	rules_free(&p->rules);
 	slot_close(&m->slot);
@@ -162,6 +178,9 @@ check_left(const struct world *w, const struct process *p,
 		world_violates(w, "6 the slot file tells what was",
 		    "phase %d, but it was %d", (int)left->phase,
 		    (int)phase_in_file(e));
+	if (left->claim.source != e->source)
+		world_violates(w, "6 the slot file tells what was",
+		    "source %d, but it was %d", left->claim.source, e->source);
 	if (left->phase >= SLOT_CLAIMED &&
 	    left->claimed_at_ms != e->claimed_at_ms)
 		world_violates(w, "6 the slot file tells what was",
@@ -310,6 +329,7 @@ entry_ask(struct process *p, struct entry *e, int64_t now_ms)
 		e->slot = slot_take(p->mta->slot,
 		    &(struct slot_claim){ .recipient = e->mail->id,
 			.n = (unsigned int)e->n,
+			.source = e->source,
 			.asked_at_ms = now_ms });
 }
 

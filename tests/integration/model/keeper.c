@@ -55,12 +55,12 @@ keeper_walk(struct world *w)
 	walk_check_redis(w->walk);
 	let_answer(w, 0, 1);
 	let_answer(w, 2, 0);
-	if (world_percent(w, 50)) {
+	if (w->is_calm || world_percent(w, 50)) {
 		walk_young(w->walk);
 		let_answer(w, 0, 1);
 		let_answer(w, 1, 0);
 	}
-	if (world_percent(w, 50)) {
+	if (w->is_calm || world_percent(w, 50)) {
 		walk_old(w->walk);
 		let_answer(w, 0, 1);
 		let_answer(w, 1, 0);
@@ -252,6 +252,8 @@ time_pass(struct world *w, int64_t ms)
 {
 	w->advance(ms);
 	for (size_t i = 0; i < PROCESSES; i++)
-		if (process_is_working(&w->process[i]))
+		if (process_is_working(&w->process[i])) {
+			limits_tick(w, &w->process[i]);
 			process_beat(w, &w->process[i]);
+		}
 }

@@ -97,4 +97,29 @@ process_start(struct world *w, struct process *p)
 	p->beat_ms = world_now();
 	p->is_up = p->must_sync = true;
 	clear_slot(w, p, before);
+	limits_beat(w, p);
+}
+
+void
+process_stop(struct world *w, struct process *p)
+{
+	bool is_idle = true;
+
+	for (size_t i = 0; i < HAND; i++) {
+		struct entry *e = &p->hand[i];
+		bool is_claimed = e->phase == CLAIMED && !e->has_begun;
+
+		if (is_claimed || (e->phase == WAIT && e->has_asked))
+			process_give_back(w, p, e, 0);
+		else if (e->phase == WAIT)
+			process_defer(w, p, e, 0);
+		is_idle = is_idle && e->phase == FREE;
+	}
+	if (!is_idle)
+		return;
+	w->counts.stops++;
+	limits_stop(w, p);
+	p->is_up = false;
+	p->has_file = true;
+	engine_close(p);
 }

@@ -330,5 +330,7 @@ process_beat(struct world *w, struct process *p)
 	} else {
 		p->beat_ms = sent_ms;
 		rules_refresh(p->rules);
+		if (!world_fault(w, 10))
+			limits_beat(w, p);
 	}
 }

@@ -25,6 +25,7 @@ claim_of(const struct entry *e)
 		.stream = (int)e->mail->flow % 2,
 		.key = slice_of(e->mail->key),
 		.rules = e->rules,
+		.source = e->source,
 	};
 }
 
@@ -40,6 +41,10 @@ claim_send(struct world *w, struct claiming *c, struct process *p, bool anyway)
 
 		if (e->phase != WAIT || !e->is_read || (e->end != 0) != anyway)
 			continue;
+		if (!anyway && !limits_pick(w, p, e)) {
+			process_defer(w, p, e, 1000);
+			continue;
+		}
 		entry_ask(p, e, c->now_ms);
 		c->entry[c->n] = e;
 		c->claim[c->n++] = claim_of(e);
@@ -174,8 +179,9 @@ process_claim(struct world *w, struct process *p, struct process *q)
 	}
 }
 
-static void
-give_back(struct world *w, struct process *p, struct entry *e)
+void
+process_give_back(struct world *w, struct process *p, struct entry *e,
+    int64_t delay_ms)
 {
 	struct store_claim claim = claim_of(e);
 	struct mail *m = e->mail;
@@ -186,7 +192,7 @@ give_back(struct world *w, struct process *p, struct entry *e)
 		    &call);
 		call_wait(w, &call);
 	}
-	process_defer(w, p, e, 0);
+	process_defer(w, p, e, delay_ms);
 	observe(w, &m, 1, p->worker);
 }
 
@@ -201,7 +207,7 @@ is_fresh(struct world *w, struct process *p, struct entry *e)
 	if (now_ms - e->claimed_at_ms <= DOT_AGE_MS)
 		return true;
 	if (world_percent(w, 50) || process_is_fenced(p)) {
-		give_back(w, p, e);
+		process_give_back(w, p, e, 0);
 		return false;
 	}
 	store_claim_renew(p->pg, p->worker, now_ms, &claim, 1, call_done,
@@ -219,6 +225,23 @@ is_fresh(struct world *w, struct process *p, struct entry *e)
 
 /* Sending. ---------------------------------------------------------------- */
 
+static void
+begin(struct world *w, struct process *p, struct entry *e)
+{
+	int64_t wait_ms;
+
+	switch (limits_begin(w, p, e, &wait_ms)) {
+	case LIMITS_GO:
+		e->has_begun = true;
+		return;
+	case LIMITS_WAIT:
+		return;
+	case LIMITS_OTHER:
+		process_give_back(w, p, e, wait_ms);
+		return;
+	}
+}
+
 void
 process_begin(struct world *w, struct process *p)
 {
@@ -227,12 +250,24 @@ process_begin(struct world *w, struct process *p)
 
 		if (world_fault(w, 40))
 			continue; /* no connection yet */
+		if (e->phase == WAIT && e->has_asked && world_fault(w, 15)) {
+			process_give_back(w, p, e, 0);
+			continue;
+		}
+		if (e->phase == CLAIMED && process_is_fenced(p))
+			limits_look(w, p, e);
 		if (e->phase == CLAIMED && !e->has_begun &&
 		    !process_is_fenced(p) && is_fresh(w, p, e))
-			e->has_begun = true;
-		else if (e->phase == CLAIMED && world_fault(w, 5))
-			give_back(w, p, e); /* no connection, say */
+			begin(w, p, e);
+		else if (e->phase == CLAIMED && !e->has_begun &&
+		    world_fault(w, 5))
+			process_give_back(w, p, e, 0); /* no connection, say */
 	}
+	/* While it asks for blocks, perhaps. */
+	if (world_fault(w, 2))
+		process_kill(w, p);
+	world_settle(w, p->pg);
+	check_limits(w);
 }
 
 /* What the far end makes of it, and whether we shall hear. */

@@ -201,7 +201,6 @@ world_open_keeper(struct world *w)
 {
 	static const struct walk_ops ops = { on_expired, NULL };
 
-	assert_int_equal(shaping_load("", &w->shaping, NULL), 0);
 	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
 	w->reap = reap_new(w->loop, w->pg, w->queue, w->shaping);
 	w->expire = expire_new(w->loop, w->pg);
@@ -218,7 +217,6 @@ world_close_keeper(struct world *w)
 	expire_free(&w->expire);
 	unpark_free(&w->unpark);
 	rules_free(&w->rules);
-	shaping_free(&w->shaping);
 }
 
 void
@@ -233,6 +231,7 @@ world_open(struct world *w)
 	w->pg = connect_pg(w);
 	world_number(w, &accounts, FLOWS / 2);
 	open_redis(w);
+	limits_open(w);
 	world_open_keeper(w);
 	w->keeper = world_worker(w, "keeper", NODES, 0);
 	for (int i = 0; i < PROCESSES; i++) {
@@ -254,6 +253,7 @@ world_close(struct world *w)
 		engine_lose_file(w, &w->process[i]);
 		pg_free(&w->process[i].pg);
 	}
+	limits_close(w);
 	pg_free(&w->pg);
 	loop_turn(w->loop, 0);
 }

@@ -46,6 +46,9 @@
 #define DOMAINS 3
 #define TAGS 3
 #define RULES 40 /* of a round */
+#define SOURCES 4
+#define SHAPINGS 4
+#define DAYS 24 /* of a seed, by the day's limits */
 
 /* As RETRY stores it in recipients.flags. */
 #define EXACTLY_ONCE 0x04
@@ -123,10 +126,14 @@ struct entry {
 	unsigned int slot; /* its entry in the slot file, or 0 */
 	bool has_heard;	   /* REPLIED: said came from the far end */
 	bool is_read, has_asked, has_begun; /* MAIL FROM */
-	int rules;	    /* generation of the list it was looked at with */
+	int rules;  /* generation of the list it was looked at with */
+	int source; /* number, or 0: none was chosen yet */
+	bool has_spent;
+	int quota_day; /* of the unit */
 	int holder, open_n; /* ABANDON */
 };
 
+struct dest;
 struct mta;
 struct pg;
 struct pg_stmt;
@@ -139,6 +146,7 @@ struct process {
 	struct entry hand[HAND]; /* as it was last, when it is down */
 	struct mta *mta;	 /* NULL: it is down */
 	struct rules *rules;	 /* its list */
+	struct dest *dest[SOURCES][2]; /* of the provider, of others */
 	struct pg *pg;
 };
 
@@ -149,7 +157,7 @@ struct counts {
 	unsigned int files_lost, nodes_lost, pauses, declared_dead, keepers;
 	unsigned int answers_lost, flushes;
 	unsigned int dumps, unloads, rules, released, refused, canceled;
-	unsigned int expired, dsns, suppressed;
+	unsigned int expired, dsns, suppressed, begun, blocks, limits, stops;
 };
 #define COUNT_NAMES                                                            \
 	{                                                                      \
@@ -158,7 +166,8 @@ struct counts {
 		    "pauses", "declared dead", "keepers", "answers lost",      \
 		    "flushes", "old dumps", "functions lost", "rules",         \
 		    "released", "refused for rules", "canceled one by one",    \
-		    "expired or canceled unleased", "DSNs", "suppressed"       \
+		    "expired or canceled unleased", "DSNs", "suppressed",      \
+		    "MAIL FROM", "blocks", "limits changed", "stopped"         \
 	}
 
 struct world {
@@ -167,7 +176,8 @@ struct world {
 	struct pg *pg;
 	struct queue *queue;
 	struct redis *raw;
-	struct shaping *shaping;
+	struct shaping *shapings[SHAPINGS];
+	const struct shaping *shaping; /* one of them */
 	struct walk *walk;
 	struct reap *reap;
 	struct expire *expire;
@@ -184,6 +194,12 @@ struct world {
 	struct process process[PROCESSES];
 	unsigned int boot[NODES + 1]; /* the last one is the keeper's */
 	int keeper;		      /* its worker */
+	struct {
+		int number;
+		size_t process; /* that is to have it */
+	} source[SOURCES];
+	int64_t first_day;
+	unsigned int sent[SOURCES][DAYS][2]; /* MAIL FROM: all, provider's */
 	size_t rule_count;
 	struct rule rule[RULES];
 	struct counts counts;
@@ -261,6 +277,9 @@ void process_defer(struct world *w, struct process *p, struct entry *e,
     int64_t delay_ms);
 void process_lease(struct world *w, struct process *p);
 void process_read(struct world *w, struct process *p);
+/* Nothing was sent under its claim. */
+void process_give_back(struct world *w, struct process *p, struct entry *e,
+    int64_t delay_ms);
 /* Of two at the same time, or q NULL. */
 void process_claim(struct world *w, struct process *p, struct process *q);
 void process_begin(struct world *w, struct process *p); /* MAIL FROM */
@@ -291,10 +310,38 @@ void entry_unclaimed(struct process *p, struct entry *e);
 /* Out of hand. */
 void entry_free(struct process *p, struct entry *e);
 
+/* limits.c: sources, and what may leave from them in a day. ----------------- */
+
+void limits_open(struct world *w);
+void limits_close(struct world *w);
+void limits_begin_round(struct world *w);
+void limits_calm(struct world *w);
+void source_move(struct world *w);
+void source_limit(struct world *w);
+/* A process takes, keeps and gives up sources; at its orderly end. */
+void limits_beat(struct world *w, struct process *p);
+void limits_stop(struct world *w, struct process *p);
+void limits_tick(struct world *w, struct process *p);
+void limits_free(struct process *p);
+/* Where the entry's mail is to leave from; false: the process has no source. */
+bool limits_pick(struct world *w, struct process *p, struct entry *e);
+enum limits_say {
+	LIMITS_GO,    /* MAIL FROM has left */
+	LIMITS_WAIT,  /* for a block, or a connection */
+	LIMITS_OTHER, /* not from here now: after wait_ms */
+};
+enum limits_say limits_begin(struct world *w, struct process *p,
+    struct entry *e, int64_t *wait_ms);
+/* It only looks whether it could. */
+void limits_look(struct world *w, struct process *p, const struct entry *e);
+void check_limits(struct world *w);
+
 /* life.c: how processes come and go. --------------------------------------- */
 
 void process_kill(struct world *w, struct process *p);
 void process_start(struct world *w, struct process *p);
+/* In good order, if nothing is under way; else it gives back what it can. */
+void process_stop(struct world *w, struct process *p);
 void node_lose(struct world *w, int node);
 
 /* outcome.c: what is written. ------------------------------------------------
