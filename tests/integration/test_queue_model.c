@@ -139,6 +139,7 @@ static const struct {
 	{ "restore", 5, redis_restore, NULL },
 	{ "functions gone", 2, redis_unload, NULL },
 	{ "a moment", 25, step_moment, NULL },
+	{ "midnight", 6, NULL, process_at_midnight },
 	{ "a while", 20, step_while, NULL },
 };
 

@@ -129,7 +129,7 @@ struct entry {
 	int rules;  /* generation of the list it was looked at with */
 	int source; /* number, or 0: none was chosen yet */
 	bool has_spent;
-	int quota_day; /* of the unit */
+	int quota_day;	    /* of the unit */
 	int holder, open_n; /* ABANDON */
 };
 
@@ -143,9 +143,9 @@ struct process {
 	int worker; /* 0: none was had yet */
 	bool is_up, is_paused, has_file, must_sync;
 	int64_t beat_ms;
-	struct entry hand[HAND]; /* as it was last, when it is down */
-	struct mta *mta;	 /* NULL: it is down */
-	struct rules *rules;	 /* its list */
+	struct entry hand[HAND];       /* as it was last, when it is down */
+	struct mta *mta;	       /* NULL: it is down */
+	struct rules *rules;	       /* its list */
 	struct dest *dest[SOURCES][2]; /* of the provider, of others */
 	struct pg *pg;
 };
@@ -199,6 +199,7 @@ struct world {
 		size_t process; /* that is to have it */
 	} source[SOURCES];
 	int64_t first_day;
+	bool is_midnight; /* now, as soon as something takes long */
 	unsigned int sent[SOURCES][DAYS][2]; /* MAIL FROM: all, provider's */
 	size_t rule_count;
 	struct rule rule[RULES];
@@ -310,12 +311,15 @@ void entry_unclaimed(struct process *p, struct entry *e);
 /* Out of hand. */
 void entry_free(struct process *p, struct entry *e);
 
-/* limits.c: sources, and what may leave from them in a day. ----------------- */
+/* limits.c: sources, and what may leave from them in a day. -----------------
+ */
 
 void limits_open(struct world *w);
 void limits_close(struct world *w);
 void limits_begin_round(struct world *w);
 void limits_calm(struct world *w);
+/* It sends while the day ends. */
+void process_at_midnight(struct world *w, struct process *p);
 void source_move(struct world *w);
 void source_limit(struct world *w);
 /* A process takes, keeps and gives up sources; at its orderly end. */
