@@ -49,7 +49,8 @@ SEEDS = os.environ.get("VERPOST_MUTANT_SEEDS", "40")
 SECONDS = 600  # then it hangs
 JOBS = 2
 
-PROGRAMS = ("model", "functions", "claims", "session", "slot", "quota")
+PROGRAMS = ("model", "functions", "claims", "session", "slot", "quota",
+            "days")
 
 # What must be said: contract is the comparison in test_queue_functions.
 CONTRACT = "contract: "
@@ -337,11 +338,21 @@ MUTANTS = [
     model("a day does not end", QUOTA,
           "if (q->ends_ms == 0 || house_ms() < q->ends_ms)",
           "if (q->ends_ms == 0 || house_ms() > 0)", TAKEN),
-    model("a block that comes after midnight adds to the day before", QUOTA,
-          "if (got->day != q->day)", "if (got->day < q->day)", TAKEN),
-    model("a unit goes back to another day", QUOTA,
-          "q->ends_ms == 0 || q->day != j->quota_day)", "q->ends_ms == 0)",
-          TAKEN),
+    unit("days", "a block that comes after midnight adds to the day before",
+         QUOTA, "if (got->day != q->day)", "if (got->day < q->day)",
+         "a_block_that_comes_after_midnight_stands_alone"),
+    unit("days", "a day does not end, at once", QUOTA,
+         "if (q->ends_ms == 0 || house_ms() < q->ends_ms)",
+         "if (q->ends_ms == 0 || house_ms() > 0)",
+         "a_block_that_comes_when_its_day_is_over_is_worth_nothing"),
+    unit("slot", "the remainder of another day is read", SLOT,
+         "return q->source == source && q->provider == provider && "
+         "q->day == day;",
+         "return q->source == source && q->provider == provider && "
+         "day > 0;", "quota_remainders_are_kept_for_their_day"),
+    unit("days", "a unit goes back to another day", QUOTA,
+         "q->ends_ms == 0 || q->day != j->quota_day)", "q->ends_ms == 0)",
+         "a_unit_goes_back_to_its_own_day_alone"),
     model("the remainder of another day is used", SLOT,
           "return q->source == source && q->provider == provider && "
           "q->day == day;",
@@ -451,7 +462,10 @@ MUTANTS = [
 
 
 SLOW = {"unknown over an outcome", "an end is taken back", "a status falls",
-        "a sender's cancel claims nothing"}
+        "a sender's cancel claims nothing", "a cancel is forgotten",
+        "a hold ends before its time", "a unit is not noted before MAIL FROM",
+        "a day does not end", "the remainder of another day is used",
+        "anybody gets a block", "a source is taken from who lives"}
 
 
 class Build:
