@@ -3,8 +3,7 @@
 
 Each mutant is the product with one thing wrong: a text in a source replaced by
 another. It is built apart, together with the rest as it is, and run under
-test_queue_functions, test_queue_model or test_store_claim, which must fail, and by the right
-invariant. A text that is gone fails, too: then the mutant must be written anew.
+one of the tests (PROGRAMS), which must fail, and by the right invariant. A text that is gone fails, too: then the mutant must be written anew.
 
     test_queue_mutants.py [--all] [--list] [NAME...]
 
@@ -241,7 +240,7 @@ MUTANTS = [
     model("unknown is recorded as deferred", OUTCOME,
           '"UPDATE attempts a SET outcome = i.outcome, "',
           '"UPDATE attempts a SET outcome = 2, "',
-          "1 a claim is its holder's"),
+          "1 a claim is its holder's|" + RECORDED),
     model("unknown over an outcome", OUTCOME,
           '"AND a.outcome IS NULL AND " AMONG("a.recipient", 10, 11) };',
           '"AND " AMONG("a.recipient", 10, 11) };', "an outcome stays"),

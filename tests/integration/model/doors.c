@@ -132,18 +132,34 @@ address_suppress(struct world *w)
 	w->counts.suppressed++;
 }
 
+/* Rather one that does not count as delivered yet. */
+static struct mail *
+any_taken(struct world *w)
+{
+	struct mail *found = NULL;
+
+	for (size_t i = 0; i < 40 && w->mail_count > 0; i++) {
+		struct mail *m = any_mail(w);
+
+		if (m->taken > 0 && !m->has_dsn &&
+		    (found == NULL || !m->is_final))
+			found = m;
+	}
+	return found;
+}
+
 /* It was taken, and comes back: perhaps before our own outcome is written. */
 void
 dsn_arrive(struct world *w)
 {
-	struct mail *m = any_mail(w);
+	struct mail *m = any_taken(w);
 	struct call call = { 0 };
 	struct store_outcome o = { .raise_to = STATUS_BOUNCED,
 		.finish = true,
 		.event_count = 1,
 		.event = { { EVENT_BOUNCED, 0, { NULL, 0 } } } };
 
-	if (m == NULL || m->taken == 0)
+	if (m == NULL)
 		return;
 	o.id = m->id;
 	o.account = (int)m->flow / 2;

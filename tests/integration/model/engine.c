@@ -325,12 +325,14 @@ engine_begin(struct process *p)
 void
 entry_ask(struct process *p, struct entry *e, int64_t now_ms)
 {
-	if (e->slot == 0)
-		e->slot = slot_take(p->mta->slot,
-		    &(struct slot_claim){ .recipient = e->mail->id,
-			.n = (unsigned int)e->n,
-			.source = e->source,
-			.asked_at_ms = now_ms });
+	if (e->slot != 0)
+		return;
+	e->asked_at_ms = now_ms;
+	e->slot = slot_take(p->mta->slot,
+	    &(struct slot_claim){ .recipient = e->mail->id,
+		.n = (unsigned int)e->n,
+		.source = e->source,
+		.asked_at_ms = now_ms });
 }
 
 void

@@ -248,7 +248,7 @@ decide(struct world *w, struct process *p, struct entry *e,
 	else if (seen->row[at].is_held)
 		park(w, p, e, seen->row[at].hold);
 	/* Sometimes a clock that goes fast: the claim has the last word. */
-	else if (seen->row[at].retry_at_ms > now_ms && !world_fault(w, 10))
+	else if (seen->row[at].retry_at_ms > now_ms && !world_fault(w, 50))
 		process_defer(w, p, e, seen->row[at].retry_at_ms - now_ms);
 }
 

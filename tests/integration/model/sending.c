@@ -78,7 +78,9 @@ static void
 settle_mine(struct world *w, struct process *p, struct entry *e,
     const struct claiming *c, const struct store_claim *claim)
 {
-	if (claim->claimed_at_ms != 0 && !e->has_asked) {
+	/* Older than the question: of an earlier attempt. */
+	if (claim->claimed_at_ms != 0 &&
+	    claim->claimed_at_ms < e->asked_at_ms) {
 		settle_open(w, p, e, claim, c->now_ms);
 		return;
 	}

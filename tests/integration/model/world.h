@@ -123,8 +123,9 @@ struct entry {
 	enum said said;	 /* REPLIED; SENT: what is on its way to us */
 	enum status end; /* to be ended so, not sent; or 0 */
 	int64_t claimed_at_ms, sent_at_ms;
-	unsigned int slot; /* its entry in the slot file, or 0 */
-	bool has_heard;	   /* REPLIED: said came from the far end */
+	int64_t asked_at_ms; /* first */
+	unsigned int slot;   /* its entry in the slot file, or 0 */
+	bool has_heard;	     /* REPLIED: said came from the far end */
 	bool is_read, has_asked, has_begun; /* MAIL FROM */
 	int rules;  /* generation of the list it was looked at with */
 	int source; /* number, or 0: none was chosen yet */
