@@ -8,11 +8,13 @@
  *   -m DOM  recipients' parent domain (rcpt.zz): u<n>@d<i>.DOM
  *   -f ADDR sender                   -a KEY  bearer key (http)
  *   -q N    messages per second at most, 0 = no limit (0)
+ *   -R N    recipients per message (1; http only): u<n>, u<n>x1, ...
+ *   -l FILE a line "number nanoseconds" for each answer
  *
  * http posts JSON to /emails over connections that are kept open; smtp sends
  * a whole message over connections that are kept open, MAIL, RCPT and DATA in
  * one write. Every message has text of its own and an id of its own (the
- * header X-Bench-Id, see sink.c), and one recipient. A connection has one
+ * header X-Bench-Id, see sink.c). A connection has one
  * message under way. Latency is from its first octet to its answer.
  */
 #include <arpa/inet.h>
@@ -53,6 +55,8 @@ struct load {
 	struct client **idle; /* waiting for their turn under -q */
 	size_t text_len;
 	unsigned int domains;
+	unsigned int recipients;
+	FILE *log;
 	const char *run;
 	const char *parent;
 	const char *from;
@@ -120,18 +124,28 @@ text_of(const struct load *l, uint64_t number)
 }
 
 static void
+add_recipients(struct load *l, unsigned long long n)
+{
+	unsigned int domain = (unsigned int)(n % l->domains);
+
+	strbuf_add_fmt(&l->body, "\"u%llu@d%u.%s\"", n, domain, l->parent);
+	for (unsigned int i = 1; i < l->recipients; i++)
+		strbuf_add_fmt(&l->body, ",\"u%llux%u@d%u.%s\"", n, i, domain,
+		    l->parent);
+}
+
+static void
 add_http(struct load *l, uint64_t n, uint64_t now)
 {
 	struct strbuf *b = &l->body;
-	unsigned int domain = (unsigned int)(n % l->domains);
 
 	strbuf_reset(b);
+	strbuf_add_fmt(b, "{\"from\":\"Bench <%s>\",\"to\":[", l->from);
+	add_recipients(l, n);
 	strbuf_add_fmt(b,
-	    "{\"from\":\"Bench <%s>\",\"to\":[\"u%llu@d%u.%s\"],"
-	    "\"subject\":\"Message %llu of %s\","
+	    "],\"subject\":\"Message %llu of %s\","
 	    "\"headers\":{\"X-Bench-Id\":\"%s-%llu-%llu\"},"
 	    "\"text\":\"Number %llu\\n",
-	    l->from, (unsigned long long)n, domain, l->parent,
 	    (unsigned long long)n, l->run, l->run, (unsigned long long)n,
 	    (unsigned long long)now, (unsigned long long)n);
 	strbuf_add(b, text_of(l, n), l->text_len);
@@ -221,6 +235,10 @@ client_answered(struct client *c, int code)
 
 	if (code / 100 == 2) {
 		tally_add(l->tally, now, now - c->begin_ns);
+		if (l->log != NULL)
+			fprintf(l->log, "%llu %llu\n",
+			    (unsigned long long)c->number,
+			    (unsigned long long)now);
 	} else {
 		if (l->tally->failed++ < 5)
 			warnx("message %llu: answered %d",
@@ -406,7 +424,7 @@ parse_options(struct load *l, int argc, char **argv)
 	const char *tally = NULL;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "t:n:c:r:b:d:m:f:a:q:")) != -1) {
+	while ((opt = getopt(argc, argv, "t:n:c:r:b:d:m:f:a:q:R:l:")) != -1) {
 		switch (opt) {
 		case 't':
 			tally = optarg;
@@ -438,13 +456,21 @@ parse_options(struct load *l, int argc, char **argv)
 		case 'q':
 			l->rate = strtoull(optarg, NULL, 10);
 			break;
+		case 'R':
+			l->recipients = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 'l':
+			l->log = fopen(optarg, "we");
+			if (l->log == NULL)
+				err(2, "%s", optarg);
+			break;
 		default:
 			exit(2);
 		}
 	}
 	if (tally == NULL || argc - optind != 2 || l->wanted == 0 ||
-	    l->conns == 0 || l->domains == 0 || l->text_len == 0 ||
-	    l->text_len > WORDS_LEN / 2)
+	    l->conns == 0 || l->domains == 0 || l->recipients == 0 ||
+	    l->text_len == 0 || l->text_len > WORDS_LEN / 2)
 		errx(2, "usage: see the head of load.c");
 	l->is_smtp = strcmp(argv[optind], "smtp") == 0;
 	l->addr_len = sizeof(l->addr);
@@ -460,6 +486,7 @@ main(int argc, char **argv)
 	struct load l = { .conns = 64,
 		.text_len = 10240,
 		.domains = 1,
+		.recipients = 1,
 		.run = "bench",
 		.parent = "rcpt.zz",
 		.from = "bench@sender.zz",

@@ -1,4 +1,4 @@
-# The tools of contrib/bench/e2e: "make bench-tools" builds them.
+# The tools of contrib/bench/compare: "make bench-tools" builds them.
 bench_tools = %reldir%/sink %reldir%/load
 EXTRA_PROGRAMS += $(bench_tools)
 CLEANFILES += $(bench_tools)

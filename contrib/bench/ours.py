@@ -5,44 +5,61 @@ import socket
 from harness.names import Dns
 from harness.storage import Postgres, Redis
 from harness.verpost import Verpost
+from measure import DOMAIN, PARENT, SINK_PORT
 
 # What a machine of this size should have anyway; fsync and synchronous_commit
 # stay on.
-POSTGRES = ("max_connections=60", "shared_buffers=1GB", "max_wal_size=8GB",
-            "min_wal_size=2GB",
-            "fsync=on", "synchronous_commit=on")
-LOG_FILES = 40  # of 16 MB
+POSTGRES = ("max_connections=60", "shared_buffers=4GB", "max_wal_size=8GB",
+            "min_wal_size=6GB", "fsync=on", "synchronous_commit=on")
+LOG_FILES = 40  # of 16 MB: what one run writes, and some
 # What the machine can do is asked, not what a receiver would take.
 SHAPING = "[default]\nsite_connections = 20\nconnection_mails = 1000\n"
 ROLES = ("httpd", "mta", "smtpd", "hooks", "keeper", "parser", "simulator")
 
 
 class Side:
-    def __init__(self, bench, args, domain, parent, sink_port):
+    """
+    settings, shaping: beside or in place of what is right for speed.
+    log_files: of the database, that have been written before.
+    """
+
+    def __init__(self, bench, args, settings=None, shaping=SHAPING,
+                 log_files=LOG_FILES):
         base, net = bench.base, bench.net
         self.pg = Postgres(base, POSTGRES)
         self.redis = Redis(base, durable=True)
         self.dns = Dns(base, net, ttl_s=3600)
-        below = parent[:-len(".zz")]
-        self.dns.add("*.%s IN MX 10 mx.%s" % (below, below),
-                     "mx.%s IN A %s" % (below, bench.sink_address))
+        self.add_names(bench, args)
         self.verpost = Verpost(base, net, self.pg, self.redis, self.dns, {
             "mta_processes": str(args.mta_processes),
-            "smtp_port": str(sink_port),
+            "smtp_port": str(SINK_PORT),
             "retry_first": "1m",
             "log_level": "warn",
-        }, shaping=SHAPING)
+            **(settings or {}),
+        }, shaping=shaping)
         for n in range(1, args.mta_processes):
             self.verpost.command("source add", "%s.%d" % (net, 20 + n),
-                                 "--helo", "out%d.%s" % (n, domain))
-        self.verpost.set_up(domain)
-        self.age()
+                                 "--helo", "out%d.%s" % (n, DOMAIN))
+        self.verpost.set_up(DOMAIN)
+        self.age(log_files)
         self.txt = self.verpost.txt
-        self.verpost.start()
         self.where = "%s:%d" % self.verpost.http
         self.link = None
-        self.zsets = ["q:{p1.h%d}:%s" % (lane, zset)
-                      for lane in range(16) for zset in "rthp"]
+        self.zsets = ["q:{p1.%s}:%s" % (lane, zset)
+                      for lane in ["h%d" % n for n in range(16)] + ["slow"]
+                      for zset in "rthp"]
+
+    def add_names(self, bench, args):
+        """Each recipient domain with an exchanger of its own."""
+        below = PARENT[:-len(".zz")]
+        lines = []
+        for n in range(args.domains):
+            lines += ["d%d.%s IN MX 10 mx%d.%s" % (n, below, n, below),
+                      "mx%d.%s IN A %s" % (n, below, bench.sink_address)]
+        self.dns.add(*lines)
+
+    def start(self):
+        self.verpost.start()
 
     def load_options(self):
         return ["-a", self.verpost.key]
@@ -56,15 +73,18 @@ class Side:
             found.setdefault(role, ("alone", []))[1].append(pid)
         return found
 
+    def jobs(self):
+        return sum(int(self.ask("ZCARD", key)[1:]) for key in self.zsets)
+
     def watch_queue(self, begin=False):
-        """(octets in Redis per job, jobs queued) at this moment."""
+        """(octets in Redis per job, jobs queued) since the beginning."""
         used = int(next(line for line in self.ask("INFO", "memory").split(
             "\r\n") if line.startswith("used_memory:")).split(":")[1])
         if begin:
-            self.used_before = used
+            self.before = used, self.jobs()
             return 0, 0
-        jobs = sum(int(self.ask("ZCARD", key)[1:]) for key in self.zsets)
-        return (used - self.used_before) / max(jobs, 1), jobs
+        jobs = self.jobs() - self.before[1]
+        return (used - self.before[0]) / max(jobs, 1), jobs
 
     def ask(self, *words):
         """Over one connection: a redis-cli for each would take its share of
@@ -80,15 +100,14 @@ class Side:
             return head.rstrip()
         return self.lines.read(int(head[1:]) + 2).decode()
 
-    def age(self):
+    def age(self, log_files):
         """
         A database that has been running for a while writes over the files of
         its log; a new one fills each with zeros first, which would double
         what accepting costs.
         """
-        for _ in range(LOG_FILES):
-            self.pg.sql("SELECT pg_logical_emit_message(false, '', ''), "
-                        "pg_switch_wal()")
+        self.pg.sql("SELECT pg_logical_emit_message(false, '', ''), "
+                    "pg_switch_wal() FROM generate_series(1, %d)" % log_files)
         self.pg.sql("CHECKPOINT")
 
     def stop(self):

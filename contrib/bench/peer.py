@@ -1,4 +1,4 @@
-"""The peer: Postfix with OpenDKIM, from the templates in peer/."""
+"""The peer: Postfix, with OpenDKIM or without, from the templates in peer/."""
 
 import grp
 import os
@@ -6,38 +6,48 @@ import pwd
 
 from harness.procs import Process, directory, run, wait_until, write
 from harness.storage import port_open
+from measure import DOMAIN, PARENT, SINK_PORT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = 10025
 
 
 class Peer:
-    def __init__(self, base, address, sink, domain, parent, concurrency,
-                 use_tls):
-        self.base = directory(os.path.join(base, "peer"))
-        self.address, self.domain = address, domain
+    def __init__(self, bench, concurrency, use_tls, use_dkim):
+        self.title = "Postfix with OpenDKIM" if use_dkim else "Postfix, plain"
+        self.base = directory(os.path.join(
+            bench.base, "peer-dkim" if use_dkim else "peer"))
+        self.address, self.domain = bench.net + ".20", DOMAIN
         self.fill = {
-            "BASE": self.base, "LISTEN": "%s:%d" % (address, PORT),
-            "SINK": sink[0], "SINK_PORT": str(sink[1]), "PARENT": parent,
-            "DOMAIN": domain, "CONCURRENCY": str(concurrency),
+            "BASE": self.base, "LISTEN": "%s:%d" % (self.address, PORT),
+            "SINK": bench.sink_address, "SINK_PORT": str(SINK_PORT),
+            "PARENT": PARENT, "DOMAIN": DOMAIN,
+            "CONCURRENCY": str(concurrency),
+            "MILTERS": "unix:%s/opendkim.sock" % self.base
+            if use_dkim else "",
             "TLS": "may" if use_tls else "none",
             "TLS_REUSE": "yes" if use_tls else "no"}
-        self._make_key()
+        self.txt, self.opendkim = {}, None
         self._make_queue()
         config = directory(self.base + "/etc")
         for name in ("main.cf", "master.cf"):
             self._write(name, config)
+        if use_dkim:
+            self._start_opendkim()
+        self.postfix = Process("postfix", [
+            "/usr/lib/postfix/sbin/master", "-d", "-c", config],
+            self.base + "/postfix.out")
+        wait_until("postfix listens", lambda: self.postfix.must_run()
+                   and port_open(self.address, PORT), 30)
+
+    def _start_opendkim(self):
+        self._make_key()
         self._write("opendkim.conf", self.base)
         self.opendkim = Process("opendkim", [
             "/usr/sbin/opendkim", "-f", "-x", self.base + "/opendkim.conf"],
             self.base + "/opendkim.out")
         wait_until("opendkim listens", lambda: self.opendkim.must_run()
                    and os.path.exists(self.base + "/opendkim.sock"))
-        self.postfix = Process("postfix", [
-            "/usr/lib/postfix/sbin/master", "-d", "-c", config],
-            self.base + "/postfix.out")
-        wait_until("postfix listens", lambda: self.postfix.must_run()
-                   and port_open(address, PORT), 30)
 
     def _write(self, name, where):
         with open(os.path.join(HERE, "peer", name)) as stream:
@@ -76,8 +86,12 @@ class Peer:
         return []
 
     def parts(self):
-        return {"postfix": self.postfix.pid, "opendkim": self.opendkim.pid}
+        found = {"postfix": self.postfix.pid}
+        if self.opendkim:
+            found["opendkim"] = self.opendkim.pid
+        return found
 
     def stop(self):
         self.postfix.stop()
-        self.opendkim.stop()
+        if self.opendkim:
+            self.opendkim.stop()

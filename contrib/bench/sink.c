@@ -1,12 +1,15 @@
 /*
  * sink - a mail server that takes everything as fast as it can and counts.
  *
- *   sink -t TALLY [-r RUN] [-s DIR -e N] [-c CERT -k KEY] ADDRESS:PORT...
+ *   sink -t TALLY [-r RUN] [-s DIR -e N] [-c CERT -k KEY] [-w MS] [-l FILE]
+ *        ADDRESS:PORT...
  *
  * Counts distinct ids: the header "X-Bench-Id: RUN-NUMBER-NANOSECONDS" that
  * the load generator gives every message, NANOSECONDS being the moment it was
  * handed in. Every N-th message is kept as a file in DIR, as it came, for its
- * signature to be verified. With CERT and KEY it offers STARTTLS.
+ * signature to be verified. With CERT and KEY it offers STARTTLS. With -w the
+ * reply to a message comes after MS milliseconds; -l writes a line "number
+ * nanoseconds" for each message: when its MAIL command was read.
  *
  * Commands may come pipelined: all that is in the buffer is answered by one
  * write. Nothing is checked beyond the order of MAIL, RCPT and DATA.
@@ -40,6 +43,8 @@ struct sink {
 	uint64_t sample_every;
 	uint64_t seen;
 	SSL_CTX *tls;
+	struct timeval wait;
+	FILE *log;
 	uint8_t *bits; /* ids seen */
 };
 
@@ -50,12 +55,16 @@ struct session {
 	bool has_rcpt;
 	bool in_data;
 	bool tls_on;
+	uint64_t mail_ns;     /* when MAIL was read */
+	struct event *answer; /* set: the reply to a message waits */
 };
 
 static void
 session_free(struct session *s)
 {
 	bufferevent_free(s->bev);
+	if (s->answer != NULL)
+		event_free(s->answer);
 	free(s);
 }
 
@@ -86,8 +95,9 @@ find_id(const char *head, size_t len)
 }
 
 static void
-count(struct sink *k, const char *message, size_t len)
+count(struct session *s, const char *message, size_t len)
 {
+	struct sink *k = s->sink;
 	uint64_t now = tally_now_ns();
 	const char *id = find_id(message, len);
 	size_t run_len = strlen(k->run);
@@ -105,6 +115,9 @@ count(struct sink *k, const char *message, size_t len)
 		k->tally->foreign++;
 		return;
 	}
+	if (k->log != NULL)
+		fprintf(k->log, "%lu %llu\n", number,
+		    (unsigned long long)s->mail_ns);
 	if (k->bits[number / 8] & (1u << (number % 8))) {
 		k->tally->repeated++;
 		return;
@@ -136,6 +149,32 @@ keep_sample(struct sink *k, const char *message, size_t len)
 		warn("%s", path);
 }
 
+static void on_read(struct bufferevent *bev, void *ctx);
+
+static void
+on_answer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct session *s = ctx;
+
+	(void)fd;
+	(void)what;
+	event_free(s->answer);
+	s->answer = NULL;
+	say(s, "250 2.0.0 taken\r\n");
+	on_read(s->bev, s);
+}
+
+static void
+answer_message(struct session *s)
+{
+	if (!evutil_timerisset(&s->sink->wait)) {
+		say(s, "250 2.0.0 taken\r\n");
+		return;
+	}
+	s->answer = evtimer_new(s->sink->base, on_answer, s);
+	event_add(s->answer, &s->sink->wait);
+}
+
 /* True when the whole message was there. */
 static bool
 take_message(struct session *s, struct evbuffer *in)
@@ -157,18 +196,17 @@ take_message(struct session *s, struct evbuffer *in)
 	}
 	message_len = (size_t)at.pos + 2;
 	message = (const char *)evbuffer_pullup(in, (ev_ssize_t)message_len);
-	count(k, message, message_len);
+	count(s, message, message_len);
 	k->seen++;
 	if (k->sample_every > 0 && k->seen % k->sample_every == 0)
 		keep_sample(k, message, message_len);
 	evbuffer_drain(in, message_len + 3);
 	s->in_data = false;
 	s->has_rcpt = false;
-	say(s, "250 2.0.0 taken\r\n");
+	answer_message(s);
 	return true;
 }
 
-static void on_read(struct bufferevent *bev, void *ctx);
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 
 static void
@@ -200,6 +238,7 @@ take_command(struct session *s, const char *line)
 		say(s, "250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n");
 	} else if (strncasecmp(line, "MAIL", 4) == 0) {
 		s->has_rcpt = false;
+		s->mail_ns = tally_now_ns();
 		say(s, "250 2.1.0 ok\r\n");
 	} else if (strncasecmp(line, "RCPT", 4) == 0) {
 		s->has_rcpt = true;
@@ -239,7 +278,7 @@ on_read(struct bufferevent *bev, void *ctx)
 	enum command_result result;
 	char *line;
 
-	for (;;) {
+	while (s->answer == NULL) {
 		if (s->in_data) {
 			if (!take_message(s, in))
 				return;
@@ -317,7 +356,7 @@ main(int argc, char **argv)
 	const char *tally = NULL, *cert = NULL, *key = NULL;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "t:r:s:e:c:k:")) != -1) {
+	while ((opt = getopt(argc, argv, "t:r:s:e:c:k:w:l:")) != -1) {
 		switch (opt) {
 		case 't':
 			tally = optarg;
@@ -337,6 +376,16 @@ main(int argc, char **argv)
 		case 'k':
 			key = optarg;
 			break;
+		case 'w':
+			k.wait.tv_sec = strtol(optarg, NULL, 10) / 1000;
+			k.wait.tv_usec = strtol(optarg, NULL, 10) % 1000 * 1000;
+			break;
+		case 'l':
+			k.log = fopen(optarg, "we");
+			if (k.log == NULL)
+				err(2, "%s", optarg);
+			setvbuf(k.log, NULL, _IOLBF, 0);
+			break;
 		default:
 			return 2;
 		}
@@ -346,7 +395,7 @@ main(int argc, char **argv)
 	    (cert == NULL) != (key == NULL))
 		errx(2,
 		    "usage: sink -t TALLY [-r RUN] [-s DIR -e N] "
-		    "[-c CERT -k KEY] ADDRESS:PORT...");
+		    "[-c CERT -k KEY] [-w MS] [-l FILE] ADDRESS:PORT...");
 	signal(SIGPIPE, SIG_IGN);
 	k.base = event_base_new();
 	k.tally = tally_open(tally);

@@ -1,6 +1,6 @@
 /*
  * tally.h - what the sink and the load generator count, in a file that
- * contrib/bench/e2e reads while they run (shared mapping, native order).
+ * contrib/bench/compare reads while they run (shared mapping, native order).
  *
  * Times are CLOCK_MONOTONIC of this machine in nanoseconds. Latencies go into
  * a histogram of microseconds: values below 16 exactly, then eight buckets for

@@ -16,6 +16,7 @@ struct httpd;
 struct loop;
 struct pg;
 struct queue;
+struct recent;
 struct shaping;
 struct depth;
 
@@ -31,6 +32,8 @@ struct httpd_options {
 	const struct keyring *keyring; /* seals the secrets of webhooks */
 	const struct net_guard *webhook_guard; /* of those who will send them */
 	int listen_fd;
+	struct recent *recent; /* see intake_options */
+	size_t recent_writer;
 	struct http_options http;
 	struct intake_limits limits;
 };

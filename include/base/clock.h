@@ -25,6 +25,10 @@ int64_t clock_mono_ms(void);
 /* The same clock in microseconds. */
 int64_t clock_mono_us(void);
 
+/* Another one each time the machine starts; "" when it does not tell. */
+#define CLOCK_BOOT_ID_LEN 37
+void clock_boot_id(char out[CLOCK_BOOT_ID_LEN]);
+
 /* "2025-11-30T20:39:59.540Z" */
 #define CLOCK_ISO_LEN 25
 void clock_format_iso(int64_t ms, char out[CLOCK_ISO_LEN]);

@@ -18,6 +18,7 @@
 
 struct mta;
 struct pg;
+struct recent;
 struct shaping;
 
 enum mta_mode {
@@ -44,7 +45,9 @@ struct mta_options {
 	struct retry_policy retry;
 	size_t in_hand_max;	  /* jobs leased; 0: 2,000 */
 	size_t in_hand_bytes_max; /* of their content; 0: 128 MB */
-	int64_t idle_ms;	  /* an unused connection; 0: 30 s */
+	const struct recent
+	    *recent;	 /* looked at before the database; or NULL */
+	int64_t idle_ms; /* an unused connection; 0: 30 s */
 	/* This process was declared dead and others take its work: it must
 	 * end now and come back under a new number. */
 	void (*lost)(void *ctx);

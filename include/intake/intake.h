@@ -31,6 +31,7 @@
 struct intake;
 struct loop;
 struct queue;
+struct recent;
 struct shaping;
 
 /* 0 means the default. */
@@ -56,6 +57,8 @@ struct intake_options {
 			       do not wait behind commits; NULL: pg */
 	struct queue *queue;
 	const struct shaping *shaping; /* picks the lanes */
+	struct recent *recent;	       /* takes what was committed; or NULL */
+	size_t recent_writer;	       /* our number there */
 	struct intake_limits limits;
 };
 

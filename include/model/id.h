@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "base/strbuf.h"
 
 struct id {
 	uint8_t b[16];
@@ -43,6 +44,10 @@ struct id id_floor(int64_t ms);
 bool id_parse(struct slice text, struct id *out); /* either written form */
 void id_format(struct id id, char out[ID_UUID_LEN + 1]);
 void id_format_gm(struct id id, char out[ID_GM_LEN + 1]);
+/* Appends "<id@domain>", the Message-ID of an email: the sender's own, or with
+ * ptr NULL the one that follows from the email's id. */
+void id_add_message_id(struct strbuf *out, struct slice own, struct id email,
+    struct slice domain);
 
 int id_cmp(struct id a, struct id b);
 bool id_is_zero(struct id id);

@@ -69,6 +69,7 @@ struct settings {
 	uint64_t retry_unknown;
 	uint64_t in_hand_max;
 	uint64_t in_hand_bytes_max;
+	uint64_t recent_bytes_max;
 	uint64_t connection_idle;
 
 	char *webhook_private;

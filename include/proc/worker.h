@@ -21,6 +21,7 @@
 struct loop;
 struct pg;
 struct queue;
+struct recent;
 struct shaping;
 
 /* What the master hands to a child through fork. */
@@ -29,6 +30,7 @@ struct worker_start {
 	const struct shaping *shaping;
 	struct keyring *keyring; /* wiped in roles that need no keys */
 	struct listeners *listeners;
+	struct recent *recent; /* given up in roles that do not share it */
 	const struct identity *identity;
 	int life_fd;  /* end of file: the master is gone */
 	int ready_fd; /* takes ready_octet once the role runs */
@@ -41,6 +43,7 @@ struct worker {
 	const struct shaping *shaping;
 	const struct keyring *keyring;
 	const struct listeners *listeners; /* only the role's own ports */
+	struct recent *recent;		   /* store/recent.h; or NULL */
 	struct net_addr simulator;	   /* len 0: there is none */
 	struct net_addr smtp_in;	   /* the same */
 	const char *parser_path;
@@ -59,6 +62,7 @@ struct role {
 	enum role_stage stage;
 	unsigned int ports; /* PORT_BIT of what it listens on */
 	bool needs_keys;
+	bool shares_recent;
 	/* How many processes this node runs; 0: none. */
 	unsigned int (*count)(const struct settings *s);
 	/* The role's own object, or NULL with err. */

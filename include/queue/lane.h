@@ -13,6 +13,7 @@
 #define QUEUE_HASH_LANES 16
 
 struct shaping;
+struct store_pool;
 
 struct queue_lane {
 	int pool;
@@ -30,6 +31,12 @@ void queue_lane_of_domain(const struct shaping *s, int pool,
 size_t queue_lane_count(const struct shaping *s);
 void queue_lane_nth(const struct shaping *s, int pool, size_t n,
     struct queue_lane *out);
+/*
+ * All lanes of many pools, one pool after the other; n is below the number of
+ * pools times queue_lane_count. Returns the pool that the lane is of.
+ */
+const struct store_pool *queue_lane_of_pools(const struct shaping *s,
+    const struct store_pool *pools, size_t n, struct queue_lane *out);
 /* Index of the lane's name for queue_lane_nth, or -1. */
 int queue_lane_index(const struct shaping *s, struct slice name);
 

@@ -15,14 +15,13 @@
 
 #include "queue/lane.h"
 
-struct loop;
 struct pg;
 struct queue;
 struct reap;
 struct shaping;
 
 /* Everything is borrowed. */
-struct reap *reap_new(struct loop *l, struct pg *pg, struct queue *q,
+struct reap *reap_new(struct pg *pg, struct queue *q,
     const struct shaping *shaping);
 void reap_free(struct reap **r);
 /* Duty, every 5 s: liveness, then holders of all lanes of all pools. A step
@@ -40,11 +39,11 @@ struct reap_counts {
 struct reap_counts reap_counts(const struct reap *r);
 
 /*
- * Gives back what one worker held, in all lanes of these pools: for a
- * successor in the slot that knows its predecessor is gone. Fire and forget;
- * the keeper does it again if it fails.
+ * Gives back what one worker held, in all lanes of a pool: for a successor in
+ * the slot that knows its predecessor is gone. Fire and forget; the keeper does
+ * it again if it fails.
  */
-void reap_worker(struct queue *q, const struct shaping *shaping,
-    const int *pools, size_t pool_count, int dead);
+void reap_worker(struct queue *q, const struct shaping *shaping, int pool,
+    int dead);
 
 #endif

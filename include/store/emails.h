@@ -35,7 +35,8 @@ struct store_email {
 	struct slice content;	 /* find only; ptr NULL: dropped by retention */
 	unsigned int status_bits; /* status_event_bit of all recipients */
 	size_t count;
-	const struct store_recipient *recipient; /* find only */
+	/* find, or list with recipients. */
+	const struct store_recipient *recipient;
 };
 
 typedef void store_email_got(void *ctx, const struct store_email *email,
@@ -46,10 +47,12 @@ struct pg_tx *store_email_find(struct pg *pg, int account, struct id id,
     store_email_got *done, void *ctx);
 /*
  * Newest first. after: older than this id; before: newer; zero: not given,
- * and at most one of them is. A cursor need not exist.
+ * and at most one of them is. A cursor need not exist. with_recipients: id,
+ * address, status, finished_at_ms and is_claimed of each, and nothing else.
  */
 struct pg_tx *store_email_list(struct pg *pg, int account, size_t limit,
-    struct id after, struct id before, store_email_got *done, void *ctx);
+    struct id after, struct id before, bool with_recipients,
+    store_email_got *done, void *ctx);
 
 struct store_event {
 	struct id recipient;
@@ -60,7 +63,12 @@ struct store_event {
 };
 typedef void store_event_got(void *ctx, const struct store_event *event,
     size_t count, const struct error *err);
-/* All events of an email, oldest first. */
+/*
+ * All events of an email, oldest first. Two are not stored but follow from what
+ * is, which saves two rows of three for a mail that goes through: queued, at
+ * the time of the email, unless a recipient was suppressed at once; and sent,
+ * at the time of delivered, unless it has a row of its own.
+ */
 struct pg_tx *store_event_list(struct pg *pg, struct id email,
     store_event_got *done, void *ctx);
 

@@ -144,6 +144,13 @@ void pg_tx_cancel(struct pg_tx **tx);
 /* Whether the error came from the server with this SQLSTATE, all five
  * characters or its beginning. (It is kept in err->sys, below zero.) */
 bool pg_sqlstate_is(const struct error *err, const char *state);
+/* Whether the values are to blame: the same unit fails again, a part of it may
+ * not. */
+static inline bool
+pg_is_refusal(const struct error *err)
+{
+	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
+}
 
 /* Reading: rows of the n-th statement. ------------------------------------ */
 

@@ -2,8 +2,8 @@
  * api/emails_read.c - GET /emails/{id} and GET /emails, in the shape of
  * reference A.4. Beyond it, the single email has "recipients": the status of
  * each with its reason, the last reply, and why it is not finished. Holds and
- * cancels are applied to it, so that the answer is right before anybody has
- * come across the mail; the list tells what stands in the database.
+ * cancels are applied to both, so that the answer is right before anybody has
+ * come across the mail: the rules are read first, then the mail.
  */
 #include "api_priv.h"
 
@@ -47,21 +47,12 @@ addresses_add(struct json_writer *w, const char *name,
 	json_end(w);
 }
 
-/* "<id@domain>": the sender's own, else derived from the email's id. */
 static void
 message_id_add(struct json_writer *w, const struct store_email *e)
 {
 	struct strbuf text = STRBUF_INIT;
-	char gm[ID_GM_LEN + 1];
 
-	strbuf_add_char(&text, '<');
-	if (e->message_id.ptr != NULL) {
-		strbuf_add_slice(&text, e->message_id);
-	} else {
-		id_format_gm(e->id, gm);
-		strbuf_add_fmt(&text, "%s@%.*s", gm, SLICE_FMT(e->domain_name));
-	}
-	strbuf_add_char(&text, '>');
+	id_add_message_id(&text, e->message_id, e->id, e->domain_name);
 	json_text(w, "message_id", strbuf_slice(&text));
 	strbuf_fini(&text);
 }
@@ -84,18 +75,53 @@ summary_add(struct json_writer *w, const struct store_email *e,
 	json_cstr(w, "last_event", status_fold(bits));
 }
 
-/* ---- One ----------------------------------------------------------------- */
+/* ---- The rules ----------------------------------------------------------- */
 
-struct get {
-	struct id id;
+struct reading {
+	const char *what;		/* "Email" */
+	void (*go)(struct api_call *c); /* once the rules are there */
+	struct id id;			/* of the one */
+	struct api_page page;		/* of the list */
 	int64_t now_ms;
 	size_t rule_count;
 	struct store_rule *rule;
 	const struct depth *depth; /* or NULL */
 };
 
+static void
+got_rules(void *ctx, const struct store_rule *rule, size_t count,
+    int generation, const struct error *err)
+{
+	struct api_call *c = ctx;
+	struct reading *g = c->own;
+
+	(void)generation;
+	c->tx = NULL;
+	if (err != NULL) {
+		api_answer_err(c, g->what, err);
+		return;
+	}
+	g->rule = arena_calloc(c->arena, count + 1, sizeof(*g->rule));
+	g->rule_count = count;
+	for (size_t i = 0; i < count; i++) {
+		g->rule[i] = rule[i];
+		g->rule[i].value = arena_slice(c->arena, rule[i].value);
+		g->rule[i].reason = arena_slice(c->arena, rule[i].reason);
+	}
+	g->go(c);
+}
+
+static void
+read_rules(struct api_call *c, struct reading *g)
+{
+	g->now_ms = clock_now_ms();
+	g->depth = c->h->depth;
+	c->own = g;
+	c->tx = store_rule_list(c->h->side, g->now_ms, got_rules, c);
+}
+
 static const struct store_rule *
-rule_of(const struct get *g, const struct store_email *e,
+rule_of(const struct reading *g, const struct store_email *e,
     const struct store_recipient *r)
 {
 	struct rules_subject what = {
@@ -110,7 +136,7 @@ rule_of(const struct get *g, const struct store_email *e,
 
 /* What the list and the single email tell of all recipients together. */
 static unsigned int
-status_bits(const struct get *g, const struct store_email *e)
+status_bits(const struct reading *g, const struct store_email *e)
 {
 	unsigned int bits = 0;
 
@@ -119,6 +145,8 @@ status_bits(const struct get *g, const struct store_email *e)
 		    rule_of(g, e, &e->recipient[i])));
 	return bits;
 }
+
+/* ---- One ----------------------------------------------------------------- */
 
 static void
 last_attempt_add(struct json_writer *w, const struct store_recipient *r)
@@ -155,7 +183,7 @@ outcome_is_unknown(const struct store_recipient *r)
 }
 
 static void
-waiting_add(struct json_writer *w, const struct get *g,
+waiting_add(struct json_writer *w, const struct reading *g,
     const struct store_recipient *r, const struct store_rule *rule)
 {
 	struct strbuf text = STRBUF_INIT;
@@ -170,7 +198,7 @@ waiting_add(struct json_writer *w, const struct get *g,
 }
 
 static void
-recipient_add(struct json_writer *w, const struct get *g,
+recipient_add(struct json_writer *w, const struct reading *g,
     const struct store_recipient *r, const struct store_rule *rule)
 {
 	static const char *const fields[] = { "to", "cc", "bcc" };
@@ -208,7 +236,7 @@ tags_add(struct json_writer *w, const struct mail_content *c)
 }
 
 static void
-email_write(struct strbuf *out, const struct get *g,
+email_write(struct strbuf *out, const struct reading *g,
     const struct store_email *e, const struct mail_content *c)
 {
 	struct json_writer w;
@@ -258,25 +286,10 @@ found(void *ctx, const struct store_email *email, size_t count, bool has_more,
 }
 
 static void
-got_rules(void *ctx, const struct store_rule *rule, size_t count,
-    int generation, const struct error *err)
+find(struct api_call *c)
 {
-	struct api_call *c = ctx;
-	struct get *g = c->own;
+	const struct reading *g = c->own;
 
-	(void)generation;
-	c->tx = NULL;
-	if (err != NULL) {
-		api_answer_err(c, "Email", err);
-		return;
-	}
-	g->rule = arena_calloc(c->arena, count + 1, sizeof(*g->rule));
-	g->rule_count = count;
-	for (size_t i = 0; i < count; i++) {
-		g->rule[i] = rule[i];
-		g->rule[i].value = arena_slice(c->arena, rule[i].value);
-		g->rule[i].reason = arena_slice(c->arena, rule[i].reason);
-	}
 	c->tx =
 	    store_email_find(c->h->side, c->account.number, g->id, found, c);
 }
@@ -284,14 +297,12 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 static void
 get_go(struct api_call *c)
 {
-	struct get *g = arena_alloc(c->arena, sizeof(*g));
+	struct reading *g = arena_alloc(c->arena, sizeof(*g));
 
-	if (!api_param_id(c, 0, &g->id))
-		return;
-	g->now_ms = clock_now_ms();
-	g->depth = c->h->depth;
-	c->own = g;
-	c->tx = store_rule_list(c->h->side, g->now_ms, got_rules, c);
+	g->what = "Email";
+	g->go = find;
+	if (api_param_id(c, 0, &g->id))
+		read_rules(c, g);
 }
 
 void
@@ -307,12 +318,13 @@ listed(void *ctx, const struct store_email *email, size_t count, bool has_more,
     const struct error *err)
 {
 	struct api_call *c = ctx;
+	const struct reading *g = c->own;
 	struct strbuf out = STRBUF_INIT;
 	struct json_writer w;
 
 	c->tx = NULL;
 	if (err != NULL) {
-		api_answer_err(c, "Emails", err);
+		api_answer_err(c, g->what, err);
 		return;
 	}
 	api_list_begin(&w, &out, has_more);
@@ -323,26 +335,50 @@ listed(void *ctx, const struct store_email *email, size_t count, bool has_more,
 		if (mail_content_decode(c->arena, email[i].head, &content,
 			&bad) < 0) {
 			strbuf_fini(&out);
-			api_answer_err(c, "Emails", &bad);
+			api_answer_err(c, g->what, &bad);
 			return;
 		}
 		json_begin_object(&w, NULL);
-		summary_add(&w, &email[i], &content, email[i].status_bits);
+		summary_add(&w, &email[i], &content,
+		    email[i].count > 0 ? status_bits(g, &email[i])
+				       : email[i].status_bits);
 		json_end(&w);
 	}
 	api_list_end(&w);
 	api_answer(c, 200, &out);
 }
 
+/* Whether a status can be another than what stands in the database. */
+static bool
+may_be_canceled(const struct reading *g, int account)
+{
+	for (size_t i = 0; i < g->rule_count; i++)
+		if (g->rule[i].kind == RULE_CANCEL &&
+		    (g->rule[i].account == 0 || g->rule[i].account == account))
+			return true;
+	return false;
+}
+
+/* Recipients are only asked for while there is a cancel, which is seldom. */
+static void
+list(struct api_call *c)
+{
+	const struct reading *g = c->own;
+
+	c->tx = store_email_list(c->h->side, c->account.number, g->page.limit,
+	    g->page.after, g->page.before,
+	    may_be_canceled(g, c->account.number), listed, c);
+}
+
 static void
 list_go(struct api_call *c)
 {
-	struct api_page page;
+	struct reading *g = arena_alloc(c->arena, sizeof(*g));
 
-	if (!api_page_read(c, &page))
-		return;
-	c->tx = store_email_list(c->h->side, c->account.number, page.limit,
-	    page.after, page.before, listed, c);
+	g->what = "Emails";
+	g->go = list;
+	if (api_page_read(c, &g->page))
+		read_rules(c, g);
 }
 
 void

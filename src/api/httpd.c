@@ -59,6 +59,8 @@ httpd_new(const struct httpd_options *opt)
 		.pg_side = opt->pg_side,
 		.queue = opt->queue,
 		.shaping = opt->shaping,
+		.recent = opt->recent,
+		.recent_writer = opt->recent_writer,
 		.limits = opt->limits,
 	};
 

@@ -10,8 +10,6 @@
 #include "queue/queue.h"
 #include "store/sources.h"
 
-#define POOLS_MAX 256
-
 struct queue *
 backlog_queue_open(struct session *s)
 {
@@ -35,6 +33,7 @@ backlog_queue_open(struct session *s)
 
 struct lane_call {
 	struct reading *reading;
+	struct queue_lane lane;
 	struct slice name;
 };
 
@@ -43,12 +42,8 @@ struct reading {
 	struct lane_depths *depths;
 	struct queue *queue;
 	bool by_provider;
-	size_t pool_count, open;
-	struct {
-		int number;
-		struct slice name;
-	} pool[POOLS_MAX];
 	struct lane_call *call;
+	size_t call_count, open;
 };
 
 /* Those of one name are added up. */
@@ -83,21 +78,6 @@ on_state(void *ctx, const struct queue_lane_state *state,
 		session_end(r->s, NULL);
 }
 
-static void
-got_pools(void *ctx, const struct store_pool *pool, size_t count,
-    const struct error *err)
-{
-	struct reading *r = ctx;
-
-	for (size_t i = 0; err == NULL && i < MIN(count, (size_t)POOLS_MAX);
-	     i++) {
-		r->pool[i].number = pool[i].number;
-		r->pool[i].name = arena_slice(&r->depths->arena, pool[i].name);
-		r->pool_count++;
-	}
-	session_end(r->s, err);
-}
-
 static bool
 is_hash_lane(const struct queue_lane *lane)
 {
@@ -108,38 +88,48 @@ is_hash_lane(const struct queue_lane *lane)
 }
 
 static struct slice
-name_of(const struct reading *r, const struct queue_lane *lane, size_t pool)
+name_of(const struct reading *r, const struct queue_lane *lane,
+    struct slice pool)
 {
 	struct arena *arena = &r->depths->arena;
 
 	if (!r->by_provider)
-		return slice_of(arena_fmt(arena, "%.*s/%s",
-		    SLICE_FMT(r->pool[pool].name), lane->name));
+		return slice_of(
+		    arena_fmt(arena, "%.*s/%s", SLICE_FMT(pool), lane->name));
 	return is_hash_lane(lane) ? SLICE("others")
 				  : arena_slice(arena, slice_of(lane->name));
 }
 
 static void
+got_pools(void *ctx, const struct store_pool *pool, size_t count,
+    const struct error *err)
+{
+	struct reading *r = ctx;
+	const struct shaping *shaping = session_shaping(r->s);
+	size_t lanes = count * queue_lane_count(shaping);
+
+	r->call = arena_calloc(&r->depths->arena, lanes + 1, sizeof(*r->call));
+	r->call_count = lanes;
+	for (size_t i = 0; i < lanes; i++) {
+		struct lane_call *call = &r->call[i];
+		const struct store_pool *its =
+		    queue_lane_of_pools(shaping, pool, i, &call->lane);
+
+		call->reading = r;
+		call->name = name_of(r, &call->lane, its->name);
+	}
+	session_end(r->s, err);
+}
+
+static void
 ask(struct reading *r)
 {
-	const struct shaping *shaping = session_shaping(r->s);
-	size_t lanes = queue_lane_count(shaping);
-	size_t count = r->pool_count * lanes;
-
-	r->depths->depth = arena_calloc(&r->depths->arena, count + 1,
+	r->depths->depth = arena_calloc(&r->depths->arena, r->call_count + 1,
 	    sizeof(*r->depths->depth));
-	r->call = arena_calloc(&r->depths->arena, count + 1, sizeof(*r->call));
-	r->open = count;
-	for (size_t i = 0; i < count; i++) {
-		struct queue_lane lane;
-		size_t pool = i / lanes;
-
-		queue_lane_nth(shaping, r->pool[pool].number, i % lanes, &lane);
-		r->call[i].reading = r;
-		r->call[i].name = name_of(r, &lane, pool);
-		queue_state(r->queue, &lane, on_state, &r->call[i]);
-	}
-	if (count > 0)
+	r->open = r->call_count;
+	for (size_t i = 0; i < r->call_count; i++)
+		queue_state(r->queue, &r->call[i].lane, on_state, &r->call[i]);
+	if (r->call_count > 0)
 		session_wait(r->s, "asking Redis for the lanes");
 }
 

@@ -15,7 +15,6 @@
 #include "net/loop.h"
 #include "queue/queue.h"
 #include "queue/unpark.h"
-#include "store/accounts.h"
 #include "store/rules.h"
 
 #define FOR_MOST_MS ((uint64_t)365 * 86400 * 1000)
@@ -108,41 +107,15 @@ read_target(const struct args *a, struct arena *arena, struct store_rule *rule)
 		die("--account goes with a domain or a tag only");
 }
 
-struct account_call {
-	struct session *s;
-	size_t count;
-	int number;
-};
-
-static void
-got_account(void *ctx, const struct store_account *account, size_t count,
-    const struct error *err)
-{
-	struct account_call *call = ctx;
-
-	call->count = count;
-	if (err == NULL && count == 1)
-		call->number = account[0].number;
-	session_end(call->s, err);
-}
-
 static void
 find_account(struct session *s, const struct args *a, struct store_rule *rule)
 {
-	struct account_call call = { .s = s };
 	const char *name = rule->scope == RULE_ACCOUNT
 	    ? a->operand[1]
 	    : args_flag(a, "account");
 
-	if (name == NULL)
-		return;
-	store_account_find(s->pg, slice_of(name), got_account, &call);
-	session_wait(s, "looking for account '%s'", name);
-	if (call.count != 1)
-		die("there is no account '%s'; 'verpost account list' lists "
-		    "them",
-		    name);
-	rule->account = call.number;
+	if (name != NULL)
+		rule->account = session_account_named(s, name);
 }
 
 static int64_t

@@ -34,8 +34,8 @@ src_bin_verpost_SOURCES = \
 src_bin_verpost_LDADD = \
 	src/proc/libproc.a \
 	src/api/libapi.a \
-	src/smtpd/libsmtpd.a \
 	src/simulator/libsimulator.a \
+	src/smtpd/libsmtpd.a \
 	src/delivery/libdelivery.a \
 	src/hooks/libhooks.a \
 	src/bounce/libbounce.a \

@@ -166,18 +166,28 @@ got_account(void *ctx, const struct store_account *account, size_t count,
 }
 
 int
+session_account_named(struct session *s, const char *name_or_id)
+{
+	struct account_pick pick = { .s = s };
+
+	store_account_find(s->pg, slice_of(name_or_id), got_account, &pick);
+	session_wait(s, "looking for account '%s'", name_or_id);
+	if (pick.count != 1)
+		die("'%s' is the name of one account and the id of another",
+		    name_or_id);
+	return pick.number;
+}
+
+int
 session_account(struct session *s, const struct args *a)
 {
 	const char *name = args_flag(a, "account");
 	struct account_pick pick = { .s = s };
 
-	if (name != NULL) {
-		store_account_find(s->pg, slice_of(name), got_account, &pick);
-		session_wait(s, "looking for account '%s'", name);
-	} else {
-		store_account_list(s->pg, got_account, &pick);
-		session_wait(s, "looking for the account");
-	}
+	if (name != NULL)
+		return session_account_named(s, name);
+	store_account_list(s->pg, got_account, &pick);
+	session_wait(s, "looking for the account");
 	if (pick.count == 0)
 		die("there is no account yet: 'verpost account add NAME' "
 		    "makes one");

@@ -54,6 +54,7 @@ void session_done(void *ctx, const struct error *err);
 
 /* The account named by --account, or the only one there is. */
 int session_account(struct session *s, const struct args *a);
+int session_account_named(struct session *s, const char *name_or_id);
 /* Its name, owned by the caller; "#7" when it is gone. */
 char *session_account_name(struct session *s, int number);
 

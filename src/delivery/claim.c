@@ -166,12 +166,6 @@ settle(struct job *j, const struct store_claim *c, int64_t now_ms)
 	}
 }
 
-static bool
-is_refusal(const struct error *err)
-{
-	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
-}
-
 /* Back in front of the line, in the same order. */
 static void
 stay_in_line(struct line *line)
@@ -193,7 +187,7 @@ claims_failed(struct line *line, const struct error *err)
 
 	log_warn(&m->log, "claim.failed", log_err(err),
 	    log_uint("jobs", line->count));
-	if (!is_refusal(err)) {
+	if (!pg_is_refusal(err)) {
 		stay_in_line(line);
 		timer_set(m->claims->again, AGAIN_MS);
 	} else if (line->count > 1) {
@@ -214,7 +208,7 @@ on_claimed(void *ctx, const struct error *err)
 	struct list *node;
 
 	line->op = NULL;
-	if (err == NULL || (is_refusal(err) && line->count == 1))
+	if (err == NULL || (pg_is_refusal(err) && line->count == 1))
 		line->singly -= MIN(line->singly, line->count);
 	if (err != NULL) {
 		claims_failed(line, err);
@@ -325,7 +319,7 @@ on_released(void *ctx, const struct error *err)
 	c->release = NULL;
 	if (err != NULL)
 		log_warn(&m->log, "claim.not_released", log_err(err));
-	if (err != NULL && !is_refusal(err)) {
+	if (err != NULL && !pg_is_refusal(err)) {
 		release_again(c);
 		return;
 	}

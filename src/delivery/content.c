@@ -3,8 +3,9 @@
  * recipients of an email that are in hand, and held to one budget of octets.
  *
  * A job is leased and routed without its content. When it asks for a claim,
- * its content is asked for in the same breath, so that both answers come
- * together. What is large, or finds the budget used up, is read once its job
+ * its content is looked for in what this node accepted a moment ago, and else
+ * asked for in the same breath, so that both answers come together. What is
+ * large, or finds the budget used up, is read once its job
  * is claimed and there is room; one at least, whatever its size.
  *
  * A read that failed leaves no content: jobs that wait for it end deferred,
@@ -14,6 +15,7 @@
 
 #include "base/mem.h"
 #include "store/jobs.h"
+#include "store/recent.h"
 
 /* Records up to this size are read beside the claim. */
 #define BESIDE_CLAIM_MAX ((size_t)256 * 1024)
@@ -59,6 +61,7 @@ content_new(struct job *j)
 	c->bytes = j->content_bytes;
 	list_init(&c->waiting);
 	strbuf_init(&c->text, 0);
+	c->ptr = recent_get(m->opt.recent, c->email, c->bytes);
 	m->content_bytes += c->bytes;
 	hash_put(m->contents, key_of(&c->email), c);
 	return c;
@@ -178,6 +181,15 @@ read_send(struct content_read *r)
 	r->tx = store_contents_read(r->mta->opt.pg, list, r->n, on_contents, r);
 }
 
+static void
+read_one(struct content *c)
+{
+	struct content_read *r = read_new(c->mta);
+
+	read_add(r, c);
+	read_send(r);
+}
+
 /* Whether its content is here or on its way. */
 static bool
 find_content(struct job *j)
@@ -208,7 +220,8 @@ contents_read(struct mta *m, struct list *jobs)
 				continue;
 			attach(j, content_new(j));
 		}
-		read_add(r, j->content);
+		if (j->content->ptr == NULL)
+			read_add(r, j->content);
 	}
 	read_send(r);
 }
@@ -237,7 +250,6 @@ contents_load(struct mta *m)
 	while (!m->draining && !list_is_empty(&m->unread)) {
 		struct job *j =
 		    list_entry(list_first(&m->unread), struct job, node);
-		struct content_read *r;
 
 		if (!find_content(j)) {
 			if (j->content == NULL) {
@@ -245,9 +257,8 @@ contents_load(struct mta *m)
 					return;
 				attach(j, content_new(j));
 			}
-			r = read_new(m);
-			read_add(r, j->content);
-			read_send(r);
+			if (j->content->ptr == NULL)
+				read_one(j->content);
 		}
 		list_remove(&j->node);
 		content_await(j);

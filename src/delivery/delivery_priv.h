@@ -310,6 +310,7 @@ struct dest {
 	bool is_called;		 /* its turn has come */
 	double rate;		 /* mails a second, smoothed; first a guess */
 	unsigned int done_count; /* ended since the last tick */
+	int64_t dot_ms; /* from a dot to its reply, smoothed; -1: not known */
 	bool stands_still;	 /* nothing did in the last second */
 	int64_t turn_at_mono_ms; /* when the next one beyond the cap is due */
 	int64_t full_since_mono_ms;   /* more came than may wait; 0: not so */
@@ -362,6 +363,15 @@ void dest_session_unready(struct dest *d);
 void dest_session_quits(struct dest *d, bool was_ready);
 /* A mail got an answer: the host works. */
 void dest_progress(struct dest *d);
+/*
+ * A mail whose commands leave together with the dot of another saves a round
+ * trip, but it waits for the reply to that dot (contrib/notes/0020). Only where
+ * replies are known to come within DEST_RIDE_MS, and only what is left when
+ * each connection that is idle or on its way gets one.
+ */
+#define DEST_RIDE_MS 500
+bool dest_may_ride(const struct dest *d);
+void dest_dot_took(struct dest *d, int64_t ms);
 /* At the end of this turn: kicks its connections, opens more, asks for
  * claims, as the backlog needs. */
 void dest_work_soon(struct dest *d);

@@ -39,13 +39,21 @@ dest_is_resting(const struct dest *d)
 	return dest_live_count(d) == 0 && dest_rest_left_ms(d) > 0;
 }
 
+/* Whether replies to the dot are known to come soon enough to wait for. */
+static bool
+is_quick(const struct dest *d)
+{
+	return d->dot_ms >= 0 && d->dot_ms <= DEST_RIDE_MS;
+}
+
 static unsigned int
 sessions_wanted(const struct dest *d)
 {
 	size_t backlog = d->waiting_count + d->claiming_count +
 	    d->claimed_count + d->sending_count;
 	/* One for two, unless those that there are do not get on. */
-	size_t wanted = d->stands_still ? backlog : (backlog + 1) / 2;
+	bool each_its_own = d->stands_still || d->dot_ms > DEST_RIDE_MS;
+	size_t wanted = each_its_own ? backlog : (backlog + 1) / 2;
 
 	return (unsigned int)MIN(wanted, UINT_MAX);
 }
@@ -140,6 +148,19 @@ dest_progress(struct dest *d)
 {
 	d->fail_count = d->more_fail_count = 0;
 	d->retry_at_mono_ms = d->more_at_mono_ms = 0;
+}
+
+bool
+dest_may_ride(const struct dest *d)
+{
+	return is_quick(d) &&
+	    d->claimed_count > d->idle_count + d->connecting_count;
+}
+
+void
+dest_dot_took(struct dest *d, int64_t ms)
+{
+	d->dot_ms = d->dot_ms < 0 ? ms : (d->dot_ms * 3 + ms) / 4;
 }
 
 static int64_t

@@ -133,6 +133,7 @@ dest_new(struct mta *m, struct route *r, const struct source *s)
 	d->mta = m;
 	d->source = *s;
 	d->rate = RATE_GUESS;
+	d->dot_ms = -1;
 	list_init(&d->waiting);
 	list_init(&d->claimed);
 	list_init(&d->sessions);

@@ -11,7 +11,6 @@
  */
 #include "delivery/delivery_priv.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +28,7 @@ struct owner {
 	struct pg_tx *tx;	 /* one step at a time */
 	int64_t beat_sent_mono_ms, beat_good_mono_ms;
 	void (*stopped)(struct mta *m);
-	char boot_id[64];
+	char boot_id[CLOCK_BOOT_ID_LEN];
 	bool is_clear; /* those before us are set dead */
 	size_t dead_count;
 	int dead[64];
@@ -41,18 +40,6 @@ struct owner {
 };
 
 static void step_sources(struct owner *o);
-
-static void
-read_boot_id(char *out, size_t size)
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, out, size - 1) : -1;
-
-	if (fd >= 0)
-		close(fd);
-	out[n > 0 ? n : 0] = '\0';
-	out[strcspn(out, "\n")] = '\0';
-}
 
 static void
 again(struct owner *o, int64_t after_ms)
@@ -112,7 +99,7 @@ owner_reap(struct mta *m)
 	for (size_t d = 0; d < o->dead_count; d++)
 		for (size_t i = 0; i < m->lane_count; i += step)
 			reap_worker(m->queue, m->opt.shaping,
-			    &m->lanes[i]->lane.pool, 1, o->dead[d]);
+			    m->lanes[i]->lane.pool, o->dead[d]);
 	o->dead_count = 0;
 }
 
@@ -407,7 +394,7 @@ owner_start(struct mta *m)
 
 	o->mta = m;
 	o->timer = timer_new(m->opt.loop, on_time, o);
-	read_boot_id(o->boot_id, sizeof(o->boot_id));
+	clock_boot_id(o->boot_id);
 	m->owner = o;
 	if (m->opt.slot_dir != NULL)
 		o->resolve = resolve_start(m, o->boot_id, on_resolved);

@@ -77,19 +77,13 @@ failed(struct resolve *r, const char *step, const struct error *err)
 	timer_set(r->timer, AGAIN_MS);
 }
 
-static bool
-is_refusal(const struct error *err)
-{
-	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
-}
-
 static void
 on_given_back(void *ctx, const struct error *err)
 {
 	struct resolve *r = ctx;
 
 	r->tx = NULL;
-	if (err != NULL && !is_refusal(err)) {
+	if (err != NULL && !pg_is_refusal(err)) {
 		failed(r, "take claims back", err);
 		return;
 	}

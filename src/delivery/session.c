@@ -26,9 +26,6 @@
 #define OPENING_MS (3 * 60 * 1000)
 /* An unused connection that lived so long was closed for being idle. */
 #define IDLE_LEAST_MS 5000
-/* A reply to a dot that takes longer than this: nothing more rides behind it,
- * for that would wait with it for up to ten minutes. */
-#define BEHIND_DOT_MS 1000
 #define BODY_CHUNK ((size_t)64 * 1024)
 #define SAID_MAX SMTP_TRANSCRIPT_LEAST
 
@@ -213,6 +210,9 @@ give_output(struct session *s)
 		slot_sent(s->mta->slot, head->entry, slice_of(s->host),
 		    slice_of(s->tls));
 		head->dot = DOT_GIVEN;
+		/* All of it is in out; should it not leave, it is built anew.
+		 */
+		strbuf_fini(&head->message);
 	}
 	conn_write(s->conn, strbuf_slice(out));
 	strbuf_reset(out);
@@ -290,11 +290,12 @@ start_mail(struct session *s, struct job *j)
 	smtp_client_send(s->client, &mail);
 }
 
+/* Behind the dot of another, where what rides waits for its reply, too. */
 static bool
-is_kept_waiting(struct session *s)
+may_ride(const struct session *s)
 {
-	return !list_is_empty(&s->mails) &&
-	    loop_mono_ms(s->mta->opt.loop) - s->dot_mono_ms > BEHIND_DOT_MS;
+	return dest_may_ride(s->dest) &&
+	    loop_mono_ms(s->mta->opt.loop) - s->dot_mono_ms <= DEST_RIDE_MS;
 }
 
 static bool
@@ -302,7 +303,7 @@ may_send(struct session *s)
 {
 	return !s->over && !s->quitting && s->ready &&
 	    smtp_client_can_send(s->client) && owner_is_alive(s->mta) &&
-	    !is_kept_waiting(s);
+	    (list_is_empty(&s->mails) || may_ride(s));
 }
 
 static void
@@ -511,6 +512,9 @@ on_mail_done(void *ctx, void *mail, const struct smtp_outcome *outcome)
 	if (is_answer(outcome)) {
 		s->of_use = true;
 		dest_progress(s->dest);
+		if (outcome->stage == SMTP_STAGE_DOT)
+			dest_dot_took(s->dest,
+			    loop_mono_ms(s->mta->opt.loop) - s->dot_mono_ms);
 	}
 	if (verdict_content_cannot_go(outcome)) /* it never left */
 		quotas_give_back(j);

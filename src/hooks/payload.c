@@ -30,21 +30,12 @@ write_from(struct json_writer *w, const struct mail_address *from)
 	strbuf_fini(&text);
 }
 
-/* "<id@domain>", as it stands in the header of the mail. */
 static void
 write_message_id(struct json_writer *w, const struct hooks_event *e)
 {
 	struct strbuf text = STRBUF_INIT;
-	char gm[ID_GM_LEN + 1];
 
-	strbuf_add_char(&text, '<');
-	if (e->message_id.ptr != NULL) {
-		strbuf_add_slice(&text, e->message_id);
-	} else {
-		id_format_gm(e->email, gm);
-		strbuf_add_fmt(&text, "%s@%.*s", gm, SLICE_FMT(e->domain_name));
-	}
-	strbuf_add_char(&text, '>');
+	id_add_message_id(&text, e->message_id, e->email, e->domain_name);
 	json_text(w, "message_id", strbuf_slice(&text));
 	strbuf_fini(&text);
 }

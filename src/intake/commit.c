@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/mem.h"
+#include "store/recent.h"
 
 #define FEW_ITEMS 4
 
@@ -96,6 +97,22 @@ answer_of_error(struct intake_item *item, const struct error *err)
 	item->answer.retry_after_s = 5;
 }
 
+/* For those who send it in a moment: before they can know of it. */
+static void
+keep_contents(const struct intake *in)
+{
+	list_each (node, &in->commit.batch) {
+		const struct intake_item *item =
+		    list_entry(node, struct intake_item, in_commit);
+		const struct store_accept_item *s = &item->store;
+
+		/* Empty: large, and gone its own way. */
+		if (s->result == STORE_ACCEPT_OK && s->content.len > 0)
+			recent_put(in->recent, in->recent_writer, s->email,
+			    s->content);
+	}
+}
+
 static void
 done(void *ctx, const struct error *err)
 {
@@ -107,6 +124,7 @@ done(void *ctx, const struct error *err)
 	OBJ_CHECK(in, INTAKE_MAGIC);
 	c->op = NULL;
 	if (err == NULL) {
+		keep_contents(in);
 		crash_point("commit-before-push");
 		intake_push(in, &c->batch);
 	} else {

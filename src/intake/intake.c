@@ -64,6 +64,8 @@ intake_new(const struct intake_options *opt)
 	in->side = opt->pg_side != NULL ? opt->pg_side : opt->pg;
 	in->queue = opt->queue;
 	in->shaping = opt->shaping;
+	in->recent = opt->recent;
+	in->recent_writer = opt->recent_writer;
 	in->limits = opt->limits;
 	fill_limits(&in->limits);
 	in->pressure.max = in->limits.queue_max;

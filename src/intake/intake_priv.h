@@ -36,6 +36,8 @@ struct intake {
 	struct pg *pg, *side;
 	struct queue *queue;
 	const struct shaping *shaping;
+	struct recent *recent;
+	size_t recent_writer;
 	struct intake_limits limits;
 	struct log_ctx log;
 	struct cache *keys;

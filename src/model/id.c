@@ -183,6 +183,22 @@ id_format_gm(struct id id, char out[ID_GM_LEN + 1])
 	out[ID_GM_LEN] = '\0';
 }
 
+void
+id_add_message_id(struct strbuf *out, struct slice own, struct id email,
+    struct slice domain)
+{
+	char gm[ID_GM_LEN + 1];
+
+	strbuf_add_char(out, '<');
+	if (own.ptr != NULL) {
+		strbuf_add_slice(out, own);
+	} else {
+		id_format_gm(email, gm);
+		strbuf_add_fmt(out, "%s@%.*s", gm, SLICE_FMT(domain));
+	}
+	strbuf_add_char(out, '>');
+}
+
 int
 id_cmp(struct id a, struct id b)
 {

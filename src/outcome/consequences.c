@@ -2,7 +2,7 @@
  * What follows from what happened: the status it raises the recipient to, the
  * events, whether the address is suppressed.
  *
- *   delivered  DELIVERED    events sent, delivered
+ *   delivered  DELIVERED    delivered, which says sent, too
  *   deferred   DEFERRED     delivery_delayed (one per attempt)
  *   unknown    DEFERRED     the same, with outcome_unknown
  *     exactly once  FAILED  failed: outcome_unknown
@@ -10,7 +10,7 @@
  *   failed     FAILED       failed, with the reason
  *   DSN failed BOUNCED      bounced; suppression for a bad address
  *   DSN delayed -           delivery_delayed (once for all of them)
- *   DSN delivered DELIVERED sent, delivered: news after an unknown outcome
+ *   DSN delivered DELIVERED delivered: news after an unknown outcome
  */
 #include "outcome/outcome_priv.h"
 
@@ -109,7 +109,6 @@ static void
 deliver(struct record *r, const struct event_data *data)
 {
 	finish_as(r, STATUS_DELIVERED);
-	add_event(r, EVENT_SENT, 0, NULL);
 	add_event(r, EVENT_DELIVERED, 0, data);
 }
 

@@ -104,12 +104,6 @@ tell(struct outcome_writer *w, const struct error *err)
 	w->batch_count = 0;
 }
 
-static bool
-is_refusal(const struct error *err)
-{
-	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
-}
-
 static void
 on_written(void *ctx, const struct error *err)
 {
@@ -122,7 +116,7 @@ on_written(void *ctx, const struct error *err)
 		if (w->singly > 0)
 			w->singly--;
 		tell(w, NULL);
-	} else if (!is_refusal(err)) {
+	} else if (!pg_is_refusal(err)) {
 		log_warn(&w->log, "outcome.waits", log_err(err),
 		    log_uint("records", outcome_writer_pending(w)));
 		put_back(w);

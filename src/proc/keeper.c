@@ -1,6 +1,5 @@
 #include "proc/keeper.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -127,31 +126,19 @@ beaten(void *ctx, const struct error *err)
 	over(k, beat, err);
 }
 
-static struct slice
-boot_id(char *buf, size_t size)
-{
-	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-	size_t n = 0;
-
-	if (f != NULL) {
-		n = fread(buf, 1, size, f);
-		fclose(f);
-	}
-	return slice_trim_lines(slice_mem(buf, n));
-}
-
 static void
 beat(struct keeper *k, struct pg_tx **under_way)
 {
-	char buf[64];
+	char boot_id[CLOCK_BOOT_ID_LEN];
 	struct store_worker w = {
 		.node = slice_of(k->node),
 		.role = SLICE("keeper"),
-		.boot_id = boot_id(buf, sizeof(buf)),
 		.pid = getpid(),
 		.started_at_ms = clock_now_ms(),
 	};
 
+	clock_boot_id(boot_id);
+	w.boot_id = slice_of(boot_id);
 	if (k->worker != 0)
 		*under_way = store_worker_beat(k->pg, k->worker, beaten, k);
 	else
@@ -395,7 +382,7 @@ keeper_new(const struct keeper_options *opt)
 	k->queue = queue_new(k->loop, opt->redis, NULL, 0, NULL, NULL);
 	k->walk =
 	    walk_new(k->loop, k->pg, k->queue, opt->shaping, &walk_ops, k);
-	k->reap = reap_new(k->loop, k->pg, k->queue, opt->shaping);
+	k->reap = reap_new(k->pg, k->queue, opt->shaping);
 	k->expire = expire_new(k->loop, k->pg);
 	k->rules = rules_new(k->pg);
 	k->unpark = unpark_new(k->pg, k->queue, opt->shaping);

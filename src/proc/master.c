@@ -38,6 +38,7 @@
 #include "proc/title.h"
 #include "proc/worker.h"
 #include "queue/shaping.h"
+#include "store/recent.h"
 
 #define LOCK_PATIENCE_MS 3000
 #define PORT_PATIENCE_MS 10000
@@ -69,6 +70,7 @@ struct master {
 	struct identity identity;
 	struct keyring keyring;
 	struct listeners listeners;
+	struct recent *recent;
 	struct children *children;
 	struct master_child *child[CHILDREN_MAX];
 	size_t child_count;
@@ -163,6 +165,7 @@ set_up(struct master *m, struct error *err)
 	    listeners_open(&m->listeners, s, &m->identity, PORT_PATIENCE_MS,
 		m->signal_fd, err) != 0)
 		return -1;
+	m->recent = recent_new(s->recent_bytes_max, s->httpd_processes);
 	return listen_to_all(m, err);
 }
 
@@ -173,6 +176,7 @@ tear_down(struct master *m)
 		m->life_pipe[1], m->ready_pipe[0], m->ready_pipe[1] };
 
 	listeners_close(&m->listeners);
+	recent_free(&m->recent);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -198,6 +202,7 @@ child_run(void *ctx)
 		.shaping = m->shaping,
 		.keyring = &m->keyring,
 		.listeners = &m->listeners,
+		.recent = m->recent,
 		.identity = &m->identity,
 		.life_fd = m->life_pipe[0],
 		.ready_fd = m->ready_pipe[1],

@@ -41,6 +41,8 @@ options(const struct role_http *r, const struct worker *w, int fd)
 		.depth = r->depth,
 		.keyring = w->keyring,
 		.webhook_guard = &r->webhook_guard,
+		.recent = w->recent,
+		.recent_writer = w->slot,
 		.listen_fd = fd,
 		.http = {
 			.body_max = s->http_body_max,
@@ -142,6 +144,7 @@ const struct role role_httpd = {
 	.stage = ROLE_STAGE_FRONT,
 	.ports = PORT_BIT(PORT_HTTP),
 	.needs_keys = true,
+	.shares_recent = true,
 	.count = count,
 	.start = start,
 	.drain = drain,

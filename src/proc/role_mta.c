@@ -58,6 +58,7 @@ fill(struct mta_options *o, const struct worker *w)
 	o->retry.unknown_ms = (int64_t)s->retry_unknown;
 	o->in_hand_max = s->in_hand_max;
 	o->in_hand_bytes_max = s->in_hand_bytes_max;
+	o->recent = w->recent;
 	o->idle_ms = (int64_t)s->connection_idle;
 	o->lost = lost;
 	o->lost_ctx = w->loop;
@@ -101,6 +102,7 @@ const struct role role_mta = {
 	.name = "mta",
 	.stage = ROLE_STAGE_FRONT,
 	.needs_keys = true,
+	.shares_recent = true,
 	.count = count,
 	.start = start,
 	.drain = drain,

@@ -158,6 +158,10 @@ const struct config_row settings_rows[] = {
 	    "Recipients that one process takes from the queue at a time."),
 	SIZE(in_hand_bytes_max, "128M", MEGA, 4096 * MEGA,
 	    "Memory for the content of the emails that are about to be sent."),
+	SIZE(recent_bytes_max, "128M", 0, 65536 * MEGA,
+	    "Memory, shared by the processes of this node, for the content of "
+	    "the emails that it accepted last: what is sent soon need not be "
+	    "read back from PostgreSQL. 0: none."),
 	TIME(connection_idle, "30s", SECOND, 300 * SECOND,
 	    "How long an unused connection is kept for the next message."),
 

@@ -18,6 +18,7 @@
 #include "net/loop.h"
 #include "proc/title.h"
 #include "proc/worker.h"
+#include "store/recent.h"
 
 /* Without a master there may soon be another one that wants our ports. */
 #define ORPHAN_DRAIN_MS 5000
@@ -143,6 +144,9 @@ set_up(struct life *life, const struct worker_start *start)
 	listeners_keep(start->listeners, life->role->ports);
 	if (!life->role->needs_keys)
 		keyring_wipe(start->keyring);
+	life->w.recent = start->recent;
+	if (!life->role->shares_recent)
+		recent_free(&life->w.recent);
 	life->w.settings = start->settings;
 	life->w.shaping = start->shaping;
 	life->w.keyring = start->keyring;

@@ -99,19 +99,17 @@ on_pools(void *ctx, const struct store_pool *pool, size_t n,
     const struct error *err)
 {
 	struct depth *d = ctx;
-	size_t lanes = queue_lane_count(d->shaping);
 
 	d->tx = NULL;
 	/* While lanes are asked they stay as they are. */
 	if (err != NULL || d->open > 0)
 		return;
 	free(d->lane);
-	d->lane_count = n * lanes;
+	d->lane_count = n * queue_lane_count(d->shaping);
 	d->lane = xcalloc(d->lane_count + 1, sizeof(*d->lane));
 	for (size_t i = 0; i < d->lane_count; i++) {
 		d->lane[i].depth = d;
-		queue_lane_nth(d->shaping, pool[i / lanes].number, i % lanes,
-		    &d->lane[i].lane);
+		queue_lane_of_pools(d->shaping, pool, i, &d->lane[i].lane);
 	}
 	d->counts = 0;
 	count(d);

@@ -5,6 +5,7 @@
 #include "base/attr.h"
 #include "base/hash.h"
 #include "queue/shaping.h"
+#include "store/sources.h"
 
 /*
  * Domains of a provider's customers go through a hash lane: that costs order,
@@ -59,6 +60,17 @@ queue_lane_nth(const struct shaping *s, int pool, size_t n,
 		set_name(out, pool, shaping_provider_name(s, n));
 	else
 		set_hash_name(out, pool, (unsigned int)(n - providers));
+}
+
+const struct store_pool *
+queue_lane_of_pools(const struct shaping *s, const struct store_pool *pools,
+    size_t n, struct queue_lane *out)
+{
+	size_t lanes = queue_lane_count(s);
+	const struct store_pool *pool = &pools[n / lanes];
+
+	queue_lane_nth(s, pool->number, n % lanes, out);
+	return pool;
 }
 
 int

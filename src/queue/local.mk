@@ -15,6 +15,7 @@ nodist_src_queue_libqueue_a_SOURCES = src/queue/functions.c \
 	src/queue/shaping_default.c
 src_queue_libqueue_a_SOURCES = \
 	%reldir%/depth.c include/queue/depth.h \
+	%reldir%/giveback.c %reldir%/giveback.h \
 	%reldir%/lane.c include/queue/lane.h \
 	%reldir%/member.c include/queue/member.h \
 	%reldir%/published.c include/queue/published.h \

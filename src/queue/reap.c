@@ -4,128 +4,38 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/loop.h"
-#include "queue/queue.h"
+#include "giveback.h"
 #include "store/sources.h"
 #include "store/workers.h"
 
 /*
  * A step: liveness -> pools -> who holds what, in every lane -> who is alive
  * -> give back what the others hold.
- *
- * Who is alive is read after who holds: a worker that registers and leases in
- * between is not in the list of holders, so nobody who is new is taken for
- * unknown.
  */
 
-#define REAP_BATCH 100
 #define STRANGE_MAX 64
 
-/* A worker that holds jobs in a lane. */
-struct holding {
-	struct list node;
-	struct reap *r;
-	struct queue_lane lane;
-	int worker;
-	bool is_asked; /* reap is under way */
-};
-
-/* The question who holds jobs in this lane. */
-struct question {
-	struct reap *r;
-	struct queue_lane lane;
-};
-
 struct reap {
-	struct loop *loop;
 	struct pg *pg;
-	struct queue *queue;
-	const struct shaping *shaping;
-	bool is_busy;
 	struct pg_tx *tx;
 	int64_t reached_ms; /* since when Postgres answers; 0: it did not */
-	struct question *question;
 	struct queue_lane strange[STRANGE_MAX];
 	size_t strange_count;
-	size_t question_count, open;
-	struct list holdings;
-	bool has_failed;
-	struct reap_counts counts;
+	struct giveback giveback;
+	uint64_t died;
 };
 
 static const struct log_ctx reap_log = { NULL,
 	{ { "part", LOG_F_TEXT, { .text = "reap" } } } };
-
-static void
-end_step(struct reap *r)
-{
-	struct list *node;
-
-	while ((node = list_pop(&r->holdings)) != NULL)
-		free(list_entry(node, struct holding, node));
-	r->is_busy = false;
-	r->counts.steps++;
-	if (r->has_failed)
-		r->counts.failures++;
-}
 
 /* Postgres did not answer: from now on it must be there without a break. */
 static void
 fail_step(struct reap *r)
 {
 	r->reached_ms = 0;
-	r->has_failed = true;
-	end_step(r);
-}
-
-static void
-count_down(struct reap *r)
-{
-	if (--r->open == 0)
-		end_step(r);
-}
-
-/* Giving back. ------------------------------------------------------------ */
-
-static void on_reaped(void *ctx, size_t count, const struct error *err);
-
-static void
-ask_reap(struct holding *h)
-{
-	h->is_asked = true;
-	queue_reap(h->r->queue, &h->lane, h->worker, REAP_BATCH, on_reaped, h);
-}
-
-static void
-on_reaped(void *ctx, size_t count, const struct error *err)
-{
-	struct holding *h = ctx;
-	struct reap *r = h->r;
-
-	h->is_asked = false;
-	r->counts.given_back += count;
-	if (err != NULL)
-		r->has_failed = true;
-	else if (count > 0) {
-		log_info(&reap_log, "reap.given_back",
-		    log_int("worker", h->worker),
-		    log_text("lane", h->lane.name), log_uint("count", count));
-		ask_reap(h);
-		return;
-	}
-	count_down(r);
-}
-
-static bool
-is_alive(const struct store_worker *worker, size_t count, int id)
-{
-	for (size_t i = 0; i < count; i++)
-		if (worker[i].id == id)
-			return true;
-	return false;
+	giveback_end(&r->giveback, true);
 }
 
 static void
@@ -133,82 +43,52 @@ on_alive(void *ctx, const struct store_worker *worker, size_t count,
     const struct error *err)
 {
 	struct reap *r = ctx;
+	int *alive;
 
 	r->tx = NULL;
 	if (err != NULL) {
 		fail_step(r);
 		return;
 	}
-	r->open = 1;
-	list_each (node, &r->holdings) {
-		struct holding *h = list_entry(node, struct holding, node);
-
-		if (is_alive(worker, count, h->worker))
-			continue;
-		r->open++;
-		ask_reap(h);
-	}
-	count_down(r);
+	alive = xcalloc(count + 1, sizeof(*alive));
+	for (size_t i = 0; i < count; i++)
+		alive[i] = worker[i].id;
+	giveback_others(&r->giveback, alive, count);
+	free(alive);
 }
 
-/* Asking. ----------------------------------------------------------------- */
-
 static void
-ask_alive(struct reap *r)
+found(void *ctx)
 {
+	struct reap *r = ctx;
+
 	r->tx = store_worker_list(r->pg, on_alive, r);
 }
 
 static void
-on_holders(void *ctx, const int *workers, size_t count, const struct error *err)
+gave(const struct queue_lane *lane, int worker, size_t count)
 {
-	const struct question *q = ctx;
-	struct reap *r = q->r;
-
-	if (err != NULL)
-		r->has_failed = true;
-	for (size_t i = 0; i < count; i++) {
-		struct holding *h = xmalloc(sizeof(*h));
-
-		h->r = r;
-		h->lane = q->lane;
-		h->worker = workers[i];
-		list_append(&r->holdings, &h->node);
-	}
-	if (--r->open == 0)
-		ask_alive(r);
+	log_info(&reap_log, "reap.given_back", log_int("worker", worker),
+	    log_text("lane", lane->name), log_uint("count", count));
 }
+
+static const struct giveback_ops ops = { queue_holders, queue_reap, found,
+	gave };
 
 static void
 on_pools(void *ctx, const struct store_pool *pool, size_t count,
     const struct error *err)
 {
 	struct reap *r = ctx;
-	size_t lanes = queue_lane_count(r->shaping), n = 0;
 
 	r->tx = NULL;
-	if (err != NULL) {
+	if (err != NULL)
 		fail_step(r);
-		return;
-	}
-	if (!queue_is_connected(r->queue) || count == 0) {
-		end_step(r);
-		return;
-	}
-	free(r->question);
-	r->question_count = r->open = count * lanes + r->strange_count;
-	r->question = xcalloc(r->question_count, sizeof(*r->question));
-	for (size_t p = 0; p < count; p++)
-		for (size_t i = 0; i < lanes; i++, n++)
-			queue_lane_nth(r->shaping, pool[p].number, i,
-			    &r->question[n].lane);
-	for (size_t i = 0; i < r->strange_count; i++, n++)
-		r->question[n].lane = r->strange[i];
-	for (size_t i = 0; i < n; i++) {
-		r->question[i].r = r;
-		queue_holders(r->queue, &r->question[i].lane, on_holders,
-		    &r->question[i]);
-	}
+	else if (!queue_is_connected(r->giveback.queue))
+		giveback_end(&r->giveback, false);
+	else
+		giveback_ask(&r->giveback, pool, count, r->strange,
+		    r->strange_count);
 }
 
 void
@@ -238,7 +118,7 @@ on_dead(void *ctx, const struct store_worker *worker, size_t count,
 		    log_int("worker", worker[i].id),
 		    log_slice("node", worker[i].node),
 		    log_slice("role", worker[i].role));
-	r->counts.died += count;
+	r->died += count;
 	r->tx = store_pool_list(r->pg, on_pools, r);
 }
 
@@ -256,10 +136,8 @@ on_reached(void *ctx, const struct store_pool *pool, size_t count,
 void
 reap_step(struct reap *r)
 {
-	if (r->is_busy)
+	if (!giveback_begin(&r->giveback))
 		return;
-	r->is_busy = true;
-	r->has_failed = false;
 	if (!pg_is_up(r->pg)) {
 		fail_step(r);
 		return;
@@ -276,26 +154,25 @@ reap_step(struct reap *r)
 bool
 reap_is_busy(const struct reap *r)
 {
-	return r->is_busy;
+	return r->giveback.is_busy;
 }
 
 struct reap_counts
 reap_counts(const struct reap *r)
 {
-	return r->counts;
+	const struct giveback *g = &r->giveback;
+
+	return (struct reap_counts){ r->died, g->given_back, g->steps,
+		g->failures };
 }
 
 struct reap *
-reap_new(struct loop *l, struct pg *pg, struct queue *q,
-    const struct shaping *shaping)
+reap_new(struct pg *pg, struct queue *q, const struct shaping *shaping)
 {
 	struct reap *r = xmalloc(sizeof(*r));
 
-	r->loop = l;
 	r->pg = pg;
-	r->queue = q;
-	r->shaping = shaping;
-	list_init(&r->holdings);
+	giveback_init(&r->giveback, q, shaping, &ops, r);
 	return r;
 }
 
@@ -303,22 +180,12 @@ void
 reap_free(struct reap **rp)
 {
 	struct reap *r = *rp;
-	struct list *node;
 
 	if (r == NULL)
 		return;
 	*rp = NULL;
 	pg_tx_cancel(&r->tx);
-	for (size_t i = 0; i < r->question_count; i++)
-		queue_forget(r->queue, &r->question[i]);
-	while ((node = list_pop(&r->holdings)) != NULL) {
-		struct holding *h = list_entry(node, struct holding, node);
-
-		if (h->is_asked)
-			queue_forget(r->queue, h);
-		free(h);
-	}
-	free(r->question);
+	giveback_fini(&r->giveback);
 	free(r);
 }
 
@@ -328,14 +195,12 @@ reap_free(struct reap **rp)
 #define REAP_ALL 5000
 
 void
-reap_worker(struct queue *q, const struct shaping *shaping, const int *pools,
-    size_t pool_count, int dead)
+reap_worker(struct queue *q, const struct shaping *shaping, int pool, int dead)
 {
 	struct queue_lane lane;
 
-	for (size_t p = 0; p < pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(shaping); i++) {
-			queue_lane_nth(shaping, pools[p], i, &lane);
-			queue_reap(q, &lane, dead, REAP_ALL, NULL, NULL);
-		}
+	for (size_t i = 0; i < queue_lane_count(shaping); i++) {
+		queue_lane_nth(shaping, pool, i, &lane);
+		queue_reap(q, &lane, dead, REAP_ALL, NULL, NULL);
+	}
 }

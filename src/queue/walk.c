@@ -87,8 +87,8 @@ struct walk {
 	/* The check of Redis. */
 	bool is_checking;
 	struct pg_tx *pools_tx;
-	int *pool;
-	size_t pool_count;
+	struct queue_lane *lane; /* all there are */
+	size_t lane_count;
 	char *run_id;	/* of the Redis we talk to */
 	char *fill_for; /* the run id that the filling round is for */
 	size_t states_open;
@@ -105,16 +105,9 @@ static void next_page(struct side *s);
 static void
 set_marks(struct walk *w)
 {
-	struct queue_lane lane;
-
-	if (w->fill_for == NULL)
-		return;
-	for (size_t p = 0; p < w->pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(w->shaping); i++) {
-			queue_lane_nth(w->shaping, w->pool[p], i, &lane);
-			queue_mark(w->queue, &lane, slice_of(w->fill_for), NULL,
-			    NULL);
-		}
+	for (size_t i = 0; w->fill_for != NULL && i < w->lane_count; i++)
+		queue_mark(w->queue, &w->lane[i], slice_of(w->fill_for), NULL,
+		    NULL);
 }
 
 /* The old walk has come to the end. */
@@ -497,21 +490,17 @@ static void
 on_run_id(void *ctx, struct slice run_id, const struct error *err)
 {
 	struct walk *w = ctx;
-	struct queue_lane lane;
 
-	if (err != NULL || run_id.len == 0 || w->pool_count == 0) {
+	if (err != NULL || run_id.len == 0 || w->lane_count == 0) {
 		w->is_checking = false;
 		return;
 	}
 	free(w->run_id);
 	w->run_id = slice_dup(run_id);
 	w->is_marked = true;
-	w->states_open = w->pool_count * queue_lane_count(w->shaping);
-	for (size_t p = 0; p < w->pool_count; p++)
-		for (size_t i = 0; i < queue_lane_count(w->shaping); i++) {
-			queue_lane_nth(w->shaping, w->pool[p], i, &lane);
-			queue_state(w->queue, &lane, on_state, w);
-		}
+	w->states_open = w->lane_count;
+	for (size_t i = 0; i < w->lane_count; i++)
+		queue_state(w->queue, &w->lane[i], on_state, w);
 }
 
 static void
@@ -525,11 +514,11 @@ on_pools(void *ctx, const struct store_pool *pool, size_t count,
 		w->is_checking = false;
 		return;
 	}
-	free(w->pool);
-	w->pool = xcalloc(count + 1, sizeof(*w->pool));
-	w->pool_count = count;
-	for (size_t i = 0; i < count; i++)
-		w->pool[i] = pool[i].number;
+	free(w->lane);
+	w->lane_count = count * queue_lane_count(w->shaping);
+	w->lane = xcalloc(w->lane_count + 1, sizeof(*w->lane));
+	for (size_t i = 0; i < w->lane_count; i++)
+		queue_lane_of_pools(w->shaping, pool, i, &w->lane[i]);
 	queue_run_id(w->queue, on_run_id, w);
 }
 
@@ -600,7 +589,7 @@ walk_free(struct walk **wp)
 	side_fini(&w->old);
 	pg_tx_cancel(&w->pools_tx);
 	queue_forget(w->queue, w);
-	free(w->pool);
+	free(w->lane);
 	free(w->run_id);
 	free(w->fill_for);
 	free(w);

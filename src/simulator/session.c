@@ -9,13 +9,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "simulator/simulator_priv.h"
-#include "smtp/server.h"
+#include "smtpd/link.h"
 
 #define SESSION_MAGIC 0x53494d53u
-#define OUTPUT_MAX ((size_t)64 * 1024)
 #define RCPT_MAX 100
 #define IDLE_MS (5 * 60 * 1000)
-#define FLUSH_MS 5000
 
 struct rcpt {
 	struct rcpt *next;
@@ -27,12 +25,8 @@ struct simulator_session {
 	unsigned int magic;
 	struct list node;
 	struct simulator *sim;
-	struct conn *conn;
-	struct smtp_server *server;
-	struct loop_call ending;
+	struct smtpd_link link;
 	struct timer *slow; /* while the slow reply waits */
-	bool over, flush, draining;
-	bool input_ended; /* the client sends nothing more */
 	/* The transaction. */
 	struct arena mem;
 	struct slice from;
@@ -40,26 +34,10 @@ struct simulator_session {
 };
 
 static void
-write_output(struct simulator_session *s)
-{
-	struct strbuf *out = smtp_server_output(s->server);
-
-	if (out->len > 0 && s->conn != NULL)
-		conn_write(s->conn, strbuf_slice(out));
-	strbuf_reset(out);
-}
-
-static void
 take_apart(struct simulator_session *s)
 {
-	loop_call_cancel(&s->ending);
 	timer_free(&s->slow);
-	if (s->flush && s->conn != NULL) {
-		write_output(s);
-		conn_close_flushed(&s->conn, FLUSH_MS);
-	}
-	conn_close(&s->conn);
-	smtp_server_free(&s->server);
+	smtpd_link_fini(&s->link);
 	arena_fini(&s->mem);
 	list_remove(&s->node);
 	s->sim->session_count--;
@@ -68,7 +46,7 @@ take_apart(struct simulator_session *s)
 }
 
 static void
-end_now(void *ctx)
+on_link_ended(void *ctx)
 {
 	struct simulator_session *s = ctx;
 	struct simulator *sim = s->sim;
@@ -79,32 +57,25 @@ end_now(void *ctx)
 }
 
 static void
-end_later(struct simulator_session *s, bool flush)
+on_touch(void *ctx)
 {
-	if (!s->over)
-		s->flush = flush;
-	s->over = true;
-	loop_call_schedule(s->sim->opt.loop, &s->ending, end_now, s);
+	const struct simulator_session *s = ctx;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	conn_set_deadline(s->link.conn, IDLE_MS, "command");
 }
 
-static void
-pump(struct simulator_session *s)
+static bool
+on_owes(void *ctx)
 {
-	while (!s->over && conn_pending(s->conn) < OUTPUT_MAX) {
-		struct slice in = conn_peek(s->conn);
-		size_t used = in.len > 0 ? smtp_server_feed(s->server, in) : 0;
+	const struct simulator_session *s = ctx;
 
-		write_output(s);
-		if (used == 0)
-			break;
-		conn_consume(s->conn, used);
-		conn_set_deadline(s->conn, IDLE_MS, "command");
-	}
-	/* The client has said all it will, and has its answers. */
-	if (s->input_ended && (s->slow == NULL || !timer_is_set(s->slow)) &&
-	    conn_pending(s->conn) < OUTPUT_MAX)
-		end_later(s, true);
+	OBJ_CHECK(s, SESSION_MAGIC);
+	return s->slow != NULL && timer_is_set(s->slow);
 }
+
+static const struct smtpd_link_ops link_ops = { on_touch, on_owes, NULL,
+	on_link_ended };
 
 static struct slice
 address_text(struct simulator_session *s, const struct mail_address *a)
@@ -153,25 +124,14 @@ on_rcpt(void *ctx, const struct mail_address *to, struct smtp_decision *d)
 }
 
 static void
-answer(struct simulator_session *s, const struct smtp_decision *d)
-{
-	smtp_server_answer(s->server, d);
-	write_output(s);
-	if (!s->over) {
-		conn_set_deadline(s->conn, IDLE_MS, "command");
-		pump(s);
-	}
-}
-
-static void
 on_slow(void *ctx)
 {
 	struct simulator_session *s = ctx;
 	struct smtp_decision d = { 0 };
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	if (!s->over)
-		answer(s, &d);
+	if (!s->link.is_over)
+		smtpd_link_answer(&s->link, &d);
 }
 
 static void
@@ -200,13 +160,13 @@ on_message(void *ctx, struct slice message)
 			    message);
 	}
 	if (drop) {
-		end_later(s, false);
+		smtpd_link_end(&s->link, false);
 	} else if (slow) {
 		if (s->slow == NULL)
 			s->slow = timer_new(sim->opt.loop, on_slow, s);
 		timer_set(s->slow, SCRIPT_SLOW_MS);
 	} else {
-		smtp_server_answer(s->server, &d);
+		smtp_server_answer(s->link.server, &d);
 	}
 }
 
@@ -220,8 +180,7 @@ on_reset(void *ctx)
 	s->from = SLICE("");
 	s->rcpts = NULL;
 	s->tail = &s->rcpts;
-	if (s->draining)
-		smtp_server_shutdown(s->server);
+	smtpd_link_reset(&s->link);
 }
 
 static void
@@ -230,49 +189,11 @@ on_server_closed(void *ctx)
 	struct simulator_session *s = ctx;
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	end_later(s, true);
+	smtpd_link_end(&s->link, true);
 }
 
 static const struct smtp_server_ops server_ops = { on_mail, on_rcpt, NULL,
 	on_message, on_reset, NULL, on_server_closed };
-
-static void
-on_readable(void *ctx)
-{
-	struct simulator_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	if (!s->over)
-		pump(s);
-}
-
-static void
-on_ended(void *ctx)
-{
-	struct simulator_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	s->input_ended = true;
-	on_readable(s);
-}
-
-static void
-on_conn_closed(void *ctx, const struct error *why)
-{
-	struct simulator_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	(void)why;
-	end_later(s, false);
-}
-
-static const struct conn_ops conn_ops = {
-	.ready = on_readable,
-	.readable = on_readable,
-	.drained = on_readable,
-	.closed = on_conn_closed,
-	.ended = on_ended,
-};
 
 void
 simulator_session_start(struct simulator *sim, int fd)
@@ -293,10 +214,8 @@ simulator_session_start(struct simulator *sim, int fd)
 	s->tail = &s->rcpts;
 	list_append(&sim->sessions, &s->node);
 	sim->session_count++;
-	s->conn = conn_accept(sim->opt.loop, fd, &conn_ops, s);
-	s->server = smtp_server_new(&opt, &server_ops, s);
-	write_output(s);
-	conn_set_deadline(s->conn, IDLE_MS, "command");
+	smtpd_link_start(&s->link, sim->opt.loop, fd, &opt, &server_ops, NULL,
+	    &link_ops, s);
 }
 
 void
@@ -306,9 +225,7 @@ simulator_session_drain(struct list *node)
 	    list_entry(node, struct simulator_session, node);
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	s->draining = true;
-	if (!s->over && !smtp_server_in_transaction(s->server))
-		smtp_server_shutdown(s->server);
+	smtpd_link_drain(&s->link);
 }
 
 void

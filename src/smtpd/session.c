@@ -1,10 +1,6 @@
 /*
- * One connection on the return-path port: octets go from net/conn to
- * smtp/server and back, accepted mail goes to the table returns, and the 250
- * waits for the commit.
- *
- * A session ends in end_later() only: whoever notices the end says so, and a
- * deferred call takes it apart when nobody stands in it any more.
+ * One connection on the return-path port: accepted mail goes to the table
+ * returns, and the 250 waits for the commit.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +12,6 @@
 #include "store/returns.h"
 
 #define SESSION_MAGIC 0x534d4451u
-/* While this much waits to be written, the peer is not listened to. */
-#define OUTPUT_MAX ((size_t)64 * 1024)
-#define FLUSH_MS 5000
-#define TLS_MS 30000
 /* One mail becomes a row per recipient: what that may come to. */
 #define COPIES_BYTES_MAX ((size_t)32 * 1024 * 1024)
 
@@ -33,15 +25,10 @@ struct smtpd_session {
 	struct list node;
 	struct smtpd *d;
 	struct smtpd_peer *peer;
-	struct conn *conn;
-	struct smtp_server *server;
-	struct loop_call ending;
+	struct smtpd_link link;
 	struct log_ctx log;
 	char addr[NET_ADDR_TEXT];
 	int64_t started_ms;
-	bool over, flush; /* flush: our last words are to be sent */
-	bool wants_tls, draining;
-	bool input_ended; /* the peer sends nothing more */
 	bool receiving;
 	/* The transaction. */
 	char *from;
@@ -66,29 +53,13 @@ forget_transaction(struct smtpd_session *s)
 }
 
 static void
-write_output(struct smtpd_session *s)
-{
-	struct strbuf *out = smtp_server_output(s->server);
-
-	if (out->len > 0 && s->conn != NULL)
-		conn_write(s->conn, strbuf_slice(out));
-	strbuf_reset(out);
-}
-
-static void
 take_apart(struct smtpd_session *s)
 {
 	struct smtpd *d = s->d;
 
 	pg_tx_cancel(&s->commit);
-	loop_call_cancel(&s->ending);
-	if (s->flush && s->conn != NULL) {
-		write_output(s);
-		conn_close_flushed(&s->conn, FLUSH_MS);
-	}
-	conn_close(&s->conn);
+	smtpd_link_fini(&s->link);
 	forget_transaction(s);
-	smtp_server_free(&s->server);
 	smtpd_peer_release(d, &s->peer);
 	list_remove(&s->node);
 	d->session_count--;
@@ -97,7 +68,7 @@ take_apart(struct smtpd_session *s)
 }
 
 static void
-end_now(void *ctx)
+on_link_ended(void *ctx)
 {
 	struct smtpd_session *s = ctx;
 	struct smtpd *d = s->d;
@@ -107,54 +78,38 @@ end_now(void *ctx)
 	smtpd_session_left(d);
 }
 
-static void
-end_later(struct smtpd_session *s, bool flush)
-{
-	if (!s->over)
-		s->flush = flush;
-	s->over = true;
-	loop_call_schedule(s->d->opt.loop, &s->ending, end_now, s);
-}
-
 /* Whatever comes first: too long silent, or too long here. */
 static void
-set_deadline(struct smtpd_session *s)
+on_touch(void *ctx)
 {
+	struct smtpd_session *s = ctx;
 	int64_t left = s->started_ms + s->d->opt.total_ms - clock_mono_ms();
 
-	conn_set_deadline(s->conn, MAX(MIN(left, s->d->opt.idle_ms), 1),
+	OBJ_CHECK(s, SESSION_MAGIC);
+	conn_set_deadline(s->link.conn, MAX(MIN(left, s->d->opt.idle_ms), 1),
 	    left < s->d->opt.idle_ms ? "end of session" : "command");
 }
 
-/* The peer has said all it will, and has its answers. */
-static void
-end_if_idle(struct smtpd_session *s)
+static bool
+on_owes(void *ctx)
 {
-	if (s->input_ended && s->commit == NULL &&
-	    conn_pending(s->conn) < OUTPUT_MAX)
-		end_later(s, true);
+	const struct smtpd_session *s = ctx;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	return s->commit != NULL;
 }
 
 static void
-pump(struct smtpd_session *s)
+on_lost(void *ctx, const struct error *why)
 {
-	while (
-	    !s->over && !s->wants_tls && conn_pending(s->conn) < OUTPUT_MAX) {
-		struct slice in = conn_peek(s->conn);
-		size_t used = in.len > 0 ? smtp_server_feed(s->server, in) : 0;
+	const struct smtpd_session *s = ctx;
 
-		write_output(s);
-		if (used == 0)
-			break;
-		conn_consume(s->conn, used);
-		set_deadline(s);
-	}
-	end_if_idle(s);
-	if (s->wants_tls && !s->over) {
-		s->wants_tls = false;
-		conn_start_tls(s->conn, s->d->opt.tls, true, NULL, TLS_MS);
-	}
+	OBJ_CHECK(s, SESSION_MAGIC);
+	log_debug(&s->log, "smtpd.closed", log_err(why));
 }
+
+static const struct smtpd_link_ops link_ops = { on_touch, on_owes, on_lost,
+	on_link_ended };
 
 /* What the server asks. ------------------------------------------------------
  */
@@ -253,17 +208,6 @@ on_data(void *ctx, struct smtp_decision *d)
 }
 
 static void
-answer(struct smtpd_session *s, const struct smtp_decision *d)
-{
-	smtp_server_answer(s->server, d);
-	write_output(s);
-	if (s->over)
-		return;
-	set_deadline(s);
-	pump(s);
-}
-
-static void
 on_committed(void *ctx, const struct error *err)
 {
 	struct smtpd_session *s = ctx;
@@ -285,7 +229,7 @@ on_committed(void *ctx, const struct error *err)
 		log_warn(&s->log, "smtpd.store", log_err(err));
 		refuse(&d, 451, "4.3.0 Cannot keep it now, try again");
 	}
-	answer(s, &d);
+	smtpd_link_answer(&s->link, &d);
 }
 
 static void
@@ -296,11 +240,11 @@ store(struct smtpd_session *s, struct slice message)
 	struct strbuf raw = STRBUF_INIT;
 	struct smtpd_trace trace = {
 		.from = slice_of(s->from),
-		.helo = smtp_server_helo(s->server),
+		.helo = smtp_server_helo(s->link.server),
 		.peer = s->addr,
 		.hostname = s->d->hostname,
-		.esmtp = smtp_server_is_esmtp(s->server),
-		.tls = conn_is_tls(s->conn),
+		.esmtp = smtp_server_is_esmtp(s->link.server),
+		.tls = conn_is_tls(s->link.conn),
 		.now_ms = now,
 	};
 
@@ -337,7 +281,7 @@ on_message(void *ctx, struct slice message)
 	else if (smtpd_trace_hops(message) >= SMTPD_HOPS_MAX)
 		refuse(&d, 554, "5.4.6 Too many hops");
 	if (d.code != 0)
-		smtp_server_answer(s->server, &d);
+		smtp_server_answer(s->link.server, &d);
 	else
 		store(s, message);
 }
@@ -349,8 +293,7 @@ on_reset(void *ctx)
 
 	OBJ_CHECK(s, SESSION_MAGIC);
 	forget_transaction(s);
-	if (s->draining)
-		smtp_server_shutdown(s->server);
+	smtpd_link_reset(&s->link);
 }
 
 static void
@@ -359,7 +302,7 @@ on_need_tls(void *ctx)
 	struct smtpd_session *s = ctx;
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	s->wants_tls = true;
+	smtpd_link_need_tls(&s->link);
 }
 
 static void
@@ -368,66 +311,13 @@ on_server_closed(void *ctx)
 	struct smtpd_session *s = ctx;
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	end_later(s, true);
+	smtpd_link_end(&s->link, true);
 }
 
 static const struct smtp_server_ops server_ops = { on_mail, on_rcpt, on_data,
 	on_message, on_reset, on_need_tls, on_server_closed };
 static const struct smtp_server_ops plain_server_ops = { on_mail, on_rcpt,
 	on_data, on_message, on_reset, NULL, on_server_closed };
-
-/* What the connection tells. --------------------------------------------------
- */
-
-static void
-on_ready(void *ctx)
-{
-	struct smtpd_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	smtp_server_tls_done(s->server);
-	set_deadline(s);
-	pump(s);
-}
-
-static void
-on_readable(void *ctx)
-{
-	struct smtpd_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	if (s->over)
-		return;
-	pump(s);
-}
-
-static void
-on_ended(void *ctx)
-{
-	struct smtpd_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	s->input_ended = true;
-	on_readable(s);
-}
-
-static void
-on_conn_closed(void *ctx, const struct error *why)
-{
-	struct smtpd_session *s = ctx;
-
-	OBJ_CHECK(s, SESSION_MAGIC);
-	log_debug(&s->log, "smtpd.closed", log_err(why));
-	end_later(s, false);
-}
-
-static const struct conn_ops conn_ops = {
-	.ready = on_ready,
-	.readable = on_readable,
-	.drained = on_readable,
-	.closed = on_conn_closed,
-	.ended = on_ended,
-};
 
 void
 smtpd_session_start(struct smtpd *d, int fd, const struct net_addr *addr,
@@ -452,11 +342,9 @@ smtpd_session_start(struct smtpd *d, int fd, const struct net_addr *addr,
 		.field = { log_text("peer", s->addr) } };
 	list_append(&d->sessions, &s->node);
 	d->session_count++;
-	s->conn = conn_accept(d->opt.loop, fd, &conn_ops, s);
-	s->server = smtp_server_new(&opt,
-	    d->opt.tls != NULL ? &server_ops : &plain_server_ops, s);
-	write_output(s);
-	set_deadline(s);
+	smtpd_link_start(&s->link, d->opt.loop, fd, &opt,
+	    d->opt.tls != NULL ? &server_ops : &plain_server_ops, d->opt.tls,
+	    &link_ops, s);
 }
 
 void
@@ -465,9 +353,7 @@ smtpd_session_drain(struct list *node)
 	struct smtpd_session *s = list_entry(node, struct smtpd_session, node);
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	s->draining = true;
-	if (!s->over && !smtp_server_in_transaction(s->server))
-		smtp_server_shutdown(s->server);
+	smtpd_link_drain(&s->link);
 }
 
 void

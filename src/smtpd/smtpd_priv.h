@@ -12,6 +12,7 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "smtp/server.h"
+#include "smtpd/link.h"
 #include "smtpd/smtpd.h"
 #include "store/pg.h"
 

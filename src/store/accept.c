@@ -12,8 +12,9 @@
  *   2 key owners  who has each key now; the answer decides replay, mismatch;
  *   3 emails      all, or with keys: those whose key is theirs;
  *   4 contents    in rows of STORE_CHUNK_BYTES;
- *   5 recipients  looks at suppressions, writes the row, its first event and
- *                 the deliveries owed for it; answers who was suppressed.
+ *   5 recipients  looks at suppressions, writes the row, and for a suppressed
+ *                 one its event and the deliveries owed for it; answers who
+ *                 was. Queued has no row: see store_event_list.
  *
  * 4 and 5 follow 3 in the batch with keys: only where the email is there.
  *
@@ -83,8 +84,8 @@ static const struct pg_stmt stmt_contents_keyed = { "accept_contents_keyed",
 		 "AND e.id BETWEEN $4::uuid AND $5::uuid OFFSET 0)" };
 
 /*
- * Numbers: statuses 20 queued, 55 suppressed; kinds 1 queued, 8 suppressed
- * (model/status.h). No webhook is sent for queued.
+ * Numbers: statuses 20 queued, 55 suppressed; kind 8 suppressed
+ * (model/status.h).
  */
 #define RECIPIENTS(CONDITION)                                                  \
 	"WITH r AS (INSERT INTO recipients (id, expires_at, flow, pool, "      \
@@ -103,15 +104,13 @@ static const struct pg_stmt stmt_contents_keyed = { "accept_contents_keyed",
 	"LIMIT 1) s ON true " CONDITION                                        \
 	"RETURNING id, status, flow, reason), "                                \
 	"e AS (INSERT INTO events (recipient, at, account, dedupe, kind, "     \
-	"data) SELECT r.id, $10, r.flow >> 1, 0, "                             \
-	"CASE WHEN r.status = 55 THEN 8 ELSE 1 END, "                          \
-	"CASE WHEN r.status = 55 "                                             \
-	"THEN '{\"origin\":\"' || r.reason || '\"}' END FROM r "               \
+	"data) SELECT r.id, $10, r.flow >> 1, 0, 8, "                          \
+	"'{\"origin\":\"' || r.reason || '\"}' FROM r WHERE r.status = 55 "    \
 	"RETURNING recipient, kind, account), "                                \
 	"d AS (INSERT INTO webhook_deliveries (recipient, kind, dedupe, "      \
 	"webhook, next_at) SELECT e.recipient, e.kind, 0, w.id, $10 "          \
 	"FROM e JOIN webhooks w ON w.account = e.account AND w.enabled "       \
-	"AND (w.events >> e.kind) & 1 = 1 WHERE e.kind <> 1) "                 \
+	"AND (w.events >> e.kind) & 1 = 1) "                                   \
 	"SELECT id FROM r WHERE status = 55"
 
 static const struct pg_stmt stmt_recipients = { "accept_recipients",
@@ -161,12 +160,6 @@ finish(struct store_accept *op)
 
 	destroy(op);
 	done(ctx, err.kind == ERR_NONE ? NULL : &err);
-}
-
-static bool
-is_value_error(const struct error *err)
-{
-	return err->kind == ERR_CONFLICT || err->kind == ERR_SYNTAX;
 }
 
 /* One unit per item. */
@@ -251,7 +244,7 @@ on_part(void *ctx, const struct pg_reply *reply, const struct error *err)
 	p->tx = NULL;
 	if (err == NULL) {
 		read_results(p, reply);
-	} else if (!is_value_error(err)) {
+	} else if (!pg_is_refusal(err)) {
 		if (op->err.kind == ERR_NONE)
 			op->err = *err;
 	} else if (p->n > 1) {

@@ -18,53 +18,18 @@ static const struct pg_stmt stmt_set_answer = { "account_set_answer",
 static const struct pg_stmt stmt_remove = { "account_remove",
 	"DELETE FROM accounts WHERE number = $1::int4" };
 
-struct call {
-	bool must_exist;
-	store_account_got *done;
-	void *ctx;
-};
-
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_account(struct pg_row row, struct store_account *a)
 {
-	const struct call *call = ctx;
-	struct store_account *all;
-	struct error missing = { 0 };
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	if (n == 0 && call->must_exist) {
-		error_set(&missing, ERR_NOTFOUND, "no such account");
-		call->done(call->ctx, NULL, 0, &missing);
-		return;
-	}
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].number = pg_get_int4(row, 0);
-		all[i].id = pg_get_id(row, 1);
-		all[i].name = pg_get_text(row, 2);
-		all[i].suppressed_answer = pg_get_int2(row, 3);
-		all[i].weight_log2 = pg_get_int2(row, 4);
-		all[i].created_at_ms = pg_get_time(row, 5);
-	}
-	call->done(call->ctx, all, n, NULL);
+	a->number = pg_get_int4(row, 0);
+	a->id = pg_get_id(row, 1);
+	a->name = pg_get_text(row, 2);
+	a->suppressed_answer = pg_get_int2(row, 3);
+	a->weight_log2 = pg_get_int2(row, 4);
+	a->created_at_ms = pg_get_time(row, 5);
 }
 
-static struct pg_tx *
-send_rows(struct pg_tx *tx, bool must_exist, store_account_got *done, void *ctx)
-{
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
-
-	*call = (struct call){ must_exist, done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
-}
+STORE_ROWS(send_rows, struct store_account, read_account)
 
 struct pg_tx *
 store_account_add(struct pg *pg, struct id id, struct slice name,
@@ -76,7 +41,7 @@ store_account_add(struct pg *pg, struct id id, struct slice name,
 	pg_tx_id(tx, id);
 	pg_tx_text(tx, name);
 	pg_tx_time(tx, now_ms);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such account", done, ctx);
 }
 
 struct pg_tx *
@@ -92,7 +57,7 @@ store_account_find(struct pg *pg, struct slice name_or_id,
 		pg_tx_id(tx, id);
 	else
 		pg_tx_null(tx);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such account", done, ctx);
 }
 
 struct pg_tx *
@@ -101,7 +66,7 @@ store_account_list(struct pg *pg, store_account_got *done, void *ctx)
 	struct pg_tx *tx = pg_tx_new(pg);
 
 	pg_tx_stmt(tx, &stmt_list);
-	return send_rows(tx, false, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

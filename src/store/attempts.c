@@ -356,15 +356,10 @@ store_claim_renew(struct pg *pg, int worker, int64_t now_ms,
 
 /* Listing. --------------------------------------------------------------- */
 
-struct list_call {
-	store_attempt_got *done;
-	void *ctx;
-};
-
-static struct store_attempt
-read_attempt(struct pg_row row)
+static void
+read_attempt(struct pg_row row, struct store_attempt *a)
 {
-	return (struct store_attempt){
+	*a = (struct store_attempt){
 		.recipient = pg_get_id(row, 0),
 		.n = pg_get_int2(row, 1),
 		.worker = pg_get_int4(row, 2),
@@ -384,35 +379,13 @@ read_attempt(struct pg_row row)
 	};
 }
 
-static void
-on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
-{
-	const struct list_call *call = ctx;
-	struct error missing = { 0 };
-	struct store_attempt *all;
-	size_t n;
-
-	if (err == NULL && pg_rows(reply, 0) == 0) {
-		error_set(&missing, ERR_NOTFOUND, "no such email");
-		err = &missing;
-	}
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 1);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++)
-		all[i] = read_attempt(pg_row(reply, 1, i));
-	call->done(call->ctx, all, n, NULL);
-}
+STORE_ROWS(send_attempts, struct store_attempt, read_attempt)
 
 struct pg_tx *
 store_attempt_list(struct pg *pg, int account, struct id id, size_t limit,
     store_attempt_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct list_call *call = pg_tx_mem(tx, sizeof(*call));
 	bool is_email = id_recipient_number(id) == 0;
 
 	pg_tx_stmt(tx, &stmt_owner);
@@ -422,7 +395,5 @@ store_attempt_list(struct pg *pg, int account, struct id id, size_t limit,
 	pg_tx_id(tx, id);
 	pg_tx_id(tx, is_email ? store_last_recipient(id) : id);
 	pg_tx_int8(tx, (int64_t)limit);
-	*call = (struct list_call){ done, ctx };
-	pg_tx_send(tx, on_list, call);
-	return tx;
+	return send_attempts(tx, "no such email", done, ctx);
 }

@@ -33,49 +33,28 @@ static const struct pg_stmt stmts[] = {
 	    LIST("lower(split_part(r.address, '@', -1))") },
 };
 
-struct call {
-	store_backlog_got *done;
-	void *ctx;
-};
-
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_backlog(struct pg_row row, struct store_backlog *b)
 {
-	const struct call *call = ctx;
-	struct store_backlog *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].name = pg_get_text(row, 0);
-		all[i].waiting = pg_get_int8(row, 1);
-		all[i].later = pg_get_int8(row, 2);
-		all[i].oldest_ms = id_time_ms(pg_get_id(row, 3));
-		all[i].code = pg_get_int2(row, 4);
-		all[i].reply = pg_get_text(row, 5);
-		all[i].mx = pg_get_text(row, 6);
-	}
-	call->done(call->ctx, all, n, NULL);
+	b->name = pg_get_text(row, 0);
+	b->waiting = pg_get_int8(row, 1);
+	b->later = pg_get_int8(row, 2);
+	b->oldest_ms = id_time_ms(pg_get_id(row, 3));
+	b->code = pg_get_int2(row, 4);
+	b->reply = pg_get_text(row, 5);
+	b->mx = pg_get_text(row, 6);
 }
+
+STORE_ROWS(send_rows, struct store_backlog, read_backlog)
 
 struct pg_tx *
 store_backlog_list(struct pg *pg, enum store_backlog_by by, int64_t now_ms,
     size_t limit, store_backlog_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
 
-	*call = (struct call){ done, ctx };
 	pg_tx_stmt(tx, &stmts[by]);
 	pg_tx_time(tx, now_ms);
 	pg_tx_int8(tx, (int64_t)limit);
-	pg_tx_send(tx, on_rows, call);
-	return tx;
+	return send_rows(tx, NULL, done, ctx);
 }

@@ -19,7 +19,18 @@ static const struct pg_stmt stmt_due = { "delivery_due",
 	"WHERE next_at <= $1::timestamptz AND NOT (webhook = ANY ($3::uuid[])) "
 	"ORDER BY next_at LIMIT $2::int8" };
 
-static const struct pg_stmt stmt_claim = { "delivery_claim",
+/* Sent (3) happened with delivered (4) where it has no row of its own. */
+#define EVENT_OF(delivery, BOUNDS)                                             \
+	"LEFT JOIN LATERAL (SELECT e.at, CASE e.kind WHEN " delivery ".kind "  \
+	"THEN e.data END AS data FROM events e "                               \
+	"WHERE e.recipient = " delivery ".recipient " BOUNDS                   \
+	"AND e.dedupe = " delivery ".dedupe AND e.kind IN (" delivery          \
+	".kind, "                                                              \
+	"CASE " delivery ".kind WHEN 3 THEN 4::int2 END) "                     \
+	"ORDER BY e.kind LIMIT 1) e ON true "
+
+static const struct pg_stmt stmt_claim = {
+	"delivery_claim",
 	"WITH x AS MATERIALIZED (SELECT recipient, kind, dedupe, webhook "
 	"FROM webhook_deliveries WHERE next_at <= $1::timestamptz "
 	"AND recipient BETWEEN $5::uuid AND $6::uuid "
@@ -37,17 +48,23 @@ static const struct pg_stmt stmt_claim = { "delivery_claim",
 	"coalesce(c.last_status, 0::int2), w.url, w.secret, "
 	"coalesce(w.enabled, false), e.at, e.data, m.account, m.id, "
 	"m.created_at, m.message_id, m.head, n.name, r.address, r.field "
-	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook "
-	"LEFT JOIN LATERAL (SELECT e.at, e.data FROM events e "
-	"WHERE e.recipient = c.recipient AND e.recipient BETWEEN $5 AND $6 "
-	"AND e.kind = c.kind AND e.dedupe = c.dedupe OFFSET 0) e ON true "
-	"LEFT JOIN LATERAL (SELECT r.address, r.field FROM recipients r "
-	"WHERE r.id = c.recipient AND r.id BETWEEN $5 AND $6 OFFSET 0) r "
-	"ON true LEFT JOIN LATERAL (SELECT * FROM emails m "
-	"WHERE m.id = email_of(c.recipient) "
-	"AND m.id BETWEEN $7::uuid AND $6 OFFSET 0) m ON true "
-	"LEFT JOIN domains n ON n.number = m.domain "
-	"ORDER BY c.recipient, c.kind" };
+	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook " EVENT_OF("c",
+	    "AND e.recipient BETWEEN $5 AND $6 ") "LEFT JOIN LATERAL (SELECT "
+						  "r.address, r.field FROM "
+						  "recipients r "
+						  "WHERE r.id = c.recipient "
+						  "AND r.id BETWEEN $5 AND $6 "
+						  "OFFSET 0) r "
+						  "ON true LEFT JOIN LATERAL "
+						  "(SELECT * FROM emails m "
+						  "WHERE m.id = "
+						  "email_of(c.recipient) "
+						  "AND m.id BETWEEN $7::uuid "
+						  "AND $6 OFFSET 0) m ON true "
+						  "LEFT JOIN domains n ON "
+						  "n.number = m.domain "
+						  "ORDER BY c.recipient, c.kind"
+};
 
 static const struct pg_stmt stmt_finish = { "delivery_finish",
 	"UPDATE webhook_deliveries d SET delivered = i.delivered, "
@@ -75,20 +92,14 @@ static const struct pg_stmt stmt_list = { "delivery_list",
 	"SELECT d.recipient, d.kind, d.dedupe, d.webhook, d.id, d.tries, "
 	"d.next_at, d.delivered, coalesce(d.last_status, 0::int2), "
 	"d.last_error, d.last_at, e.at FROM (SELECT * FROM webhook_deliveries "
-	"WHERE webhook = $1::uuid ORDER BY recipient DESC LIMIT $2::int8) d "
-	"LEFT JOIN events e ON e.recipient = d.recipient AND e.kind = d.kind "
-	"AND e.dedupe = d.dedupe ORDER BY d.recipient DESC, e.at DESC" };
+	"WHERE webhook = $1::uuid ORDER BY recipient DESC LIMIT $2::int8) "
+	"d " EVENT_OF("d", "") "ORDER BY d.recipient DESC, e.at DESC" };
 
 static const struct pg_stmt stmt_replay = { "delivery_replay",
 	"UPDATE webhook_deliveries d SET next_at = $3::timestamptz, "
 	"tries = 0, delivered = false FROM webhooks w "
 	"WHERE w.account = $1::int4 AND d.webhook = w.id "
 	"AND d.id = $2::uuid" };
-
-struct call {
-	store_delivery_got *done;
-	void *ctx;
-};
 
 static void
 read_key(struct pg_row row, struct store_delivery *d)
@@ -102,43 +113,30 @@ read_key(struct pg_row row, struct store_delivery *d)
 }
 
 static void
-on_claimed(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_claimed(struct pg_row row, struct store_delivery *d)
 {
-	const struct call *call = ctx;
-	struct store_delivery *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-		struct store_delivery *d = &all[i];
-
-		read_key(row, d);
-		d->last_status = pg_get_int2(row, 6);
-		d->url = pg_get_text(row, 7);
-		d->secret = pg_get_text(row, 8);
-		d->enabled = pg_get_bool(row, 9);
-		d->event_at_ms = pg_get_time(row, 10);
-		d->event_data = pg_get_text(row, 11);
-		d->account = pg_get_int4(row, 12);
-		d->email = pg_get_id(row, 13);
-		d->email_created_at_ms = pg_get_time(row, 14);
-		d->message_id = pg_get_text(row, 15);
-		d->head = pg_get_text(row, 16);
-		d->domain_name = pg_get_text(row, 17);
-		d->address = pg_get_text(row, 18);
-		d->field = pg_get_int2(row, 19);
-	}
-	call->done(call->ctx, all, n, NULL);
+	read_key(row, d);
+	d->last_status = pg_get_int2(row, 6);
+	d->url = pg_get_text(row, 7);
+	d->secret = pg_get_text(row, 8);
+	d->enabled = pg_get_bool(row, 9);
+	d->event_at_ms = pg_get_time(row, 10);
+	d->event_data = pg_get_text(row, 11);
+	d->account = pg_get_int4(row, 12);
+	d->email = pg_get_id(row, 13);
+	d->email_created_at_ms = pg_get_time(row, 14);
+	d->message_id = pg_get_text(row, 15);
+	d->head = pg_get_text(row, 16);
+	d->domain_name = pg_get_text(row, 17);
+	d->address = pg_get_text(row, 18);
+	d->field = pg_get_int2(row, 19);
 }
 
+STORE_ROWS(send_claimed, struct store_delivery, read_claimed)
+
 struct claim_call {
-	struct call call; /* first: on_claimed reads it */
+	store_delivery_got *done;
+	void *ctx;
 	struct pg_tx *tx;
 	int64_t now_ms, lease_ms;
 	size_t limit;
@@ -154,7 +152,7 @@ on_due(void *ctx, const struct pg_reply *reply, const struct error *err)
 	size_t n = err == NULL ? pg_rows(reply, 0) : 0;
 
 	if (n == 0) {
-		c->call.done(c->call.ctx, NULL, 0, err);
+		c->done(c->ctx, NULL, 0, err);
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -167,7 +165,7 @@ on_due(void *ctx, const struct pg_reply *reply, const struct error *err)
 	store_put_ids(c->tx, c->busy, c->busy_count);
 	store_bounds_put(c->tx, &bounds);
 	pg_tx_id(c->tx, id_email_of(bounds.least));
-	pg_tx_send(c->tx, on_claimed, &c->call);
+	send_claimed(c->tx, NULL, c->done, c->ctx);
 }
 
 struct pg_tx *
@@ -178,7 +176,7 @@ store_delivery_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct claim_call *c = pg_tx_mem(tx, sizeof(*c));
 
-	*c = (struct claim_call){ { done, ctx }, tx, now_ms, lease_ms, limit,
+	*c = (struct claim_call){ done, ctx, tx, now_ms, lease_ms, limit,
 		pg_tx_mem(tx, (busy_count + 1) * sizeof(*busy)), busy_count };
 	if (busy_count > 0)
 		memcpy(c->busy, busy, busy_count * sizeof(*busy));
@@ -189,14 +187,6 @@ store_delivery_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
 	pg_tx_send(tx, on_due, c);
 	return tx;
 }
-
-#define PUT(tx, type, put, value)                                              \
-	do {                                                                   \
-		pg_tx_array(tx, type);                                         \
-		for (size_t i = 0; i < n; i++)                                 \
-			put(tx, results[i].value);                             \
-		pg_tx_array_end(tx);                                           \
-	} while (0)
 
 struct pg_tx *
 store_delivery_finish(struct pg *pg, int64_t now_ms,
@@ -210,18 +200,18 @@ store_delivery_finish(struct pg *pg, int64_t now_ms,
 	for (size_t i = 0; i < n; i++)
 		store_bounds_add(&bounds, results[i].recipient);
 	pg_tx_stmt(tx, &stmt_finish);
-	PUT(tx, PG_UUID, pg_tx_id, recipient);
-	PUT(tx, PG_INT2, pg_tx_int2, kind);
-	PUT(tx, PG_INT4, pg_tx_int4, dedupe);
-	PUT(tx, PG_UUID, pg_tx_id, webhook);
-	PUT(tx, PG_INT2, pg_tx_int2, tries);
-	PUT(tx, PG_BOOL, pg_tx_bool, delivered);
-	PUT(tx, PG_TIME, pg_tx_time, next_at_ms);
-	PUT(tx, PG_INT2, pg_tx_int2, status);
+	STORE_PUT(tx, n, PG_UUID, pg_tx_id, results[i].recipient);
+	STORE_PUT(tx, n, PG_INT2, pg_tx_int2, results[i].kind);
+	STORE_PUT(tx, n, PG_INT4, pg_tx_int4, results[i].dedupe);
+	STORE_PUT(tx, n, PG_UUID, pg_tx_id, results[i].webhook);
+	STORE_PUT(tx, n, PG_INT2, pg_tx_int2, results[i].tries);
+	STORE_PUT(tx, n, PG_BOOL, pg_tx_bool, results[i].delivered);
+	STORE_PUT(tx, n, PG_TIME, pg_tx_time, results[i].next_at_ms);
+	STORE_PUT(tx, n, PG_INT2, pg_tx_int2, results[i].status);
 	pg_tx_time(tx, now_ms);
 	store_bounds_put(tx, &bounds);
-	PUT(tx, PG_TEXT, pg_tx_text_or_null, error);
-	PUT(tx, PG_BOOL, pg_tx_bool, unsent);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text_or_null, results[i].error);
+	STORE_PUT(tx, n, PG_BOOL, pg_tx_bool, results[i].unsent);
 	return store_send(tx, NULL, done, ctx);
 }
 
@@ -252,45 +242,29 @@ store_delivery_next(struct pg *pg, store_delivery_due *done, void *ctx)
 }
 
 static void
-on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_listed(struct pg_row row, struct store_delivery *d)
 {
-	const struct call *call = ctx;
-	struct store_delivery *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		read_key(row, &all[i]);
-		all[i].due_at_ms = pg_get_time(row, 6);
-		all[i].delivered = pg_get_bool(row, 7);
-		all[i].last_status = pg_get_int2(row, 8);
-		all[i].last_error = pg_get_text(row, 9);
-		all[i].last_at_ms = pg_get_time(row, 10);
-		all[i].event_at_ms = pg_get_time(row, 11);
-	}
-	call->done(call->ctx, all, n, NULL);
+	read_key(row, d);
+	d->due_at_ms = pg_get_time(row, 6);
+	d->delivered = pg_get_bool(row, 7);
+	d->last_status = pg_get_int2(row, 8);
+	d->last_error = pg_get_text(row, 9);
+	d->last_at_ms = pg_get_time(row, 10);
+	d->event_at_ms = pg_get_time(row, 11);
 }
+
+STORE_ROWS(send_listed, struct store_delivery, read_listed)
 
 struct pg_tx *
 store_delivery_list(struct pg *pg, struct id webhook, size_t limit,
     store_delivery_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
 
 	pg_tx_stmt(tx, &stmt_list);
 	pg_tx_id(tx, webhook);
 	pg_tx_int8(tx, (int64_t)limit);
-	*call = (struct call){ done, ctx };
-	pg_tx_send(tx, on_list, call);
-	return tx;
+	return send_listed(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

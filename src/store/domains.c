@@ -44,23 +44,12 @@ static const struct pg_stmt stmt_key_add = { "dkim_key_add",
 	"public_txt, created_at) VALUES ($1::uuid, $2::int4, $3::text, "
 	"$4::text, $5::bytea, $6::text, $7::timestamptz)" };
 
-struct call {
-	bool must_exist;
-	store_domain_got *done;
-	void *ctx;
-};
-
-struct key_call {
-	store_dkim_key_got *done;
-	void *ctx;
-};
-
-static struct store_domain
-read_domain(struct pg_row row)
+static void
+read_domain(struct pg_row row, struct store_domain *d)
 {
 	struct slice status = pg_get_text(row, 5);
 
-	return (struct store_domain){
+	*d = (struct store_domain){
 		.number = pg_get_int4(row, 0),
 		.id = pg_get_id(row, 1),
 		.account = pg_get_int4(row, 2),
@@ -74,39 +63,7 @@ read_domain(struct pg_row row)
 	};
 }
 
-static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
-{
-	const struct call *call = ctx;
-	struct store_domain *all;
-	struct error missing = { 0 };
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	if (n == 0 && call->must_exist) {
-		error_set(&missing, ERR_NOTFOUND, "no such domain");
-		call->done(call->ctx, NULL, 0, &missing);
-		return;
-	}
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++)
-		all[i] = read_domain(pg_row(reply, 0, i));
-	call->done(call->ctx, all, n, NULL);
-}
-
-static struct pg_tx *
-send_rows(struct pg_tx *tx, bool must_exist, store_domain_got *done, void *ctx)
-{
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
-
-	*call = (struct call){ must_exist, done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
-}
+STORE_ROWS(send_rows, struct store_domain, read_domain)
 
 struct pg_tx *
 store_domain_add(struct pg *pg, const struct store_domain *domain,
@@ -125,7 +82,7 @@ store_domain_add(struct pg *pg, const struct store_domain *domain,
 	pg_tx_text(tx, key->algorithm);
 	pg_tx_bytea(tx, key->private_key);
 	pg_tx_text(tx, key->public_txt);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such domain", done, ctx);
 }
 
 struct pg_tx *
@@ -137,7 +94,7 @@ store_domain_find_name(struct pg *pg, int account, struct slice name,
 	pg_tx_stmt(tx, &stmt_find_name);
 	pg_tx_int4(tx, account);
 	pg_tx_text(tx, name);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such domain", done, ctx);
 }
 
 struct pg_tx *
@@ -149,7 +106,7 @@ store_domain_find_id(struct pg *pg, int account, struct id id,
 	pg_tx_stmt(tx, &stmt_find_id);
 	pg_tx_int4(tx, account);
 	pg_tx_id(tx, id);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such domain", done, ctx);
 }
 
 struct pg_tx *
@@ -160,7 +117,7 @@ store_domain_find_number(struct pg *pg, int number, store_domain_got *done,
 
 	pg_tx_stmt(tx, &stmt_find_number);
 	pg_tx_int4(tx, number);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such domain", done, ctx);
 }
 
 struct pg_tx *
@@ -170,7 +127,7 @@ store_domain_list(struct pg *pg, int account, store_domain_got *done, void *ctx)
 
 	pg_tx_stmt(tx, &stmt_list);
 	pg_tx_int4(tx, account);
-	return send_rows(tx, false, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -200,50 +157,28 @@ store_domain_remove(struct pg *pg, int account, struct id id, store_done *done,
 }
 
 static void
-on_keys(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_key(struct pg_row row, struct store_dkim_key *k)
 {
-	const struct key_call *call = ctx;
-	struct store_dkim_key *all;
-	struct error missing = { 0 };
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	if (n == 0) {
-		error_set(&missing, ERR_NOTFOUND, "the domain has no DKIM key");
-		call->done(call->ctx, NULL, 0, &missing);
-		return;
-	}
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].id = pg_get_id(row, 0);
-		all[i].domain = pg_get_int4(row, 1);
-		all[i].selector = pg_get_text(row, 2);
-		all[i].algorithm = pg_get_text(row, 3);
-		all[i].private_key = pg_get_text(row, 4);
-		all[i].public_txt = pg_get_text(row, 5);
-		all[i].created_at_ms = pg_get_time(row, 6);
-	}
-	call->done(call->ctx, all, n, NULL);
+	k->id = pg_get_id(row, 0);
+	k->domain = pg_get_int4(row, 1);
+	k->selector = pg_get_text(row, 2);
+	k->algorithm = pg_get_text(row, 3);
+	k->private_key = pg_get_text(row, 4);
+	k->public_txt = pg_get_text(row, 5);
+	k->created_at_ms = pg_get_time(row, 6);
 }
+
+STORE_ROWS(send_keys, struct store_dkim_key, read_key)
 
 struct pg_tx *
 store_dkim_key_list(struct pg *pg, int domain, store_dkim_key_got *done,
     void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct key_call *call = pg_tx_mem(tx, sizeof(*call));
 
 	pg_tx_stmt(tx, &stmt_key_list);
 	pg_tx_int4(tx, domain);
-	*call = (struct key_call){ done, ctx };
-	pg_tx_send(tx, on_keys, call);
-	return tx;
+	return send_keys(tx, "the domain has no DKIM key", done, ctx);
 }
 
 struct pg_tx *

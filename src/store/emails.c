@@ -32,13 +32,14 @@ static const struct pg_stmt stmt_recipients = { "email_recipients",
 static const struct pg_stmt stmt_content = { "email_content",
 	"SELECT chunk FROM email_contents WHERE id = $1::uuid ORDER BY n" };
 
-/* Statuses as a set: they are multiples of five (model/status.h). */
-#define LIST(CONDITION, ORDER)                                                 \
-	"SELECT " COLUMNS ", (SELECT bit_or(1 << (r.status / 5)) "             \
+#define OF_EMAIL                                                               \
 	"FROM recipients r WHERE r.id > e.id AND r.id <= (left(e.id::text, "   \
 	"34) || CASE WHEN get_byte(uuid_send(e.id), 15) >= 128 "               \
-	"THEN 'ff' ELSE '7f' END)::uuid) "                                     \
-	"FROM emails e LEFT JOIN domains d ON d.number = e.domain "            \
+	"THEN 'ff' ELSE '7f' END)::uuid"
+/* Statuses as a set: they are multiples of five (model/status.h). */
+#define LIST(CONDITION, ORDER)                                                 \
+	"SELECT " COLUMNS ", (SELECT bit_or(1 << (r.status / 5)) " OF_EMAIL    \
+	") FROM emails e LEFT JOIN domains d ON d.number = e.domain "          \
 	"WHERE e.account = $1::int4 AND " CONDITION " ORDER BY e.id " ORDER    \
 	" LIMIT $3::int8"
 
@@ -47,9 +48,34 @@ static const struct pg_stmt stmt_older = { "email_list_older",
 static const struct pg_stmt stmt_newer = { "email_list_newer",
 	LIST("e.id > $2::uuid", "ASC") };
 
+/* The recipients of the same emails; by OFFSET 0 they are looked up for each
+ * email, in the days that it can have them in. */
+#define LIST_RECIPIENTS(CONDITION, ORDER)                                      \
+	"SELECT r.id, r.address, r.status, r.finished_at, "                    \
+	"r.finished_at IS NULL AND EXISTS (SELECT FROM attempts o "            \
+	"WHERE o.recipient = r.id AND o.n = r.attempts + 1 "                   \
+	"AND o.outcome IS NULL) FROM (SELECT e.id FROM emails e "              \
+	"WHERE e.account = $1::int4 AND " CONDITION " ORDER BY e.id " ORDER    \
+	" LIMIT $3::int8) e CROSS JOIN LATERAL (SELECT r.* " OF_EMAIL          \
+	" OFFSET 0) r ORDER BY r.id"
+
+static const struct pg_stmt stmt_older_recipients = { "email_older_recipients",
+	LIST_RECIPIENTS("e.id < $2::uuid", "DESC") };
+static const struct pg_stmt stmt_newer_recipients = { "email_newer_recipients",
+	LIST_RECIPIENTS("e.id > $2::uuid", "ASC") };
+
 static const struct pg_stmt stmt_events = { "event_list",
-	"SELECT recipient, kind, dedupe, at, data FROM events "
-	"WHERE recipient BETWEEN $1::uuid AND $2::uuid "
+	"WITH e AS (SELECT recipient, kind, dedupe, at, data FROM events "
+	"WHERE recipient BETWEEN $1::uuid AND $2::uuid) "
+	"SELECT * FROM e "
+	"UNION ALL SELECT e.recipient, 3::int2, 0, e.at, NULL FROM e "
+	"WHERE e.kind = 4 AND NOT EXISTS (SELECT FROM e s "
+	"WHERE s.recipient = e.recipient AND s.kind = 3) "
+	"UNION ALL SELECT r.id, 1::int2, 0, m.created_at, NULL "
+	"FROM recipients r JOIN emails m ON m.id = $1 "
+	"WHERE r.id BETWEEN $1 AND $2 AND NOT EXISTS (SELECT FROM e q "
+	"WHERE q.recipient = r.id AND (q.kind = 1 "
+	"OR q.kind = 8 AND q.at <= m.created_at)) "
 	"ORDER BY at, kind, recipient" };
 
 struct find_call {
@@ -172,7 +198,7 @@ store_email_find(struct pg *pg, int account, struct id id,
 
 struct list_call {
 	size_t limit;
-	bool is_ascending;
+	bool is_ascending, with_recipients;
 	store_email_got *done;
 	void *ctx;
 };
@@ -189,6 +215,39 @@ event_bits(int statuses)
 			bits |= status_event_bit(s);
 	}
 	return bits;
+}
+
+static void
+read_listed_recipient(struct pg_row row, struct store_recipient *r)
+{
+	r->id = pg_get_id(row, 0);
+	r->address = pg_get_text(row, 1);
+	r->status = STATUS_QUEUED;
+	status_from_int(pg_get_int2(row, 2), &r->status);
+	r->finished_at_ms = pg_get_time(row, 3);
+	r->is_claimed = pg_get_bool(row, 4);
+}
+
+/* Both are in the order of their ids, the emails downwards. */
+static void
+read_listed_recipients(const struct pg_reply *reply, struct store_email *email,
+    size_t count)
+{
+	size_t n = pg_rows(reply, 1);
+	struct store_recipient *all = store_reply_mem(reply, n, sizeof(*all));
+
+	for (size_t i = 0; i < n; i++) {
+		struct id of;
+
+		read_listed_recipient(pg_row(reply, 1, i), &all[i]);
+		of = id_email_of(all[i].id);
+		while (count > 0 && id_cmp(email[count - 1].id, of) < 0)
+			count--;
+		if (count == 0 || id_cmp(email[count - 1].id, of) != 0)
+			continue;
+		if (email[count - 1].count++ == 0)
+			email[count - 1].recipient = &all[i];
+	}
 }
 
 static void
@@ -213,68 +272,56 @@ on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
 		read_email(row, e);
 		e->status_bits = event_bits(pg_get_int4(row, 8));
 	}
+	if (call->with_recipients)
+		read_listed_recipients(reply, all, n);
 	call->done(call->ctx, all, n, got > n, NULL);
 }
 
 struct pg_tx *
 store_email_list(struct pg *pg, int account, size_t limit, struct id after,
-    struct id before, store_email_got *done, void *ctx)
+    struct id before, bool with_recipients, store_email_got *done, void *ctx)
 {
+	static const struct pg_stmt *const stmts[2][2] = {
+		{ &stmt_older, &stmt_older_recipients },
+		{ &stmt_newer, &stmt_newer_recipients },
+	};
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct list_call *call = pg_tx_mem(tx, sizeof(*call));
 	bool is_ascending = !id_is_zero(before);
 	struct id from = id_is_zero(after) ? store_id_top() : after;
 
-	*call = (struct list_call){ limit, is_ascending, done, ctx };
-	pg_tx_stmt(tx, is_ascending ? &stmt_newer : &stmt_older);
-	pg_tx_int4(tx, account);
-	pg_tx_id(tx, is_ascending ? before : from);
-	pg_tx_int8(tx, (int64_t)limit + 1);
+	*call = (struct list_call){ limit, is_ascending, with_recipients, done,
+		ctx };
+	for (size_t i = 0; i < (with_recipients ? 2 : 1); i++) {
+		pg_tx_stmt(tx, stmts[is_ascending][i]);
+		pg_tx_int4(tx, account);
+		pg_tx_id(tx, is_ascending ? before : from);
+		pg_tx_int8(tx, (int64_t)limit + 1);
+	}
 	pg_tx_send(tx, on_list, call);
 	return tx;
 }
 
-struct event_call {
-	store_event_got *done;
-	void *ctx;
-};
-
 static void
-on_events(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_event(struct pg_row row, struct store_event *e)
 {
-	const struct event_call *call = ctx;
-	struct store_event *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].recipient = pg_get_id(row, 0);
-		all[i].kind = pg_get_int2(row, 1);
-		all[i].dedupe = pg_get_int4(row, 2);
-		all[i].at_ms = pg_get_time(row, 3);
-		all[i].data = pg_get_text(row, 4);
-	}
-	call->done(call->ctx, all, n, NULL);
+	e->recipient = pg_get_id(row, 0);
+	e->kind = pg_get_int2(row, 1);
+	e->dedupe = pg_get_int4(row, 2);
+	e->at_ms = pg_get_time(row, 3);
+	e->data = pg_get_text(row, 4);
 }
+
+STORE_ROWS(send_events, struct store_event, read_event)
 
 struct pg_tx *
 store_event_list(struct pg *pg, struct id email, store_event_got *done,
     void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct event_call *call = pg_tx_mem(tx, sizeof(*call));
 
-	*call = (struct event_call){ done, ctx };
 	pg_tx_stmt(tx, &stmt_events);
 	pg_tx_id(tx, email);
 	pg_tx_id(tx, store_last_recipient(email));
-	pg_tx_send(tx, on_events, call);
-	return tx;
+	return send_events(tx, NULL, done, ctx);
 }

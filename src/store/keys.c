@@ -38,15 +38,10 @@ struct find_call {
 	void *ctx;
 };
 
-struct list_call {
-	store_key_got *done;
-	void *ctx;
-};
-
-static struct store_key
-read_key(struct pg_row row)
+static void
+read_key(struct pg_row row, struct store_key *k)
 {
-	return (struct store_key){
+	*k = (struct store_key){
 		.id = pg_get_id(row, 0),
 		.account = pg_get_int4(row, 1),
 		.name = pg_get_text(row, 2),
@@ -77,7 +72,7 @@ on_found(void *ctx, const struct pg_reply *reply, const struct error *err)
 		return;
 	}
 	row = pg_row(reply, 0, 0);
-	auth.key = read_key(row);
+	read_key(row, &auth.key);
 	auth.account = (struct store_account){
 		.number = auth.key.account,
 		.id = pg_get_id(row, 8),
@@ -138,35 +133,16 @@ store_key_add(struct pg *pg, const struct store_key *key,
 	return store_send(tx, NULL, done, ctx);
 }
 
-static void
-on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
-{
-	const struct list_call *call = ctx;
-	struct store_key *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++)
-		all[i] = read_key(pg_row(reply, 0, i));
-	call->done(call->ctx, all, n, NULL);
-}
+STORE_ROWS(send_keys, struct store_key, read_key)
 
 struct pg_tx *
 store_key_list(struct pg *pg, int account, store_key_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct list_call *call = pg_tx_mem(tx, sizeof(*call));
 
 	pg_tx_stmt(tx, &stmt_list);
 	pg_tx_int4(tx, account);
-	*call = (struct list_call){ done, ctx };
-	pg_tx_send(tx, on_list, call);
-	return tx;
+	return send_keys(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

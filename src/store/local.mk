@@ -31,6 +31,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/pg.c include/store/pg.h %reldir%/pg_priv.h \
 	%reldir%/pg_reply.c %reldir%/pg_tx.c %reldir%/pg_wire.c \
 	%reldir%/quota.c include/store/quota.h \
+	%reldir%/recent.c include/store/recent.h \
 	%reldir%/redis.c include/store/redis.h \
 	%reldir%/returns.c include/store/returns.h \
 	%reldir%/rules.c include/store/rules.h \

@@ -10,7 +10,8 @@
  *   1 attempts      the claim's row gets what was said;
  *   2 recipients    the status rises, the due time or the end is written;
  *   3 events        those that are new, and a delivery for each endpoint that
- *                   wants one;
+ *                   wants one; delivered stands for sent, too, which has a
+ *                   row only when it happened apart (store_event_list);
  *   4 suppressions  in sorted order, when there are any.
  *
  * UPDATE ... FROM takes one row of the batch per target: a recipient that is
@@ -107,10 +108,13 @@ static const struct pg_stmt stmt_recipients_open = { "outcome_recipients_open",
 	"WHERE i.id BETWEEN $9::uuid AND $10::uuid " CONDITION                 \
 	"ON CONFLICT DO NOTHING RETURNING recipient, kind, dedupe, account) "  \
 	"INSERT INTO webhook_deliveries (recipient, kind, dedupe, webhook, "   \
-	"next_at) SELECT e.recipient, e.kind, e.dedupe, w.id, $11 "            \
-	"FROM e JOIN webhooks w ON w.account = e.account "                     \
-	"WHERE w.enabled AND (w.events >> e.kind) & 1 = 1 "                    \
-	"ON CONFLICT DO NOTHING"
+	"next_at) SELECT e.recipient, k.kind, e.dedupe, w.id, $11 "            \
+	"FROM e JOIN webhooks w ON w.account = e.account AND w.enabled "       \
+	"CROSS JOIN LATERAL (VALUES (e.kind), "                                \
+	"(CASE e.kind WHEN 4 THEN 3::int2 END)) AS k(kind) "                   \
+	"WHERE (w.events >> k.kind) & 1 = 1 ON CONFLICT DO NOTHING"
+
+/* Kinds: 3 sent, 4 delivered (model/status.h). */
 
 static const struct pg_stmt stmt_events = { "outcome_events", EVENTS("") };
 static const struct pg_stmt stmt_events_open = { "outcome_events_open",

@@ -31,19 +31,6 @@ static const struct pg_stmt stmt_finish = { "return_finish",
 	"AS i(id, kind, detail, again_at) WHERE r.id = i.id "
 	"AND r.id = ANY ($1) AND r.id BETWEEN $6::uuid AND $7::uuid" };
 
-struct call {
-	store_return_got *done;
-	void *ctx;
-};
-
-#define PUT(tx, all, type, put, value)                                         \
-	do {                                                                   \
-		pg_tx_array(tx, type);                                         \
-		for (size_t i = 0; i < n; i++)                                 \
-			put(tx, (all)[i].value);                               \
-		pg_tx_array_end(tx);                                           \
-	} while (0)
-
 struct pg_tx *
 store_return_add(struct pg *pg, int64_t now_ms, const struct store_return *rows,
     size_t n, store_done *done, void *ctx)
@@ -52,45 +39,33 @@ store_return_add(struct pg *pg, int64_t now_ms, const struct store_return *rows,
 
 	invariant(n > 0);
 	pg_tx_stmt(tx, &stmt_add);
-	PUT(tx, rows, PG_UUID, pg_tx_id, id);
-	PUT(tx, rows, PG_TEXT, pg_tx_text, mail_from);
-	PUT(tx, rows, PG_TEXT, pg_tx_text, rcpt_to);
-	PUT(tx, rows, PG_UUID, pg_tx_id_or_null, recipient);
-	PUT(tx, rows, PG_TEXT, pg_tx_text, peer);
-	PUT(tx, rows, PG_BYTEA, pg_tx_bytea, raw);
+	STORE_PUT(tx, n, PG_UUID, pg_tx_id, rows[i].id);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, rows[i].mail_from);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, rows[i].rcpt_to);
+	STORE_PUT(tx, n, PG_UUID, pg_tx_id_or_null, rows[i].recipient);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, rows[i].peer);
+	STORE_PUT(tx, n, PG_BYTEA, pg_tx_bytea, rows[i].raw);
 	pg_tx_time(tx, now_ms);
 	return store_send(tx, NULL, done, ctx);
 }
 
 static void
-on_claimed(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_return(struct pg_row row, struct store_return *r)
 {
-	const struct call *call = ctx;
-	struct store_return *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].id = pg_get_id(row, 0);
-		all[i].mail_from = pg_get_text(row, 1);
-		all[i].rcpt_to = pg_get_text(row, 2);
-		all[i].recipient = pg_get_id(row, 3);
-		all[i].peer = pg_get_text(row, 4);
-		all[i].raw = pg_get_text(row, 5);
-		all[i].tries = pg_get_int2(row, 6);
-	}
-	call->done(call->ctx, all, n, NULL);
+	r->id = pg_get_id(row, 0);
+	r->mail_from = pg_get_text(row, 1);
+	r->rcpt_to = pg_get_text(row, 2);
+	r->recipient = pg_get_id(row, 3);
+	r->peer = pg_get_text(row, 4);
+	r->raw = pg_get_text(row, 5);
+	r->tries = pg_get_int2(row, 6);
 }
 
+STORE_ROWS(send_rows, struct store_return, read_return)
+
 struct claim_call {
-	struct call call; /* first: on_claimed reads it */
+	store_return_got *done;
+	void *ctx;
 	struct pg_tx *tx;
 	int64_t now_ms, lease_ms;
 	size_t limit;
@@ -104,7 +79,7 @@ on_due(void *ctx, const struct pg_reply *reply, const struct error *err)
 	size_t n = err == NULL ? pg_rows(reply, 0) : 0;
 
 	if (n == 0) {
-		c->call.done(c->call.ctx, NULL, 0, err);
+		c->done(c->ctx, NULL, 0, err);
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -115,7 +90,7 @@ on_due(void *ctx, const struct pg_reply *reply, const struct error *err)
 	pg_tx_time(c->tx, c->now_ms + c->lease_ms);
 	pg_tx_int8(c->tx, (int64_t)c->limit);
 	store_bounds_put(c->tx, &bounds);
-	pg_tx_send(c->tx, on_claimed, &c->call);
+	send_rows(c->tx, NULL, c->done, c->ctx);
 }
 
 struct pg_tx *
@@ -125,7 +100,7 @@ store_return_claim(struct pg *pg, int64_t now_ms, int64_t lease_ms,
 	struct pg_tx *tx = pg_tx_new(pg);
 	struct claim_call *c = pg_tx_mem(tx, sizeof(*c));
 
-	*c = (struct claim_call){ { done, ctx }, tx, now_ms, lease_ms, limit };
+	*c = (struct claim_call){ done, ctx, tx, now_ms, lease_ms, limit };
 	pg_tx_stmt(tx, &stmt_due);
 	pg_tx_time(tx, now_ms);
 	pg_tx_int8(tx, (int64_t)limit);
@@ -145,10 +120,10 @@ store_return_finish(struct pg *pg, int64_t now_ms,
 	for (size_t i = 0; i < n; i++)
 		store_bounds_add(&bounds, results[i].id);
 	pg_tx_stmt(tx, &stmt_finish);
-	PUT(tx, results, PG_UUID, pg_tx_id, id);
-	PUT(tx, results, PG_TEXT, pg_tx_text, kind);
-	PUT(tx, results, PG_TEXT, pg_tx_text_or_null, detail);
-	PUT(tx, results, PG_TIME, pg_tx_time, again_at_ms);
+	STORE_PUT(tx, n, PG_UUID, pg_tx_id, results[i].id);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, results[i].kind);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text_or_null, results[i].detail);
+	STORE_PUT(tx, n, PG_TIME, pg_tx_time, results[i].again_at_ms);
 	pg_tx_time(tx, now_ms);
 	store_bounds_put(tx, &bounds);
 	return store_send(tx, NULL, done, ctx);

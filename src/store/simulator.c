@@ -21,20 +21,6 @@ static const struct pg_stmt stmt_trim = { "simulator_trim",
 	"DELETE FROM simulator_mails WHERE id <= (SELECT id "
 	"FROM simulator_mails ORDER BY id DESC OFFSET $1::int8 LIMIT 1)" };
 
-struct call {
-	bool must_exist;
-	store_simulator_got *done;
-	void *ctx;
-};
-
-#define PUT(tx, type, put, value)                                              \
-	do {                                                                   \
-		pg_tx_array(tx, type);                                         \
-		for (size_t i = 0; i < n; i++)                                 \
-			put(tx, mails[i].value);                               \
-		pg_tx_array_end(tx);                                           \
-	} while (0)
-
 struct pg_tx *
 store_simulator_add(struct pg *pg, const struct store_simulator_mail *mails,
     size_t n, store_done *done, void *ctx)
@@ -43,55 +29,26 @@ store_simulator_add(struct pg *pg, const struct store_simulator_mail *mails,
 
 	invariant(n > 0);
 	pg_tx_stmt(tx, &stmt_add);
-	PUT(tx, PG_UUID, pg_tx_id, id);
-	PUT(tx, PG_TEXT, pg_tx_text, mail_from);
-	PUT(tx, PG_TEXT, pg_tx_text, rcpt_to);
-	PUT(tx, PG_TEXT, pg_tx_text, outcome);
-	PUT(tx, PG_BYTEA, pg_tx_bytea, raw);
+	STORE_PUT(tx, n, PG_UUID, pg_tx_id, mails[i].id);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, mails[i].mail_from);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, mails[i].rcpt_to);
+	STORE_PUT(tx, n, PG_TEXT, pg_tx_text, mails[i].outcome);
+	STORE_PUT(tx, n, PG_BYTEA, pg_tx_bytea, mails[i].raw);
 	return store_send(tx, NULL, done, ctx);
 }
 
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_mail(struct pg_row row, struct store_simulator_mail *m)
 {
-	const struct call *call = ctx;
-	struct store_simulator_mail *all;
-	struct error missing = { 0 };
-	size_t n;
-
-	if (err == NULL && call->must_exist && pg_rows(reply, 0) == 0) {
-		error_set(&missing, ERR_NOTFOUND, "no such mail");
-		err = &missing;
-	}
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].id = pg_get_id(row, 0);
-		all[i].mail_from = pg_get_text(row, 1);
-		all[i].rcpt_to = pg_get_text(row, 2);
-		all[i].outcome = pg_get_text(row, 3);
-		all[i].raw = pg_get_text(row, 4);
-		all[i].raw_bytes = (size_t)pg_get_int4(row, 5);
-	}
-	call->done(call->ctx, all, n, NULL);
+	m->id = pg_get_id(row, 0);
+	m->mail_from = pg_get_text(row, 1);
+	m->rcpt_to = pg_get_text(row, 2);
+	m->outcome = pg_get_text(row, 3);
+	m->raw = pg_get_text(row, 4);
+	m->raw_bytes = (size_t)pg_get_int4(row, 5);
 }
 
-static struct pg_tx *
-send_rows(struct pg_tx *tx, bool must_exist, store_simulator_got *done,
-    void *ctx)
-{
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
-
-	*call = (struct call){ must_exist, done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
-}
+STORE_ROWS(send_rows, struct store_simulator_mail, read_mail)
 
 struct pg_tx *
 store_simulator_list(struct pg *pg, size_t limit, store_simulator_got *done,
@@ -101,7 +58,7 @@ store_simulator_list(struct pg *pg, size_t limit, store_simulator_got *done,
 
 	pg_tx_stmt(tx, &stmt_list);
 	pg_tx_int8(tx, (int64_t)limit);
-	return send_rows(tx, false, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -112,7 +69,7 @@ store_simulator_find(struct pg *pg, struct id id, store_simulator_got *done,
 
 	pg_tx_stmt(tx, &stmt_find);
 	pg_tx_id(tx, id);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such mail", done, ctx);
 }
 
 struct pg_tx *
@@ -125,7 +82,7 @@ store_simulator_find_from(struct pg *pg, struct id since, struct slice prefix,
 	pg_tx_id(tx, since);
 	pg_tx_text(tx, prefix);
 	pg_tx_int8(tx, (int64_t)limit);
-	return send_rows(tx, false, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

@@ -49,57 +49,24 @@ static const struct pg_stmt stmt_disown = { "source_disown",
 static const struct pg_stmt stmt_pools = { "pool_list",
 	"SELECT number, name FROM pools ORDER BY number" };
 
-struct call {
-	store_source_got *done;
-	void *ctx;
-};
-
-struct pool_call {
-	store_pool_got *done;
-	void *ctx;
-};
-
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_source(struct pg_row row, struct store_source *s)
 {
-	const struct call *call = ctx;
-	struct store_source *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].number = pg_get_int4(row, 0);
-		all[i].id = pg_get_id(row, 1);
-		all[i].address = pg_get_text(row, 2);
-		all[i].helo = pg_get_text(row, 3);
-		all[i].pool = pg_get_int4(row, 4);
-		all[i].pool_name = pg_get_text(row, 5);
-		all[i].weight = pg_get_int2(row, 6);
-		all[i].node = pg_get_text(row, 7);
-		all[i].owner = pg_get_int4(row, 8);
-		all[i].enabled = pg_get_bool(row, 9);
-		all[i].created_at_ms = pg_get_time(row, 10);
-		all[i].daily_limit = pg_get_int4(row, 11);
-	}
-	call->done(call->ctx, all, n, NULL);
+	s->number = pg_get_int4(row, 0);
+	s->id = pg_get_id(row, 1);
+	s->address = pg_get_text(row, 2);
+	s->helo = pg_get_text(row, 3);
+	s->pool = pg_get_int4(row, 4);
+	s->pool_name = pg_get_text(row, 5);
+	s->weight = pg_get_int2(row, 6);
+	s->node = pg_get_text(row, 7);
+	s->owner = pg_get_int4(row, 8);
+	s->enabled = pg_get_bool(row, 9);
+	s->created_at_ms = pg_get_time(row, 10);
+	s->daily_limit = pg_get_int4(row, 11);
 }
 
-static struct pg_tx *
-send_rows(struct pg_tx *tx, store_source_got *done, void *ctx)
-{
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
-
-	*call = (struct call){ done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
-}
+STORE_ROWS(send_rows, struct store_source, read_source)
 
 struct pg_tx *
 store_source_add(struct pg *pg, const struct store_source *source,
@@ -128,7 +95,7 @@ store_source_list(struct pg *pg, struct slice node, store_source_got *done,
 
 	pg_tx_stmt(tx, &stmt_list);
 	pg_tx_text_or_null(tx, node);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 static void
@@ -210,7 +177,7 @@ store_source_own(struct pg *pg, int worker, const int *numbers, size_t count,
 	pg_tx_stmt(tx, &stmt_own);
 	pg_tx_int4(tx, worker);
 	put_numbers(tx, numbers, count);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -226,33 +193,19 @@ store_source_disown(struct pg *pg, int worker, const int *keep, size_t count,
 }
 
 static void
-on_pools(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_pool(struct pg_row row, struct store_pool *p)
 {
-	const struct pool_call *call = ctx;
-	struct store_pool *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		all[i].number = pg_get_int4(pg_row(reply, 0, i), 0);
-		all[i].name = pg_get_text(pg_row(reply, 0, i), 1);
-	}
-	call->done(call->ctx, all, n, NULL);
+	p->number = pg_get_int4(row, 0);
+	p->name = pg_get_text(row, 1);
 }
+
+STORE_ROWS(send_pools, struct store_pool, read_pool)
 
 struct pg_tx *
 store_pool_list(struct pg *pg, store_pool_got *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct pool_call *call = pg_tx_mem(tx, sizeof(*call));
 
 	pg_tx_stmt(tx, &stmt_pools);
-	*call = (struct pool_call){ done, ctx };
-	pg_tx_send(tx, on_pools, call);
-	return tx;
+	return send_pools(tx, NULL, done, ctx);
 }

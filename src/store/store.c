@@ -41,6 +41,21 @@ store_send(struct pg_tx *tx, const char *missing, store_done *done, void *ctx)
 }
 
 void
+store_rows_init(struct store_rows *rows, const struct pg_reply *reply,
+    const char *missing, const struct error *err)
+{
+	*rows = (struct store_rows){ .err = err };
+	if (err == NULL && missing != NULL && pg_rows(reply, 0) == 0) {
+		error_set(&rows->missing, ERR_NOTFOUND, "%s", missing);
+		rows->err = &rows->missing;
+	}
+	if (rows->err != NULL)
+		return;
+	rows->stmt = reply->tx->result_count - 1;
+	rows->count = pg_rows(reply, rows->stmt);
+}
+
+void
 store_bounds_add(struct store_bounds *b, struct id id)
 {
 	if (!b->is_set || id_cmp(id, b->least) < 0)

@@ -15,6 +15,64 @@ struct pg_tx *store_send(struct pg_tx *tx, const char *missing,
     store_done *done, void *ctx);
 
 /*
+ * Defines name(tx, missing, done, ctx): sends tx and tells done the rows of the
+ * last statement as an array, in which each is written by read(row, &element).
+ * missing: when not NULL, the first statement must give a row, else done gets
+ * ERR_NOTFOUND with this text.
+ */
+#define STORE_ROWS(name, type, read)                                           \
+	typedef void name##_got(void *ctx, const type *rows, size_t count,     \
+	    const struct error *err);                                          \
+	struct name##_call {                                                   \
+		const char *missing;                                           \
+		name##_got *done;                                              \
+		void *ctx;                                                     \
+	};                                                                     \
+	static void name##_replied(void *ctx, const struct pg_reply *reply,    \
+	    const struct error *err)                                           \
+	{                                                                      \
+		const struct name##_call *call = ctx;                          \
+		struct store_rows rows;                                        \
+		type *all;                                                     \
+                                                                               \
+		store_rows_init(&rows, reply, call->missing, err);             \
+		all = rows.err == NULL                                         \
+		    ? store_reply_mem(reply, rows.count, sizeof(*all))         \
+		    : NULL;                                                    \
+		for (size_t i = 0; i < rows.count; i++)                        \
+			read(pg_row(reply, rows.stmt, i), &all[i]);            \
+		call->done(call->ctx, all, rows.count, rows.err);              \
+	}                                                                      \
+	static struct pg_tx *name(struct pg_tx *tx, const char *missing,       \
+	    name##_got *done, void *ctx)                                       \
+	{                                                                      \
+		struct name##_call *call = pg_tx_mem(tx, sizeof(*call));       \
+                                                                               \
+		*call = (struct name##_call){ missing, done, ctx };            \
+		pg_tx_send(tx, name##_replied, call);                          \
+		return tx;                                                     \
+	}
+struct store_rows {
+	size_t stmt, count;
+	const struct error *err; /* with count 0 */
+	struct error missing;
+};
+void store_rows_init(struct store_rows *rows, const struct pg_reply *reply,
+    const char *missing, const struct error *err);
+
+/*
+ * A column of an array as one parameter, for unnest: value is said of the row
+ * number i.
+ */
+#define STORE_PUT(tx, n, type, put, value)                                     \
+	do {                                                                   \
+		pg_tx_array(tx, type);                                         \
+		for (size_t i = 0; i < (n); i++)                               \
+			put(tx, value);                                        \
+		pg_tx_array_end(tx);                                           \
+	} while (0)
+
+/*
  * Smallest and largest id of a batch. Every statement on a partitioned table
  * carries them as parameters, so that only the days in between are touched.
  */

@@ -19,57 +19,41 @@ static const struct pg_stmt stmt_move = { "walk_move",
 	"WHERE r.id = m.id AND r.id BETWEEN $4::uuid AND $5::uuid "
 	"AND r.lane = m.from_lane AND r.finished_at IS NULL" };
 
-struct call {
-	store_unfinished_got *done;
-	void *ctx;
-	bool with_heads;
-};
-
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_row(struct pg_row row, struct store_unfinished *u)
 {
-	const struct call *call = ctx;
-	struct store_unfinished *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].id = pg_get_id(row, 0);
-		all[i].pool = pg_get_int4(row, 1);
-		all[i].lane = pg_get_text(row, 2);
-		all[i].flow = (uint32_t)pg_get_int4(row, 3);
-		all[i].flags = (uint8_t)pg_get_int2(row, 4);
-		all[i].status = STATUS_QUEUED;
-		status_from_int(pg_get_int2(row, 5), &all[i].status);
-		all[i].retry_at_ms = pg_get_time(row, 6);
-		all[i].expires_at_ms = pg_get_time(row, 7);
-		all[i].address = pg_get_text(row, 8);
-		if (call->with_heads)
-			all[i].head = pg_get_text(row, 9);
-	}
-	call->done(call->ctx, all, n, NULL);
+	u->id = pg_get_id(row, 0);
+	u->pool = pg_get_int4(row, 1);
+	u->lane = pg_get_text(row, 2);
+	u->flow = (uint32_t)pg_get_int4(row, 3);
+	u->flags = (uint8_t)pg_get_int2(row, 4);
+	u->status = STATUS_QUEUED;
+	status_from_int(pg_get_int2(row, 5), &u->status);
+	u->retry_at_ms = pg_get_time(row, 6);
+	u->expires_at_ms = pg_get_time(row, 7);
+	u->address = pg_get_text(row, 8);
 }
 
+static void
+read_with_head(struct pg_row row, struct store_unfinished *u)
+{
+	read_row(row, u);
+	u->head = pg_get_text(row, 9);
+}
+
+STORE_ROWS(send_rows, struct store_unfinished, read_row)
+STORE_ROWS(send_with_heads, struct store_unfinished, read_with_head)
+
 static struct pg_tx *
-read_unfinished(struct pg *pg, bool with_heads, struct id after,
-    struct id before, size_t limit, store_unfinished_got *done, void *ctx)
+ask_unfinished(struct pg *pg, const struct pg_stmt *stmt, struct id after,
+    struct id before, size_t limit)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
 
-	pg_tx_stmt(tx, with_heads ? &stmt_heads : &stmt_unfinished);
+	pg_tx_stmt(tx, stmt);
 	pg_tx_id(tx, after);
 	pg_tx_id(tx, before);
 	pg_tx_int8(tx, (int64_t)limit);
-	*call = (struct call){ done, ctx, with_heads };
-	pg_tx_send(tx, on_rows, call);
 	return tx;
 }
 
@@ -77,14 +61,18 @@ struct pg_tx *
 store_walk_unfinished(struct pg *pg, struct id after, struct id before,
     size_t limit, store_unfinished_got *done, void *ctx)
 {
-	return read_unfinished(pg, false, after, before, limit, done, ctx);
+	return send_rows(ask_unfinished(pg, &stmt_unfinished, after, before,
+			     limit),
+	    NULL, done, ctx);
 }
 
 struct pg_tx *
 store_walk_unfinished_heads(struct pg *pg, struct id after, struct id before,
     size_t limit, store_unfinished_got *done, void *ctx)
 {
-	return read_unfinished(pg, true, after, before, limit, done, ctx);
+	return send_with_heads(ask_unfinished(pg, &stmt_heads, after, before,
+				   limit),
+	    NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -92,27 +80,14 @@ store_walk_move(struct pg *pg, const struct store_move *move, size_t count,
     store_done *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	struct id low = move[0].id, high = move[0].id;
+	struct store_bounds bounds = { 0 };
 
+	for (size_t i = 0; i < count; i++)
+		store_bounds_add(&bounds, move[i].id);
 	pg_tx_stmt(tx, &stmt_move);
-	pg_tx_array(tx, PG_UUID);
-	for (size_t i = 0; i < count; i++) {
-		pg_tx_id(tx, move[i].id);
-		if (id_cmp(move[i].id, low) < 0)
-			low = move[i].id;
-		if (id_cmp(move[i].id, high) > 0)
-			high = move[i].id;
-	}
-	pg_tx_array_end(tx);
-	pg_tx_array(tx, PG_TEXT);
-	for (size_t i = 0; i < count; i++)
-		pg_tx_text(tx, move[i].from);
-	pg_tx_array_end(tx);
-	pg_tx_array(tx, PG_TEXT);
-	for (size_t i = 0; i < count; i++)
-		pg_tx_text(tx, move[i].to);
-	pg_tx_array_end(tx);
-	pg_tx_id(tx, low);
-	pg_tx_id(tx, high);
+	STORE_PUT(tx, count, PG_UUID, pg_tx_id, move[i].id);
+	STORE_PUT(tx, count, PG_TEXT, pg_tx_text, move[i].from);
+	STORE_PUT(tx, count, PG_TEXT, pg_tx_text, move[i].to);
+	store_bounds_put(tx, &bounds);
 	return store_send(tx, NULL, done, ctx);
 }

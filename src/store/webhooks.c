@@ -25,53 +25,19 @@ static const struct pg_stmt stmt_drop_due = { "webhook_drop_due",
 static const struct pg_stmt stmt_remove = { "webhook_remove",
 	"DELETE FROM webhooks WHERE account = $1::int4 AND id = $2::uuid" };
 
-struct call {
-	bool must_exist;
-	store_webhook_got *done;
-	void *ctx;
-};
-
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_webhook(struct pg_row row, struct store_webhook *w)
 {
-	const struct call *call = ctx;
-	struct store_webhook *all;
-	struct error missing = { 0 };
-	size_t n;
-
-	if (err == NULL && call->must_exist && pg_rows(reply, 0) == 0) {
-		error_set(&missing, ERR_NOTFOUND, "no such webhook");
-		err = &missing;
-	}
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].id = pg_get_id(row, 0);
-		all[i].account = pg_get_int4(row, 1);
-		all[i].url = pg_get_text(row, 2);
-		all[i].events = (uint32_t)pg_get_int4(row, 3);
-		all[i].secret = pg_get_text(row, 4);
-		all[i].enabled = pg_get_bool(row, 5);
-		all[i].created_at_ms = pg_get_time(row, 6);
-	}
-	call->done(call->ctx, all, n, NULL);
+	w->id = pg_get_id(row, 0);
+	w->account = pg_get_int4(row, 1);
+	w->url = pg_get_text(row, 2);
+	w->events = (uint32_t)pg_get_int4(row, 3);
+	w->secret = pg_get_text(row, 4);
+	w->enabled = pg_get_bool(row, 5);
+	w->created_at_ms = pg_get_time(row, 6);
 }
 
-static struct pg_tx *
-send_rows(struct pg_tx *tx, bool must_exist, store_webhook_got *done, void *ctx)
-{
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
-
-	*call = (struct call){ must_exist, done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
-}
+STORE_ROWS(send_rows, struct store_webhook, read_webhook)
 
 struct pg_tx *
 store_webhook_add(struct pg *pg, const struct store_webhook *webhook,
@@ -114,7 +80,7 @@ store_webhook_find(struct pg *pg, int account, struct id id,
 	pg_tx_stmt(tx, &stmt_find);
 	pg_tx_int4(tx, account);
 	pg_tx_id(tx, id);
-	return send_rows(tx, true, done, ctx);
+	return send_rows(tx, "no such webhook", done, ctx);
 }
 
 struct pg_tx *
@@ -125,7 +91,7 @@ store_webhook_list(struct pg *pg, int account, store_webhook_got *done,
 
 	pg_tx_stmt(tx, &stmt_list);
 	pg_tx_int4(tx, account);
-	return send_rows(tx, false, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

@@ -33,49 +33,21 @@ static const struct pg_stmt stmt_trim = { "worker_trim",
 	"AND seen_at < clock_timestamp() - $1::int8 * interval '1 ms' "
 	"AND NOT EXISTS (SELECT FROM sources s WHERE s.owner = w.id)" };
 
-struct call {
-	store_worker_got *done;
-	void *ctx;
-};
-
 static void
-on_rows(void *ctx, const struct pg_reply *reply, const struct error *err)
+read_worker(struct pg_row row, struct store_worker *w)
 {
-	const struct call *call = ctx;
-	struct store_worker *all;
-	size_t n;
-
-	if (err != NULL) {
-		call->done(call->ctx, NULL, 0, err);
-		return;
-	}
-	n = pg_rows(reply, 0);
-	all = store_reply_mem(reply, n, sizeof(*all));
-	for (size_t i = 0; i < n; i++) {
-		struct pg_row row = pg_row(reply, 0, i);
-
-		all[i].id = pg_get_int4(row, 0);
-		all[i].node = pg_get_text(row, 1);
-		all[i].role = pg_get_text(row, 2);
-		all[i].boot_id = pg_get_text(row, 3);
-		all[i].slot = pg_get_int2(row, 4);
-		all[i].pid = pg_get_int4(row, 5);
-		all[i].started_at_ms = pg_get_time(row, 6);
-		all[i].seen_at_ms = pg_get_time(row, 7);
-		all[i].dead = pg_get_bool(row, 8);
-	}
-	call->done(call->ctx, all, n, NULL);
+	w->id = pg_get_int4(row, 0);
+	w->node = pg_get_text(row, 1);
+	w->role = pg_get_text(row, 2);
+	w->boot_id = pg_get_text(row, 3);
+	w->slot = pg_get_int2(row, 4);
+	w->pid = pg_get_int4(row, 5);
+	w->started_at_ms = pg_get_time(row, 6);
+	w->seen_at_ms = pg_get_time(row, 7);
+	w->dead = pg_get_bool(row, 8);
 }
 
-static struct pg_tx *
-send_rows(struct pg_tx *tx, store_worker_got *done, void *ctx)
-{
-	struct call *call = pg_tx_mem(tx, sizeof(*call));
-
-	*call = (struct call){ done, ctx };
-	pg_tx_send(tx, on_rows, call);
-	return tx;
-}
+STORE_ROWS(send_rows, struct store_worker, read_worker)
 
 struct pg_tx *
 store_worker_add(struct pg *pg, const struct store_worker *worker,
@@ -89,7 +61,7 @@ store_worker_add(struct pg *pg, const struct store_worker *worker,
 	pg_tx_text(tx, worker->boot_id);
 	pg_tx_int2(tx, worker->slot);
 	pg_tx_int4(tx, worker->pid);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -120,7 +92,7 @@ store_worker_set_dead_unseen(struct pg *pg, int64_t unseen_ms,
 
 	pg_tx_stmt(tx, &stmt_dead_unseen);
 	pg_tx_int8(tx, unseen_ms);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -132,7 +104,7 @@ store_worker_set_dead_boots(struct pg *pg, struct slice node,
 	pg_tx_stmt(tx, &stmt_dead_boots);
 	pg_tx_text(tx, node);
 	pg_tx_text(tx, boot_id);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -146,7 +118,7 @@ store_worker_set_dead_slot(struct pg *pg, struct slice node, struct slice role,
 	pg_tx_text(tx, role);
 	pg_tx_int2(tx, slot);
 	pg_tx_int4(tx, myself);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *
@@ -155,7 +127,7 @@ store_worker_list(struct pg *pg, store_worker_got *done, void *ctx)
 	struct pg_tx *tx = pg_tx_new(pg);
 
 	pg_tx_stmt(tx, &stmt_list);
-	return send_rows(tx, done, ctx);
+	return send_rows(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

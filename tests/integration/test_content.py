@@ -27,7 +27,7 @@ def text_of(number, size):
 
 class Content(WorldTest):
     options = {"sink": True, "settings": {
-        "in_hand_bytes_max": "1M"}}
+        "in_hand_bytes_max": "1M", "recent_bytes_max": "0"}}
 
     def test_everything_arrives_whole(self):
         sent = {}
@@ -59,6 +59,37 @@ class Content(WorldTest):
         wait_until("the reason is told", lambda: "content of the email" in str(
             self.api.email(ident)))
         self.assertEqual(world.sink.for_rcpt("gone@sink.zz"), [])
+
+
+class Recent(WorldTest):
+    """What a node accepted a moment ago it need not read back."""
+    options = {"sink": True}
+
+    def test_it_is_sent_from_memory(self):
+        world = self.world
+        world.verpost.command("queue hold", "domain", "sink.zz")
+        text = text_of(1, 30000)
+        ident = self.mail("kept@sink.zz", "kept", text=text)
+        world.pg.sql("DELETE FROM email_contents WHERE id = '%s'" % ident)
+        world.verpost.command("queue release", "domain", "sink.zz")
+        self.api.wait_event(ident, "delivered", 60)
+        taken = world.sink.for_rcpt("kept@sink.zz")
+        self.assertEqual(len(taken), 1)
+        self.assertEqual(taken[0].message.get_content().replace(
+            "\r\n", "\n"), text)
+
+    def test_after_a_restart_it_is_read_from_the_database(self):
+        world = self.world
+        world.verpost.command("queue hold", "domain", "sink.zz")
+        text = text_of(2, 30000)
+        ident = self.mail("again@sink.zz", "again", text=text)
+        world.verpost.stop()
+        world.verpost.start()
+        world.verpost.command("queue release", "domain", "sink.zz")
+        self.api.wait_event(ident, "delivered", 60)
+        taken = world.sink.for_rcpt("again@sink.zz")
+        self.assertEqual(taken[0].message.get_content().replace(
+            "\r\n", "\n"), text)
 
 
 if __name__ == "__main__":

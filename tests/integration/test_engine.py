@@ -317,5 +317,25 @@ class Engine(WorldTest):
         self.assertIn("may not connect", str(self.recipient(ident)))
 
 
+class BehindADot(WorldTest):
+    options = {"sink": True}
+
+    def test_a_mail_does_not_wait_for_the_reply_to_another(self):
+        gate = threading.Event()
+
+        def wait_for_gate(_):
+            gate.wait(60)
+            return "250 2.0.0 taken"
+
+        self.world.sink.on_dot["slow@sink.zz"] = wait_for_gate
+        slow = self.mail("slow@sink.zz", "slow")
+        wait_until("its dot is out",
+                   lambda: self.world.sink.for_rcpt("slow@sink.zz"))
+        quick = self.mail("quick@sink.zz", "quick")
+        self.api.wait_event(quick, "delivered", 30)
+        gate.set()
+        self.api.wait_event(slow, "delivered", 30)
+
+
 if __name__ == "__main__":
     runner.main()

@@ -275,8 +275,8 @@ MUTANTS = [
     model("no old walk", WALK,
           "if (!can_step(&w->old))", "if (w != NULL)", "2 "),
     model("nobody is reaped", REAP,
-          "if (is_alive(worker, count, h->worker))", "if (count < 1000000)",
-          "2 "),
+          "giveback_others(&r->giveback, alive, count);",
+          "giveback_end(&r->giveback, false);", "2 "),
 
     # The rules that the model itself keeps, as an mta must.
     model("a dot at any age", SENDING,

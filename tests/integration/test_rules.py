@@ -126,7 +126,7 @@ class Rules(RulesTest):
         self.assertEqual(self.sink.for_rcpt("before@sink.zz"), [])
         self.assertEqual(self.verpost.mail_sql(
             "SELECT string_agg(kind::text, ' ' ORDER BY kind) FROM events "
-            "WHERE recipient %s", before), "1 9")
+            "WHERE recipient %s", before), "9")
         self.wait_no_jobs()
 
     def test_what_waits_for_its_next_attempt_is_cancelled(self):
@@ -234,22 +234,26 @@ class Rules(RulesTest):
 
 
 class Status(RulesTest):
-    """What GET /emails/{id} says about mail that waits."""
+    """What GET /emails/{id} and GET /emails say about mail that waits."""
 
     def recipient(self, ident):
         return self.api.email(ident)["recipients"][0]
 
     def test_a_cancel_is_told_before_anybody_comes_across_the_mail(self):
         self.hold("domain", "sink.zz")
-        ident = self.mail("soon@sink.zz", "to be cancelled", tags=[
-            {"name": "kind", "value": "soon"}])
-        self.wait_parked(1)
+        tags = [{"name": "kind", "value": "soon"}]
+        ident = self.mail("soon@sink.zz", "to be cancelled", tags=tags)
+        other = self.mail("other@sink.zz", "of another kind")
+        self.wait_parked(2)
         self.verpost.process.send(signal.SIGSTOP)
         for pid in self.verpost.processes("keeper"):
             os.kill(pid, signal.SIGSTOP)
         try:
             self.cancel("tag", "kind=soon")
+            later = self.mail("later@sink.zz", "accepted since", tags=tags)
             found = self.api.email(ident)
+            listed = {e["id"]: e["last_event"] for e in
+                      self.api.request("GET", "/emails").json["data"]}
             self.assertEqual(self.verpost.mail_sql(
                 "SELECT status FROM recipients WHERE id %s", ident), "20")
         finally:
@@ -257,6 +261,9 @@ class Status(RulesTest):
                 os.kill(pid, signal.SIGCONT)
             self.verpost.process.send(signal.SIGCONT)
         self.assertEqual(found["last_event"], "canceled")
+        self.assertEqual(
+            [listed[i] for i in (ident, other, later)],
+            ["canceled", "queued", "queued"])
         self.assertEqual(found["recipients"][0]["status"], "canceled")
         self.assertIsNone(found["recipients"][0]["delayed_because"])
         wait_until("the walk has come by", lambda: self.verpost.mail_sql(

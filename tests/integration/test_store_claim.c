@@ -296,9 +296,8 @@ an_outcome_can_be_repeated(void **state)
 		.mx = SLICE("mx [192.0.2.1]"),
 		.raise_to = STATUS_DELIVERED,
 		.finish = true,
-		.event_count = 2,
-		.event = { { EVENT_SENT, 0, { NULL, 0 } },
-		    { EVENT_DELIVERED, 0, SLICE("{\"a\":1}") } } };
+		.event_count = 1,
+		.event = { { EVENT_DELIVERED, 0, SLICE("{\"a\":1}") } } };
 	write_outcome(&o, 1);
 	first = find(m.item.email);
 	write_outcome(&o, 1);
@@ -314,6 +313,29 @@ an_outcome_can_be_repeated(void **state)
 	assert_true(SQL_NUMBER(pg,
 			"SELECT count(*) FROM webhook_deliveries "
 			"WHERE kind = 4") == 1);
+}
+
+/* A route may hand mail over long before somebody says that it arrived. */
+static void
+sent_that_happened_apart_is_told_once(void **state)
+{
+	struct mail m;
+	struct store_outcome o;
+
+	(void)state;
+	mail_init(&m, "apart", 1);
+	accept_all(&m, 1);
+	o = (struct store_outcome){ .id = rcpt(&m, 1),
+		.account = ACCOUNT,
+		.raise_to = STATUS_SENT,
+		.event_count = 1,
+		.event = { { EVENT_SENT, 0, { NULL, 0 } } } };
+	write_outcome(&o, 1);
+	assert_string_equal(events(m.item.email).text, "1.1 3.1 ");
+	o.raise_to = STATUS_DELIVERED;
+	o.event[0].kind = EVENT_DELIVERED;
+	write_outcome(&o, 1);
+	assert_string_equal(events(m.item.email).text, "1.1 3.1 4.1 ");
 }
 
 static void
@@ -760,6 +782,7 @@ SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(batches_in_any_order_do_not_block_each_other),
     CASE(a_claim_that_is_refused_says_why),
     CASE(a_claim_under_old_rules_is_refused), CASE(an_outcome_can_be_repeated),
+    CASE(sent_that_happened_apart_is_told_once),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
     CASE(a_late_word_settles_what_ended_unknown),

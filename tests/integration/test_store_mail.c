@@ -275,25 +275,85 @@ emails_are_listed_newest_first_in_pages(void **state)
 		m[i].item.account = 99;
 	}
 	accept_all(m, 5);
-	store_email_list(pg, 99, 2, none, none, on_list, &seen);
+	store_email_list(pg, 99, 2, none, none, false, on_list, &seen);
 	servers_until(&seen.done);
 	assert_int_equal(seen.count, 2);
 	assert_true(seen.has_more);
 	assert_int_equal(id_cmp(seen.id[0], m[4].item.email), 0);
 	assert_int_equal(id_cmp(seen.id[1], m[3].item.email), 0);
 	seen = (struct list_seen){ 0 };
-	store_email_list(pg, 99, 3, m[3].item.email, none, on_list, &seen);
+	store_email_list(pg, 99, 3, m[3].item.email, none, false, on_list,
+	    &seen);
 	servers_until(&seen.done);
 	assert_int_equal(seen.count, 3);
 	assert_false(seen.has_more);
 	assert_int_equal(id_cmp(seen.id[2], m[0].item.email), 0);
 	seen = (struct list_seen){ 0 };
-	store_email_list(pg, 99, 2, none, m[1].item.email, on_list, &seen);
+	store_email_list(pg, 99, 2, none, m[1].item.email, false, on_list,
+	    &seen);
 	servers_until(&seen.done);
 	assert_int_equal(seen.count, 2);
 	assert_true(seen.has_more);
 	assert_int_equal(id_cmp(seen.id[0], m[3].item.email), 0);
 	assert_int_equal(id_cmp(seen.id[1], m[2].item.email), 0);
+}
+
+struct listed_recipients {
+	struct list_seen list;
+	char text[200]; /* the addresses of each email; '*': claimed */
+};
+
+static void
+on_list_recipients(void *ctx, const struct store_email *email, size_t count,
+    bool has_more, const struct error *err)
+{
+	struct listed_recipients *seen = ctx;
+	size_t at = 0;
+
+	on_list(&seen->list, email, count, has_more, err);
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < email[i].count; k++) {
+			const struct store_recipient *r =
+			    &email[i].recipient[k];
+
+			at += (size_t)snprintf(seen->text + at,
+			    sizeof(seen->text) - at, "%.*s%s ",
+			    SLICE_FMT(slice_first(r->address, 3)),
+			    r->is_claimed ? "*" : "");
+			assert_int_equal(r->status, STATUS_QUEUED);
+			assert_int_equal(r->finished_at_ms, 0);
+		}
+		at += (size_t)snprintf(seen->text + at, sizeof(seen->text) - at,
+		    "| ");
+	}
+}
+
+static void
+a_list_has_the_recipients_of_each_email_if_wanted(void **state)
+{
+	const struct id none = { { 0 } };
+	struct mail m[4];
+	struct store_claim c;
+	struct listed_recipients seen = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		mail_init(&m[i], (const char *[]){ "a", "b", "c", "d" }[i],
+		    (size_t[]){ 3, 1, 2, 2 }[i]);
+		m[i].item.account = 98;
+	}
+	accept_all(m, 4);
+	c = claim_of(&m[2], 2, 1);
+	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
+	store_email_list(pg, 98, 3, none, none, true, on_list_recipients,
+	    &seen);
+	servers_until(&seen.list.done);
+	assert_string_equal(seen.text, "d-1 d-2 | c-1 c-2* | b-1 | ");
+	seen = (struct listed_recipients){ 0 };
+	store_email_list(pg, 98, 2, none, m[0].item.email, true,
+	    on_list_recipients, &seen);
+	servers_until(&seen.list.done);
+	assert_string_equal(seen.text, "c-1 c-2* | b-1 | ");
 }
 
 struct walk_seen {
@@ -418,5 +478,6 @@ SERVERS_MAIN(true, CASE(an_accepted_batch_is_there_with_all_that_belongs_to_it),
     CASE(an_idempotency_key_is_worth_one_email),
     CASE(jobs_come_with_their_emails), CASE(contents_are_whole_or_absent),
     CASE(emails_are_listed_newest_first_in_pages),
+    CASE(a_list_has_the_recipients_of_each_email_if_wanted),
     CASE(the_walk_sees_what_is_unfinished),
     CASE(days_are_made_ahead_and_dropped_when_all_is_finished))

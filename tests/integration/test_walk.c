@@ -211,7 +211,7 @@ a_walk_may_be_freed_under_way(void **state)
 {
 	struct walk *w =
 	    walk_new(servers.loop, pg, queue, shaping, &walk_ops, NULL);
-	struct reap *r = reap_new(servers.loop, pg, queue, shaping);
+	struct reap *r = reap_new(pg, queue, shaping);
 
 	(void)state;
 	walk_old(w);
@@ -249,7 +249,7 @@ static void
 mail_in_a_lane_that_is_no_more_gets_todays_lane(void **state)
 {
 	static const struct queue_lane gone = { 1, "gone" };
-	struct reap *r = reap_new(servers.loop, pg, queue, shaping);
+	struct reap *r = reap_new(pg, queue, shaping);
 	struct walk *w =
 	    walk_new(servers.loop, pg, queue, shaping, &strange_ops, r);
 	struct queue_lane today;
@@ -449,7 +449,7 @@ add_worker(void)
 static void
 what_the_dead_and_unknown_hold_is_given_back(void **state)
 {
-	struct reap *r = reap_new(servers.loop, pg, queue, shaping);
+	struct reap *r = reap_new(pg, queue, shaping);
 	struct queue_job jobs[9];
 	struct outcome_seen seen = { 0 };
 	int alive = add_worker(), dead = add_worker();
@@ -476,7 +476,7 @@ what_the_dead_and_unknown_hold_is_given_back(void **state)
 	assert_int_equal(reap_counts(r).died, 0);
 	reap_free(&r);
 	/* A successor does it for its own predecessor. */
-	reap_worker(queue, shaping, pools, 1, alive);
+	reap_worker(queue, shaping, pools[0], alive);
 	assert_state(9, 0, 0, 0);
 }
 

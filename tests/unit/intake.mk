@@ -2,7 +2,7 @@ if HAVE_TEST_LIBS
 intake_test_pure = src/intake/libintake.a src/mail/libmail.a \
 	src/base/libbase.a $(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 # The store and the queue are functions of the test itself.
-intake_test_loop = src/intake/libintake.a src/net/libnet.a \
+intake_test_loop = src/intake/libintake.a src/store/libstore.a src/net/libnet.a \
 	src/model/libmodel.a src/mail/libmail.a src/base/libbase.a \
 	$(EVENT_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/test_intake_cache tests/unit/test_intake_check \

@@ -1,6 +1,7 @@
 if HAVE_TEST_LIBS
 # The store's functions are the test's own.
-simulator_test_libs = src/simulator/libsimulator.a src/smtp/libsmtp.a \
+simulator_test_libs = src/simulator/libsimulator.a src/smtpd/libsmtpd.a \
+	src/smtp/libsmtp.a \
 	src/model/libmodel.a src/net/libnet.a src/mail/libmail.a \
 	src/base/libbase.a $(OPENDKIM_LIBS) $(EVENT_LIBS) $(CARES_LIBS) \
 	$(CURL_LIBS) $(OPENSSL_LIBS) $(IDN2_LIBS) $(CMOCKA_LIBS)

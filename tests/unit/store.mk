@@ -53,3 +53,11 @@ tests_integration_test_store_quota_SOURCES = \
 tests_integration_test_store_quota_LDADD = $(store_test_libs)
 tests_integration_test_store_quota_CFLAGS = $(store_test_cflags)
 endif
+
+check_PROGRAMS += tests/unit/test_store_recent
+TESTS += tests/unit/test_store_recent
+tests_unit_test_store_recent_SOURCES = tests/unit/test_store_recent.c \
+	tests/unit/test.h
+tests_unit_test_store_recent_LDADD = src/store/libstore.a src/model/libmodel.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_store_recent_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -49,6 +50,19 @@ never_runs_backwards(void **state)
 	assert_int_equal(clock_offset_ms(), 0);
 }
 
+static void
+the_boot_has_one_name(void **state)
+{
+	char a[CLOCK_BOOT_ID_LEN], b[CLOCK_BOOT_ID_LEN];
+
+	(void)state;
+	clock_boot_id(a);
+	clock_boot_id(b);
+	assert_int_equal(strlen(a), CLOCK_BOOT_ID_LEN - 1);
+	assert_null(strchr(a, '\n'));
+	assert_string_equal(a, b);
+}
+
 /*
  * The offset is looked for once per process, so this test stands first and
  * leaves the clock at an offset of 0 for the others.
@@ -82,4 +96,5 @@ follows_the_clock_of_the_test(void **state)
 
 TEST_MAIN(cmocka_unit_test(follows_the_clock_of_the_test),
     cmocka_unit_test(writes_both_forms_of_a_time),
-    cmocka_unit_test(never_runs_backwards))
+    cmocka_unit_test(never_runs_backwards),
+    cmocka_unit_test(the_boot_has_one_name))

@@ -337,6 +337,20 @@ dest_progress(struct dest *d)
 	(void)d;
 }
 
+bool
+dest_may_ride(const struct dest *d)
+{
+	(void)d;
+	return true;
+}
+
+void
+dest_dot_took(struct dest *d, int64_t ms)
+{
+	(void)d;
+	(void)ms;
+}
+
 void
 dest_session_over(struct dest *d, const struct session_end *end)
 {

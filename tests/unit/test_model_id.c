@@ -163,6 +163,25 @@ only_the_two_forms_are_read(void **state)
 	}
 }
 
+static void
+the_message_id_is_the_senders_own_or_follows(void **state)
+{
+	struct strbuf out = STRBUF_INIT;
+	struct id id;
+
+	(void)state;
+	assert_true(
+	    id_parse(SLICE("00000000-0000-0000-0000-000000000001"), &id));
+	id_add_message_id(&out, SLICE("mine@here"), id, SLICE("example.org"));
+	assert_string_equal(strbuf_text(&out), "<mine@here>");
+	strbuf_reset(&out);
+	id_add_message_id(&out, (struct slice){ NULL, 0 }, id,
+	    SLICE("example.org"));
+	assert_string_equal(strbuf_text(&out),
+	    "<gm_00000000000000000000000001@example.org>");
+	strbuf_fini(&out);
+}
+
 TEST_MAIN(cmocka_unit_test(ids_increase_whatever_the_clock_does),
     cmocka_unit_test(a_clock_that_was_set_back_is_followed),
     cmocka_unit_test(the_form_is_uuid_version_7),
@@ -170,4 +189,5 @@ TEST_MAIN(cmocka_unit_test(ids_increase_whatever_the_clock_does),
     cmocka_unit_test(the_day_follows_from_the_id),
     cmocka_unit_test(the_floor_is_below_every_id_of_its_millisecond),
     cmocka_unit_test(both_written_forms_come_back_as_the_same_id),
-    cmocka_unit_test(only_the_two_forms_are_read))
+    cmocka_unit_test(only_the_two_forms_are_read),
+    cmocka_unit_test(the_message_id_is_the_senders_own_or_follows))

@@ -19,8 +19,8 @@ static const struct {
 	bool exactly_once;
 } attempts[] = {
 	{ { VERDICT_DELIVERED, NULL, false },
-	    { STATUS_DELIVERED, true, false, false, NULL, 2,
-		{ EVENT_SENT, EVENT_DELIVERED }, 0, "\"code\":250" },
+	    { STATUS_DELIVERED, true, false, false, NULL, 1,
+		{ EVENT_DELIVERED }, 0, "\"code\":250" },
 	    false },
 	{ { VERDICT_DEFERRED, NULL, false },
 	    { STATUS_DEFERRED, false, true, false, NULL, 1,
@@ -190,8 +190,8 @@ static const struct {
 	    { 0, false, false, false, NULL, 1, { EVENT_DELIVERY_DELAYED },
 		10000, "\"dsn\":true" } },
 	{ OUTCOME_DSN_DELIVERED, { { 2, 0, 0 } },
-	    { STATUS_DELIVERED, true, false, false, NULL, 2,
-		{ EVENT_SENT, EVENT_DELIVERED }, 0, "\"dsn\":true" } },
+	    { STATUS_DELIVERED, true, false, false, NULL, 1,
+		{ EVENT_DELIVERED }, 0, "\"dsn\":true" } },
 };
 
 static void

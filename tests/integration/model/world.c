@@ -202,7 +202,7 @@ world_open_keeper(struct world *w)
 	static const struct walk_ops ops = { on_expired, NULL };
 
 	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
-	w->reap = reap_new(w->loop, w->pg, w->queue, w->shaping);
+	w->reap = reap_new(w->pg, w->queue, w->shaping);
 	w->expire = expire_new(w->loop, w->pg);
 	w->unpark = unpark_new(w->pg, w->queue, w->shaping);
 	w->rules = rules_new(w->pg);
