@@ -70,6 +70,7 @@ print-mutant-flags:
 	@echo 'session|$(tests_unit_test_delivery_session_OBJECTS)|$(tests_unit_test_delivery_session_LDADD) $(LIBS)|$(tests_unit_test_delivery_session_CFLAGS)'
 	@echo 'slot|$(tests_unit_test_delivery_slot_OBJECTS)|$(tests_unit_test_delivery_slot_LDADD) $(LIBS)|$(tests_unit_test_delivery_slot_CFLAGS)'
 	@echo 'days|$(tests_unit_test_delivery_quota_OBJECTS)|$(tests_unit_test_delivery_quota_LDADD) $(LIBS)|$(tests_unit_test_delivery_quota_CFLAGS)'
+	@echo 'asked|$(tests_unit_test_delivery_claim_OBJECTS)|$(tests_unit_test_delivery_claim_LDADD) $(LIBS)|$(tests_unit_test_delivery_claim_CFLAGS)'
 	@echo 'quota|$(tests_integration_test_store_quota_OBJECTS)|$(tests_integration_test_store_quota_LDADD) $(LIBS)|$(tests_integration_test_store_quota_CFLAGS)'
 .PHONY: print-mutant-flags
 

@@ -49,7 +49,7 @@ SECONDS = 600  # then it hangs
 JOBS = 2
 
 PROGRAMS = ("model", "functions", "claims", "session", "slot", "quota",
-            "days")
+            "days", "asked")
 
 # What must be said: contract is the comparison in test_queue_functions.
 CONTRACT = "contract: "
@@ -198,6 +198,9 @@ MUTANTS = [
     model("claim without suppression", CLAIM,
           '"AND NOT " SUPPRESSED ") ORDER BY i.id "', '") ORDER BY i.id "',
           "3 nothing to the suppressed"),
+    claims("claim without the status test, at once", CLAIM,
+           '"AND r.finished_at IS NULL AND r.attempts = i.n - 1 OFFSET 0) r "',
+           '"AND r.attempts = i.n - 1 OFFSET 0) r "', ""),
     claims("claim under old rules", CLAIM, '"AND " RULES_STAND " "',
            '"AND i.rules IS NOT NULL "', "a_claim_under_old_rules_is_refused"),
     claims("claims in any order", CLAIM,
@@ -231,9 +234,6 @@ MUTANTS = [
            '"WHERE a.recipient = i.id AND a.n = i.n AND a.worker = i.worker "',
            '"WHERE a.recipient = i.id AND a.n = i.n "',
            "only_the_holder_writes_the_outcome_of_a_claim"),
-    model("unknown over a claim that was renewed", OUTCOME,
-          '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
-          "1 unknown after 15 minutes"),
     claims("unknown over a claim that was renewed, at once", OUTCOME,
            '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
            "unknown_is_not_written_over_a_claim_that_lives"),
@@ -337,6 +337,10 @@ MUTANTS = [
     model("a day does not end", QUOTA,
           "if (q->ends_ms == 0 || house_ms() < q->ends_ms)",
           "if (q->ends_ms == 0 || house_ms() > 0)", TAKEN),
+    unit("asked", "any claim of one's own is what was asked for",
+         "src/delivery/claim.c",
+         "(!j->claim_asked || c->claimed_at_ms < j->asked_at_ms)",
+         "!j->claim_asked", "nor_is_it_ours_when_an_answer_was_lost"),
     unit("days", "a block that comes after midnight adds to the day before",
          QUOTA, "if (got->day != q->day)", "if (got->day < q->day)",
          "a_block_that_comes_after_midnight_stands_alone"),
@@ -460,7 +464,8 @@ MUTANTS = [
 ]
 
 
-SLOW = {"unknown over an outcome", "an end is taken back", "a status falls",
+SLOW = {"claim without the status test", "unknown over an outcome",
+        "an end is taken back", "a status falls",
         "a sender's cancel claims nothing", "a cancel is forgotten",
         "a hold ends before its time", "a unit is not noted before MAIL FROM",
         "a day does not end", "the remainder of another day is used",

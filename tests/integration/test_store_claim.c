@@ -185,7 +185,7 @@ a_claim_that_is_refused_says_why(void **state)
 	/* The answer was lost: asked again, it is still mine. */
 	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
 	/* Given back: somebody else's. */
-	store_claim_release(pg, 1, &c, 1, servers_done, &seen);
+	store_claim_give_back(pg, 1, &c, 1, servers_done, &seen);
 	servers_ok(&seen);
 	assert_int_equal(claim(2, &c, false), STORE_CLAIM_MINE);
 	store_claim_renew(pg, 2, clock_now_ms(), &c, 1, servers_done, &seen);

@@ -15,9 +15,14 @@ tests_unit_test_delivery_slot_LDADD = src/delivery/libdelivery.a \
 	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_delivery_slot_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
-# Without the rest of the engine and store: the test is those.
-check_PROGRAMS += tests/unit/test_delivery_quota
-TESTS += tests/unit/test_delivery_quota
+# Without the rest of the engine and store: the tests are those.
+check_PROGRAMS += tests/unit/test_delivery_claim tests/unit/test_delivery_quota
+TESTS += tests/unit/test_delivery_claim tests/unit/test_delivery_quota
+tests_unit_test_delivery_claim_SOURCES = tests/unit/test_delivery_claim.c \
+	tests/unit/test.h
+tests_unit_test_delivery_claim_LDADD = src/delivery/libdelivery.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_claim_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_delivery_quota_SOURCES = tests/unit/test_delivery_quota.c \
 	tests/unit/test.h
 tests_unit_test_delivery_quota_LDADD = src/delivery/libdelivery.a \

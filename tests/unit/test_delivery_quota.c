@@ -22,7 +22,8 @@ static struct {
 	int want;
 } asked;
 
-/* ---- What the test plays -------------------------------------------------- */
+/* ---- What the test plays --------------------------------------------------
+ */
 
 bool
 pg_is_up(const struct pg *pg)
@@ -81,12 +82,14 @@ mta_flush_soon(struct mta *m)
 	(void)m;
 }
 
-/* ---- Steps ---------------------------------------------------------------- */
+/* ---- Steps ----------------------------------------------------------------
+ */
 
 static int
 set_up(void **state)
 {
-	mta = (struct mta){ .worker = 1, .source_count = 1, .sources = &source };
+	mta =
+	    (struct mta){ .worker = 1, .source_count = 1, .sources = &source };
 	dest = (struct dest){ .mta = &mta, .source = source, .route = &route };
 	asked.done = NULL;
 	quotas_init(&mta);
@@ -141,7 +144,8 @@ begin_day(int day)
 	return j;
 }
 
-/* ---- Tests ---------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------
+ */
 
 static void
 a_block_of_the_same_day_adds_to_what_is_left(void **state)

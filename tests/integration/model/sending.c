@@ -190,7 +190,8 @@ process_give_back(struct world *w, struct process *p, struct entry *e,
 	struct call call = { 0 };
 
 	if (!world_fault(w, 10)) {
-		store_claim_release(p->pg, p->worker, &claim, 1, call_done,
+		claim.claimed_at_ms = e->asked_at_ms;
+		store_claim_give_back(p->pg, p->worker, &claim, 1, call_done,
 		    &call);
 		call_wait(w, &call);
 	}
