@@ -188,6 +188,12 @@ a_claim_that_is_refused_says_why(void **state)
 	store_claim_give_back(pg, 1, &c, 1, servers_done, &seen);
 	servers_ok(&seen);
 	assert_int_equal(claim(2, &c, false), STORE_CLAIM_MINE);
+	/* Not by who does not hold it, nor when it is older than was asked. */
+	store_claim_give_back(pg, 1, &c, 1, servers_done, &seen);
+	servers_ok(&seen);
+	c.claimed_at_ms = in_ms(60000);
+	store_claim_give_back(pg, 2, &c, 1, servers_done, &seen);
+	servers_ok(&seen);
 	store_claim_renew(pg, 2, clock_now_ms(), &c, 1, servers_done, &seen);
 	servers_ok(&seen);
 	assert_int_equal(c.result, STORE_CLAIM_MINE);

@@ -77,6 +77,7 @@ accept_some(struct world *w)
 		    item.expires_at_ms);
 		mails[i]->flow = (uint32_t)flow;
 		mails[i]->tag = tag;
+		item.head = head_of(mails[i]); /* all have the same */
 		rcpt[i] = (struct store_accept_recipient){
 			.address = slice_of(mails[i]->key),
 			.key = slice_of(mails[i]->key),
@@ -85,7 +86,6 @@ accept_some(struct world *w)
 			.flags = mails[i]->flags,
 		};
 	}
-	item.head = head_of(mails[0]);
 	store_accept_start(w->pg, world_now(), items, 1, call_done, &call);
 	call_wait(w, &call);
 	assert_int_equal(item.result, STORE_ACCEPT_OK);
