@@ -309,8 +309,8 @@ MUTANTS = [
           '"DELETE FROM rules c WHERE c.expires_at <= $1::timestamptz + '
           "interval '20 minutes' \"", AGAINST),
     model("unpark forgets", UNPARK,
-          "if (is_in_force(rule, count, p->hold))",
-          "if (is_in_force(rule, count, p->hold) || p->hold > 0)",
+          "giveback_others(&u->giveback, hold, n);",
+          "giveback_end(&u->giveback, n > 1000000);",
           "4 what is released flows"),
     model("a cancel is about what comes after it", RULES,
           "what->accepted_at_ms >= r->issued_at_ms",
@@ -381,12 +381,21 @@ MUTANTS = [
           "\t\tq->again_ms = now_ms + FAILED_MS;\n"
           "\t\tq->left += err != NULL ? MAX(q->cap / BLOCK_PART, 1) : 0;\n",
           TAKEN),
+    unit("days", "a lost answer is taken for a block, at once", QUOTA,
+         "\t\tq->again_ms = now_ms + FAILED_MS;\n",
+         "\t\tq->again_ms = now_ms + FAILED_MS;\n"
+         "\t\tq->left += err != NULL ? MAX(q->cap / BLOCK_PART, 1) : 0;\n",
+         "a_lost_answer_brings_nothing"),
     model("given back twice", QUOTA,
           "\tq->left = 0;\n\tnote(q);\n\tif (left > 0",
           "\tnote(q);\n\tif (left > 0", TAKEN),
     model("given back to the day of today", STORED_QUOTA,
           "AND q.source = $2 AND q.day = $4::int4 AND",
           "AND q.source = $2 AND q.day >= $4::int4 AND", TAKEN),
+    unit("quota", "the limit is not looked at, at once", STORED_QUOTA,
+         "greatest(0, least($6::int4, $5::int4 - taken))",
+         "greatest(0, least($6::int4, $5::int4))",
+         "no_more_is_handed_out_than_the_limit"),
     model("the limit is not looked at", STORED_QUOTA,
           "greatest(0, least($6::int4, $5::int4 - taken))",
           "greatest(0, least($6::int4, $5::int4))",
@@ -475,7 +484,12 @@ SLOW = {"claim without the status test", "unknown over an outcome",
         "a sender's cancel claims nothing", "a cancel is forgotten",
         "a hold ends before its time", "a unit is not noted before MAIL FROM",
         "a day does not end", "the remainder of another day is used",
-        "anybody gets a block", "a source is taken from who lives"}
+        "anybody gets a block", "a source is taken from who lives",
+        "max age stops on hold", "a remainder is any source's",
+        "a lost answer is taken for a block", "an old limit goes on",
+        "a hold is for its account alone", "the limit is not looked at",
+        "a dot in our own buffer counts as sent", "given back twice",
+        "a cancel is about what comes after it", "the walk cancels what is held"}
 
 
 class Build:

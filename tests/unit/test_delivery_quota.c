@@ -189,9 +189,23 @@ a_unit_goes_back_to_its_own_day_alone(void **state)
 	assert_int_equal(quotas_left(&dest), 10);
 }
 
+static void
+a_lost_answer_brings_nothing(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	begin_day(20000);
+	error_set(&err, ERR_NET, "the connection is gone");
+	asked.done(asked.ctx, NULL, &err);
+	asked.done = NULL;
+	assert_int_equal(quotas_left(&dest), 5);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(CASE(a_block_of_the_same_day_adds_to_what_is_left),
     CASE(a_block_that_comes_after_midnight_stands_alone),
     CASE(a_block_that_comes_when_its_day_is_over_is_worth_nothing),
+    CASE(a_lost_answer_brings_nothing),
     CASE(a_unit_goes_back_to_its_own_day_alone))
