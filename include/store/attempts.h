@@ -53,13 +53,10 @@ struct store_claiming *store_claim_start(struct pg *pg, int worker,
     store_done *done, void *ctx);
 void store_claim_cancel(struct store_claiming **op);
 
-/* Takes an open claim of one's own back: nothing was sent. */
-struct pg_tx *store_claim_release(struct pg *pg, int worker,
-    const struct store_claim *claims, size_t n, store_done *done, void *ctx);
 /*
- * The same for what a worker left that is gone: only claims made at
- * claims[].claimed_at_ms or later, so that none of an earlier attempt to send
- * goes, whose outcome could not be written.
+ * Takes open claims of the worker back, under which nothing was sent: only
+ * those made at claims[].claimed_at_ms or later, so that none of an earlier
+ * attempt to send goes, whose outcome could not be written.
  */
 struct pg_tx *store_claim_give_back(struct pg *pg, int worker,
     const struct store_claim *claims, size_t n, store_done *done, void *ctx);

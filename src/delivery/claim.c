@@ -4,9 +4,10 @@
  * time and suppression do not matter).
  *
  * While Postgres is away the jobs stay in line. The answer to a claim may have
- * been lost: a claim of our own is then taken for ours only if this very job
- * has asked before. Found otherwise it is of an attempt whose outcome was never
- * written (it was refused, say), and as unknown as anybody's.
+ * been lost: a claim of our own is then taken for ours only if it is not older
+ * than the first time that this very job asked. An older one is of an attempt
+ * whose outcome was never written (it was refused, say), and as unknown as
+ * anybody's: it is neither sent under nor taken back.
  *
  * A batch that the server itself refuses is repeated one by one, so that one
  * poison row hurts nobody else.
@@ -115,6 +116,7 @@ leave_slot(struct job *j)
 {
 	slot_drop(j->mta->slot, j->entry);
 	j->entry = 0;
+	j->asked_at_ms = 0;
 }
 
 static void
@@ -122,7 +124,7 @@ settle_mine(struct job *j, const struct store_claim *c, int64_t now_ms)
 {
 	bool is_old = c->claimed_at_ms != 0;
 
-	if (is_old && !j->claim_asked) {
+	if (is_old && (!j->claim_asked || c->claimed_at_ms < j->asked_at_ms)) {
 		leave_slot(j);
 		settle_open(j, c, now_ms);
 		return;
@@ -261,6 +263,8 @@ line_send(struct line *line)
 			lane_defer(j, AGAIN_MS);
 			continue;
 		}
+		if (j->asked_at_ms == 0)
+			j->asked_at_ms = line->now_ms;
 		list_append(&line->batch, node);
 		line->claim[line->count++] = (struct store_claim){
 			.id = j->q.member.id,
@@ -345,11 +349,12 @@ release_send(struct mta *m)
 		claim[n] = (struct store_claim){
 			.id = j->q.member.id,
 			.n = (int)j->n,
+			.claimed_at_ms = j->asked_at_ms,
 		};
 		n++;
 	}
-	c->release =
-	    store_claim_release(m->opt.pg, m->worker, claim, n, on_released, m);
+	c->release = store_claim_give_back(m->opt.pg, m->worker, claim, n,
+	    on_released, m);
 }
 
 void

@@ -111,8 +111,9 @@ struct job {
 
 	struct route *route; /* counted reference, or NULL */
 	struct dest *dest;
-	bool claim_asked;   /* the answer was lost: the claim may stand */
-	unsigned int entry; /* in the slot file; 0: none */
+	bool claim_asked;    /* the answer was lost: the claim may stand */
+	int64_t asked_at_ms; /* when first: ours is not older; 0: never */
+	unsigned int entry;  /* in the slot file; 0: none */
 	int64_t claimed_at_ms;
 	struct renewal *renewal; /* asked for since the claim got old */
 	/* The final dot: in smtp/client's output, with the connection, with

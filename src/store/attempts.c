@@ -61,9 +61,6 @@ static const struct pg_stmt stmt_why = { "claim_why",
 	"AND a.n = ($2::int2[])[array_position($1, a.recipient)] "             \
 	"AND a.worker = $3::int4 AND a.outcome IS NULL"
 
-static const struct pg_stmt stmt_release = { "claim_release",
-	"DELETE FROM attempts a " MINE };
-
 static const struct pg_stmt stmt_give_back = { "claim_give_back",
 	"DELETE FROM attempts a " MINE " AND a.claimed_at >= "
 	"($6::timestamptz[])[array_position($1, a.recipient)]" };
@@ -275,21 +272,6 @@ store_claim_cancel(struct store_claiming **opp)
 	*opp = NULL;
 	pg_tx_cancel(&op->tx);
 	free(op);
-}
-
-struct pg_tx *
-store_claim_release(struct pg *pg, int worker, const struct store_claim *claims,
-    size_t n, store_done *done, void *ctx)
-{
-	struct pg_tx *tx = pg_tx_new(pg);
-	struct store_bounds bounds = { 0 };
-
-	invariant(n > 0);
-	pg_tx_stmt(tx, &stmt_release);
-	put_ids(tx, claims, n, &bounds);
-	pg_tx_int4(tx, worker);
-	store_bounds_put(tx, &bounds);
-	return store_send(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

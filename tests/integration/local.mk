@@ -68,9 +68,14 @@ check-integration:
 print-mutant-flags:
 	@echo 'compile|$(COMPILE)'
 	@echo 'link|$(CCLD) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS)'
-	@echo 'model|$(tests_integration_test_queue_model_OBJECTS)|$(tests_integration_test_queue_model_LDADD) $(LIBS)|$(tests_integration_test_queue_model_CFLAGS)'
+	@echo 'model|$(tests_integration_test_queue_model_OBJECTS)|$(tests_integration_test_queue_model_LDFLAGS) $(tests_integration_test_queue_model_LDADD) $(LIBS)|$(tests_integration_test_queue_model_CFLAGS)'
 	@echo 'functions|$(tests_integration_test_queue_functions_OBJECTS)|$(tests_integration_test_queue_functions_LDADD) $(LIBS)|$(tests_integration_test_queue_functions_CFLAGS)'
 	@echo 'claims|$(tests_integration_test_store_claim_OBJECTS)|$(tests_integration_test_store_claim_LDADD) $(LIBS)|$(tests_integration_test_store_claim_CFLAGS)'
+	@echo 'session|$(tests_unit_test_delivery_session_OBJECTS)|$(tests_unit_test_delivery_session_LDADD) $(LIBS)|$(tests_unit_test_delivery_session_CFLAGS)'
+	@echo 'slot|$(tests_unit_test_delivery_slot_OBJECTS)|$(tests_unit_test_delivery_slot_LDADD) $(LIBS)|$(tests_unit_test_delivery_slot_CFLAGS)'
+	@echo 'days|$(tests_unit_test_delivery_quota_OBJECTS)|$(tests_unit_test_delivery_quota_LDADD) $(LIBS)|$(tests_unit_test_delivery_quota_CFLAGS)'
+	@echo 'asked|$(tests_unit_test_delivery_claim_OBJECTS)|$(tests_unit_test_delivery_claim_LDADD) $(LIBS)|$(tests_unit_test_delivery_claim_CFLAGS)'
+	@echo 'quota|$(tests_integration_test_store_quota_OBJECTS)|$(tests_integration_test_store_quota_LDADD) $(LIBS)|$(tests_integration_test_store_quota_CFLAGS)'
 .PHONY: print-mutant-flags
 
 check_PROGRAMS += tests/integration/net_probe

@@ -53,7 +53,6 @@ step_sync(struct world *w, struct process *p)
 static void
 step_kill(struct world *w, struct process *p)
 {
-	w->counts.kills++;
 	process_kill(w, p);
 }
 
@@ -69,10 +68,12 @@ step_change(struct world *w)
 {
 	struct process *p = &w->process[world_below(w, PROCESSES)];
 
-	if (p->is_paused)
+	if (p->is_paused) {
 		p->is_paused = false;
-	else if (!p->is_up)
+		limits_tick(w, p); /* its timers are due */
+	} else if (!p->is_up) {
 		process_start(w, p);
+	}
 }
 
 static void
@@ -82,9 +83,9 @@ step_lose_node(struct world *w)
 }
 
 static void
-step_release(struct world *w)
+step_recall(struct world *w)
 {
-	rule_release(w, world_below(w, FLOWS));
+	api_cancel(w, world_percent(w, 40) ? anybody(w) : NULL);
 }
 
 static void
@@ -117,17 +118,20 @@ static const struct {
 	{ "reply", 80, NULL, process_reply },
 	{ "write", 80, NULL, process_write },
 	{ "sync", 30, NULL, step_sync },
+	{ "stop", 5, NULL, process_stop },
+	{ "move a source", 6, source_move, NULL },
+	{ "change a limit", 6, source_limit, NULL },
 	{ "kill", 12, NULL, step_kill },
-	{ "pause", 10, NULL, step_pause },
+	{ "pause", 16, NULL, step_pause },
 	{ "start or continue", 50, step_change, NULL },
 	{ "node lost", 2, step_lose_node, NULL },
 	{ "walk", 40, keeper_walk, NULL },
 	{ "reap", 20, keeper_reap, NULL },
 	{ "keeper restart", 2, keeper_restart, NULL },
-	{ "cancel one", 8, api_cancel, NULL },
-	{ "hold", 3, rule_hold, NULL },
-	{ "release", 6, step_release, NULL },
-	{ "cancel a flow", 1, rule_cancel, NULL },
+	{ "cancel one", 8, step_recall, NULL },
+	{ "hold", 5, rule_hold, NULL },
+	{ "release", 8, rule_release, NULL },
+	{ "cancel by a rule", 1, rule_cancel, NULL },
 	{ "suppress", 4, address_suppress, NULL },
 	{ "dsn", 5, dsn_arrive, NULL },
 	{ "flush", 6, redis_flush, NULL },
@@ -135,6 +139,7 @@ static const struct {
 	{ "restore", 5, redis_restore, NULL },
 	{ "functions gone", 2, redis_unload, NULL },
 	{ "a moment", 25, step_moment, NULL },
+	{ "midnight", 6, NULL, process_at_midnight },
 	{ "a while", 20, step_while, NULL },
 };
 
@@ -215,25 +220,45 @@ calm_step(struct world *w)
 	time_pass(w, (int64_t)world_below(w, 5) * MINUTE_MS);
 }
 
+/* Time goes by, and what is held gets no younger. */
+static void
+stay_on_hold(struct world *w)
+{
+	if (!rules_hold_any(w) || world_percent(w, 60))
+		return;
+	w->what = "on hold";
+	time_pass(w, 45 * MINUTE_MS);
+	for (size_t i = 0; i < 12; i++)
+		calm_step(w);
+	check_aged(w, 20 * MINUTE_MS);
+	w->what = "coming to an end";
+}
+
 static void
 one_round(struct world *w)
 {
 	unsigned int share[ARRAY_LEN(steps)];
 
 	w->is_calm = false;
-	w->mail_count = 0;
+	w->mail_count = w->rule_count = 0;
 	redis_forget();
+	limits_begin_round(w);
 	choose_habits(w, share);
 	for (w->step = 0; w->step < STEPS; w->step++)
 		one_step(w, share);
 	w->is_calm = true;
 	w->what = "coming to an end";
-	for (size_t flow = 0; flow < FLOWS; flow++)
-		w->hold[flow] = 0;
-	rule_release(w, 0);
-	for (size_t i = 0; i < CALM_STEPS && !world_is_over(w); i++)
+	limits_calm(w);
+	stay_on_hold(w);
+	rules_release_all(w);
+	for (size_t i = 0; i < CALM_STEPS && !world_is_over(w); i++) {
 		calm_step(w);
+		rules_unpark(w);
+		if (i > 2) /* everybody has read the list */
+			check_released(w);
+	}
 	check_end(w);
+	check_limits(w);
 }
 
 /* "<number> <name>, ..." in lines of their own: contrib/soak adds them up. */
@@ -269,6 +294,7 @@ run_seed(unsigned int seed, unsigned int rounds)
 	*w = (struct world){ .loop = servers.loop,
 		.conninfo = servers.conninfo,
 		.redis_url = servers.redis,
+		.dir = servers.dir,
 		.advance = clock_advance,
 		.seed = seed,
 		.dice = { seed } };
@@ -278,6 +304,7 @@ run_seed(unsigned int seed, unsigned int rounds)
 		one_round(w);
 	world_close(w);
 	redis_forget();
+	rules_forget();
 }
 
 static void

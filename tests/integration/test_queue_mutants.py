@@ -3,8 +3,7 @@
 
 Each mutant is the product with one thing wrong: a text in a source replaced by
 another. It is built apart, together with the rest as it is, and run under
-test_queue_functions, test_queue_model or test_store_claim, which must fail, and by the right
-invariant. A text that is gone fails, too: then the mutant must be written anew.
+one of the tests (PROGRAMS), which must fail, and by the right invariant. A text that is gone fails, too: then the mutant must be written anew.
 
     test_queue_mutants.py [--all] [--list] [NAME...]
 
@@ -33,11 +32,24 @@ WALK = "src/queue/walk.c"
 REAP = "src/queue/reap.c"
 TABLES = "sql/0001_tables.sql"
 SENDING = "tests/integration/model/sending.c"
-LIFE = "tests/integration/model/life.c"
+PROCESS = "tests/integration/model/process.c"
+RULES = "src/queue/rules.c"
+UNPARK = "src/queue/unpark.c"
+STORED_RULES = "src/store/rules.c"
+RECALL = "src/store/cancel.c"
+QUOTA = "src/delivery/quota.c"
+STORED_QUOTA = "src/store/quota.c"
+SOURCES = "src/store/sources.c"
+SESSION = "src/delivery/session.c"
+SLOT = "src/delivery/slot.c"
+RESOLVE = "src/delivery/resolve.c"
 
 SEEDS = os.environ.get("VERPOST_MUTANT_SEEDS", "40")
 SECONDS = 600  # then it hangs
 JOBS = 2
+
+PROGRAMS = ("model", "functions", "claims", "session", "slot", "quota",
+            "days", "asked")
 
 # What must be said: contract is the comparison in test_queue_functions.
 CONTRACT = "contract: "
@@ -55,6 +67,14 @@ def model(name, source, old, new, by):
     return (name, "model", source, old, new, "invariant: (" + by + ")")
 
 
+def unit(program, name, source, old, new, by):
+    return (name, program, source, old, new, r"(FAILED|ERROR)   *\] " + by)
+
+
+AGAINST = "4 nothing against a rule"
+TAKEN = "5 sent is taken"
+TELLS = "6 the slot file tells"
+RECORDED = "6 what the file tells is recorded"
 NOWHERE = "if not (r[i] or t[i] or h[i] or p[i] or seen[m]) then"
 
 MUTANTS = [
@@ -178,17 +198,25 @@ MUTANTS = [
     model("claim without suppression", CLAIM,
           '"AND NOT " SUPPRESSED ") ORDER BY i.id "', '") ORDER BY i.id "',
           "3 nothing to the suppressed"),
+    claims("claim without the status test, at once", CLAIM,
+           '"AND r.finished_at IS NULL AND r.attempts = i.n - 1 OFFSET 0) r "',
+           '"AND r.attempts = i.n - 1 OFFSET 0) r "',
+           "a_claim_that_is_refused_says_why"),
     claims("claim under old rules", CLAIM, '"AND " RULES_STAND " "',
            '"AND i.rules IS NOT NULL "', "a_claim_under_old_rules_is_refused"),
     claims("claims in any order", CLAIM,
            '"AND NOT " SUPPRESSED ") ORDER BY i.id "',
            '"AND NOT " SUPPRESSED ") "',
            "batches_in_any_order_do_not_block_each_other"),
-    model("release takes anybody's claim", CLAIM,
-          '"AND a.worker = $3::int4 AND a.outcome IS NULL"',
-          '"AND $3::int4 IS NOT NULL AND a.outcome IS NULL"',
-          "1 a claim is its holder's"),
-    model("release takes what has an outcome", CLAIM,
+    claims("anybody gives a claim back", CLAIM,
+           '"AND a.worker = $3::int4 AND a.outcome IS NULL"',
+           '"AND $3::int4 IS NOT NULL AND a.outcome IS NULL"',
+           "a_claim_that_is_refused_says_why"),
+    claims("a claim older than the question is given back", CLAIM,
+           'MINE " AND a.claimed_at >= "',
+           'MINE " AND now() - interval \'99 days\' < "',
+           "a_claim_that_is_refused_says_why"),
+    model("a claim with an outcome is given back", CLAIM,
           '"AND a.worker = $3::int4 AND a.outcome IS NULL"',
           '"AND a.worker = $3::int4"', "an outcome stays"),
     model("any claim is mine", CLAIM,
@@ -211,16 +239,13 @@ MUTANTS = [
            '"WHERE a.recipient = i.id AND a.n = i.n AND a.worker = i.worker "',
            '"WHERE a.recipient = i.id AND a.n = i.n "',
            "only_the_holder_writes_the_outcome_of_a_claim"),
-    model("unknown over a claim that was renewed", OUTCOME,
-          '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
-          "1 unknown after 15 minutes"),
     claims("unknown over a claim that was renewed, at once", OUTCOME,
            '"AND a.claimed_at = coalesce(i.claimed_at, a.claimed_at) "', "",
            "unknown_is_not_written_over_a_claim_that_lives"),
     model("unknown is recorded as deferred", OUTCOME,
           '"UPDATE attempts a SET outcome = i.outcome, "',
           '"UPDATE attempts a SET outcome = 2, "',
-          "1 a claim is its holder's"),
+          "1 a claim is its holder's|" + RECORDED),
     model("unknown over an outcome", OUTCOME,
           '"AND a.outcome IS NULL AND " AMONG("a.recipient", 10, 11) };',
           '"AND " AMONG("a.recipient", 10, 11) };', "an outcome stays"),
@@ -262,13 +287,209 @@ MUTANTS = [
     model("a dot at any age", SENDING,
           "if (now_ms - e->claimed_at_ms <= DOT_AGE_MS)", "if (now_ms > 0)",
           "3 "),
-    model("a sent mail is given back", LIFE,
-          "if (e->phase != CLAIMED)\n",
-          "if (e->phase != CLAIMED && e->phase != SENT)\n", "[23] "),
+
+    # Holds and cancels.
+    model("the generation is not compared", CLAIM,
+          '"AND " RULES_STAND " "', '"AND i.rules IS NOT NULL "', AGAINST),
+    model("no generation counts", "sql/0003_rules.sql",
+          "SET generation = generation + 1", "SET generation = generation",
+          AGAINST),
+    model("tags are looked for without the head", PROCESS,
+          "seen->has_heads || !rules_want_heads(list, n)", "n < 1000000",
+          AGAINST),
+    model("a hold is for its account alone", RULES,
+          "if (r->account != 0 && r->account != what->account)",
+          "if (r->account != what->account)", AGAINST),
+    model("a cancel is forgotten", STORED_RULES,
+          '"AND NOT EXISTS (SELECT FROM recipients r "\n'
+          '\t"WHERE r.finished_at IS NULL AND r.id < '
+          'id_floor(c.issued_at)))"', '")"', AGAINST),
+    model("a hold ends before its time", STORED_RULES,
+          '"DELETE FROM rules c WHERE c.expires_at <= $1::timestamptz "',
+          '"DELETE FROM rules c WHERE c.expires_at <= $1::timestamptz + '
+          "interval '20 minutes' \"", AGAINST),
+    model("unpark forgets", UNPARK,
+          "giveback_others(&u->giveback, hold, n);",
+          "giveback_end(&u->giveback, n > 1000000);",
+          "4 what is released flows"),
+    model("a cancel is about what comes after it", RULES,
+          "what->accepted_at_ms >= r->issued_at_ms",
+          "what->accepted_at_ms < 0", "4 canceled is what"),
+    model("the walk cancels what is held", WALK,
+          "found != NULL && found->kind == RULE_CANCEL", "found != NULL",
+          "4 canceled is what"),
+    model("max age stops on hold", WALK,
+          "if (row->expires_at_ms <= now_ms || is_canceled",
+          "if (is_canceled", "4 max age goes on"),
+    model("a sender's cancel ignores an open claim", RECALL,
+          '"ON CONFLICT DO NOTHING RETURNING recipient, n), "',
+          '"ON CONFLICT (recipient, n) DO UPDATE SET '
+          'outcome = excluded.outcome RETURNING recipient, n), "',
+          "1 a claim is its holder's"),
+    model("a sender's cancel claims nothing", RECALL,
+          "r.attempts + 1, 0, ", "r.attempts + 2, 0, ", "[123] "),
+
+    # Daily limits.
+    model("a unit is not spent", QUOTA,
+          "\t\tq->left--;\n\t\tnote(q);\n\t\tj->quota_day",
+          "\t\tnote(q);\n\t\tj->quota_day", TAKEN),
+    model("a unit is not noted before MAIL FROM", QUOTA,
+          "\t\tq->left--;\n\t\tnote(q);\n\t\tj->quota_day",
+          "\t\tq->left--;\n\t\tj->quota_day", TAKEN),
+    model("the provider is not charged", QUOTA,
+          "if (d->route->provider >= 0)\n\t\tjoin(",
+          "if (d->route->provider >= 1000)\n\t\tjoin(", TAKEN),
+    model("a day does not end", QUOTA,
+          "if (q->ends_ms == 0 || house_ms() < q->ends_ms)",
+          "if (q->ends_ms == 0 || house_ms() > 0)", TAKEN),
+    unit("asked", "any claim of one's own is what was asked for",
+         "src/delivery/claim.c",
+         "(!j->claim_asked || c->claimed_at_ms < j->asked_at_ms)",
+         "!j->claim_asked", "nor_is_it_ours_when_an_answer_was_lost"),
+    unit("days", "a block that comes after midnight adds to the day before",
+         QUOTA, "if (got->day != q->day)", "if (got->day < q->day)",
+         "a_block_that_comes_after_midnight_stands_alone"),
+    unit("days", "a day does not end, at once", QUOTA,
+         "if (q->ends_ms == 0 || house_ms() < q->ends_ms)",
+         "if (q->ends_ms == 0 || house_ms() > 0)",
+         "a_block_that_comes_when_its_day_is_over_is_worth_nothing"),
+    unit("slot", "the remainder of another day is read", SLOT,
+         "return q->source == source && q->provider == provider && "
+         "q->day == day;",
+         "return q->source == source && q->provider == provider && "
+         "day > 0;", "quota_remainders_are_kept_for_their_day"),
+    unit("days", "a unit goes back to another day", QUOTA,
+         "q->ends_ms == 0 || q->day != j->quota_day)", "q->ends_ms == 0)",
+         "a_unit_goes_back_to_its_own_day_alone"),
+    model("the remainder of another day is used", SLOT,
+          "return q->source == source && q->provider == provider && "
+          "q->day == day;",
+          "return q->source == source && q->provider == provider && "
+          "day > 0;", TAKEN),
+    model("a remainder is any source's", SLOT,
+          "return q->source == source && q->provider == provider && "
+          "q->day == day;",
+          "return source > 0 && q->provider == provider && "
+          "q->day == day;", TAKEN),
+    model("a remainder is added to every block", QUOTA,
+          "if (q->ends_ms == 0) /* the first", "if (q->cap > 0) /* the first",
+          TAKEN),
+    model("a block counts twice", QUOTA,
+          "q->left += got->granted;", "q->left += 2 * got->granted;", TAKEN),
+    model("a lost answer is taken for a block", QUOTA,
+          "\t\tq->again_ms = now_ms + FAILED_MS;\n",
+          "\t\tq->again_ms = now_ms + FAILED_MS;\n"
+          "\t\tq->left += err != NULL ? MAX(q->cap / BLOCK_PART, 1) : 0;\n",
+          TAKEN),
+    unit("days", "a lost answer is taken for a block, at once", QUOTA,
+         "\t\tq->again_ms = now_ms + FAILED_MS;\n",
+         "\t\tq->again_ms = now_ms + FAILED_MS;\n"
+         "\t\tq->left += err != NULL ? MAX(q->cap / BLOCK_PART, 1) : 0;\n",
+         "a_lost_answer_brings_nothing"),
+    model("given back twice", QUOTA,
+          "\tq->left = 0;\n\tnote(q);\n\tif (left > 0",
+          "\tnote(q);\n\tif (left > 0", TAKEN),
+    model("given back to the day of today", STORED_QUOTA,
+          "AND q.source = $2 AND q.day = $4::int4 AND",
+          "AND q.source = $2 AND q.day >= $4::int4 AND", TAKEN),
+    unit("quota", "the limit is not looked at, at once", STORED_QUOTA,
+         "greatest(0, least($6::int4, $5::int4 - taken))",
+         "greatest(0, least($6::int4, $5::int4))",
+         "no_more_is_handed_out_than_the_limit"),
+    model("the limit is not looked at", STORED_QUOTA,
+          "greatest(0, least($6::int4, $5::int4 - taken))",
+          "greatest(0, least($6::int4, $5::int4))",
+          "5 no block beyond the limit"),
+    model("an old limit goes on", QUOTA,
+          "if (s != NULL && cap == q->cap)", "if (s != NULL)",
+          "5 the limit is today's"),
+    model("anybody gets a block", STORED_QUOTA,
+          "AND owner = $2::int4 FOR SHARE), ",
+          "AND $2::int4 > 0 FOR SHARE), ", "5 a source is its owner's"),
+    model("a source is taken from who lives", SOURCES,
+          "AND (s.owner IS NULL OR s.owner = $1 ",
+          "AND (s.owner IS NULL OR s.owner <> 0 OR s.owner = $1 ",
+          "5 a source is its owner's"),
+    unit("quota", "anybody gets a block, at once", STORED_QUOTA,
+         "AND owner = $2::int4 FOR SHARE), ",
+         "AND $2::int4 > 0 FOR SHARE), ",
+         "only_the_owner_takes_and_gives_back"),
+    unit("quota", "anybody gives back", STORED_QUOTA,
+         "WHERE s.number = $2::int4 AND s.owner = $1::int4 ",
+         "WHERE s.number = $2::int4 AND $1::int4 > 0 ",
+         "only_the_owner_takes_and_gives_back"),
+
+    # The slot file, and how it is settled.
+    model("the phase is written before the fields", SLOT,
+          "\te->n = (int32_t)claim->n;\n\te->source = claim->source;\n"
+          "\tput_state(s, e, SLOT_WAIT);",
+          "\te->n = 0;\n\te->source = claim->source;\n"
+          "\tput_state(s, e, SLOT_WAIT);\n\te->n = (int32_t)claim->n;",
+          TELLS),
+    model("SENT is written before the host", SLOT,
+          "\tput_host(e, mx, tls);\n\tput_state(s, e, SLOT_SENT);",
+          "\tput_state(s, e, SLOT_SENT);\n\tput_host(e, mx, tls);", TELLS),
+    model("REPLIED is written before the reply", SLOT,
+          "\te->text_len = put_text(e->text, sizeof(e->text), reply->text);\n"
+          "\tput_state(s, e, SLOT_REPLIED);",
+          "\tput_state(s, e, SLOT_REPLIED);\n"
+          "\te->text_len = put_text(e->text, sizeof(e->text), reply->text);",
+          TELLS),
+    model("SENT is set after the write", SENDING,
+          "\t\tentry_sent(p, e);\n\t\te->phase = SENT;",
+          "\t\te->phase = SENT;", TELLS),
+    unit("session", "SENT is set after the write by the session", SESSION,
+         "\tconn_write(s->conn, strbuf_slice(out));\n",
+         "\tconn_write(s->conn, strbuf_slice(out));\n"
+         "\tif (has_dot)\n\t\tslot_sent(s->mta->slot, head->entry, "
+         "slice_of(s->host), slice_of(s->tls));\n",
+         "a_dot_is_noted_before_the_connection_has_it"),
+    model("a dot in our own buffer counts as sent", SLOT,
+          "phase_of(s, e) == SLOT_SENT)\n\t\tput_state(s, e, SLOT_CLAIMED)",
+          "phase_of(s, e) == SLOT_WAIT)\n\t\tput_state(s, e, SLOT_CLAIMED)",
+          TELLS),
+    unit("slot", "an entry of any worker counts", SLOT,
+         "(uint64_t)worker << 8 | phase", "(uint64_t)(worker > 0) << 8 | phase",
+         "an_entry_of_another_worker_is_void"),
+    model("the file of another boot is taken", SLOT,
+          "strcmp(h->boot_id, s->boot_id) != 0)", "h->boot_id[0] == 0)", TELLS),
+    model("resolved under the new number", RESOLVE,
+          ".worker = slot_worker(r->mta->slot),\n\t\t.claimed_at_ms",
+          ".worker = r->mta->worker,\n\t\t.claimed_at_ms", RECORDED),
+    model("given back under the new number", RESOLVE,
+          "r->tx = store_claim_give_back(r->mta->opt.pg, "
+          "slot_worker(r->mta->slot),",
+          "r->tx = store_claim_give_back(r->mta->opt.pg, r->mta->worker,",
+          RECORDED),
+    model("a sent mail is given back", RESOLVE,
+          "if (left.phase >= SLOT_SENT) {", "if (left.phase > SLOT_SENT) {",
+          RECORDED),
+    model("what was asked for stays claimed", RESOLVE,
+          "\t\t} else {\n\t\t\tr->left[r->count++] = left;",
+          "\t\t} else if (left.phase == SLOT_CLAIMED) {\n"
+          "\t\t\tr->left[r->count++] = left;", RECORDED),
+    model("what was said is unknown", RESOLVE,
+          "if (left->phase == SLOT_SENT) {\n\t\terror_set",
+          "if (left->phase >= SLOT_SENT) {\n\t\terror_set", RECORDED),
+    model("the file is emptied before it is settled", RESOLVE,
+          "\t\tread_rows(r);\n", "\t\t{\n\t\t\t(void)slot_reset(r->mta->slot, "
+          "r->mta->opt.in_hand_max + ENTRIES_MORE, NULL);\n"
+          "\t\t\tread_rows(r);\n\t\t}\n", "6 "),
 ]
 
 
-SLOW = {"unknown over an outcome", "an end is taken back", "a status falls"}
+SLOW = {"claim without the status test", "unknown over an outcome",
+        "an end is taken back", "a status falls",
+        "a claim with an outcome is given back",
+        "a sender's cancel claims nothing", "a cancel is forgotten",
+        "a hold ends before its time", "a unit is not noted before MAIL FROM",
+        "a day does not end", "the remainder of another day is used",
+        "anybody gets a block", "a source is taken from who lives",
+        "max age stops on hold", "a remainder is any source's",
+        "a lost answer is taken for a block", "an old limit goes on",
+        "a hold is for its account alone", "the limit is not looked at",
+        "a dot in our own buffer counts as sent", "given back twice",
+        "a cancel is about what comes after it", "the walk cancels what is held"}
 
 
 class Build:
@@ -287,7 +508,7 @@ class Build:
         self.compile = flags["compile"]
         self.link = flags["link"]
         self.program = {name: flags[name].split("|")
-                        for name in ("model", "functions", "claims")}
+                        for name in PROGRAMS}
 
     def shell(self, command):
         done = subprocess.run(command, shell=True, cwd=self.top, text=True,
@@ -321,7 +542,7 @@ class Build:
         parts = {source: path}
         if source == LUA:
             parts[source] = embed(directory, "queue_functions", [path])
-        elif source == TABLES:
+        elif source.startswith("sql/"):
             parts[source] = embed(directory, "migrations", migrations(path))
         elif source.endswith(".h"):
             parts = {s: os.path.join(ROOT, s) for s in (EXPIRE, SENDING)}

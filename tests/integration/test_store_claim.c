@@ -185,9 +185,15 @@ a_claim_that_is_refused_says_why(void **state)
 	/* The answer was lost: asked again, it is still mine. */
 	assert_int_equal(claim(1, &c, false), STORE_CLAIM_MINE);
 	/* Given back: somebody else's. */
-	store_claim_release(pg, 1, &c, 1, servers_done, &seen);
+	store_claim_give_back(pg, 1, &c, 1, servers_done, &seen);
 	servers_ok(&seen);
 	assert_int_equal(claim(2, &c, false), STORE_CLAIM_MINE);
+	/* Not by who does not hold it, nor when it is older than was asked. */
+	store_claim_give_back(pg, 1, &c, 1, servers_done, &seen);
+	servers_ok(&seen);
+	c.claimed_at_ms = in_ms(60000);
+	store_claim_give_back(pg, 2, &c, 1, servers_done, &seen);
+	servers_ok(&seen);
 	store_claim_renew(pg, 2, clock_now_ms(), &c, 1, servers_done, &seen);
 	servers_ok(&seen);
 	assert_int_equal(c.result, STORE_CLAIM_MINE);

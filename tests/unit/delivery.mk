@@ -15,6 +15,20 @@ tests_unit_test_delivery_slot_LDADD = src/delivery/libdelivery.a \
 	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_delivery_slot_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
+# Without the rest of the engine and store: the tests are those.
+check_PROGRAMS += tests/unit/test_delivery_claim tests/unit/test_delivery_quota
+TESTS += tests/unit/test_delivery_claim tests/unit/test_delivery_quota
+tests_unit_test_delivery_claim_SOURCES = tests/unit/test_delivery_claim.c \
+	tests/unit/test.h
+tests_unit_test_delivery_claim_LDADD = src/delivery/libdelivery.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_claim_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_delivery_quota_SOURCES = tests/unit/test_delivery_quota.c \
+	tests/unit/test.h
+tests_unit_test_delivery_quota_LDADD = src/delivery/libdelivery.a \
+	src/queue/libqueue.a src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_quota_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
 # Without the rest of the engine and net/conn: the test is those.
 check_PROGRAMS += tests/unit/test_delivery_session
 TESTS += tests/unit/test_delivery_session

@@ -39,11 +39,18 @@ tests_integration_test_queue_model_SOURCES = \
 	tests/integration/model/keeper.c tests/integration/model/life.c \
 	tests/integration/model/outcome.c tests/integration/model/process.c \
 	tests/integration/model/sending.c tests/integration/model/doors.c \
+	tests/integration/model/engine.c tests/integration/model/engine.h \
+	tests/integration/model/rules.c \
+	tests/integration/model/limits.c \
 	tests/integration/model/clock.h tests/integration/model/dice.h \
 	tests/integration/servers.h
-tests_integration_test_queue_model_LDADD = src/outcome/liboutcome.a \
+tests_integration_test_queue_model_LDADD = src/delivery/libdelivery.a \
+	src/outcome/liboutcome.a \
 	src/smtp/libsmtp.a src/mail/libmail.a $(store_test_libs) $(IDN2_LIBS)
 tests_integration_test_queue_model_CFLAGS = $(store_test_cflags)
+# Answers about blocks of a daily limit get lost there.
+tests_integration_test_queue_model_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=store_quota_take
 check_PROGRAMS += tests/unit/test_queue_shaping
 TESTS += tests/unit/test_queue_shaping
 tests_unit_test_queue_shaping_SOURCES = tests/unit/test_queue_shaping.c \

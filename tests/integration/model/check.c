@@ -4,9 +4,14 @@
  *   1  an id is in at most one zset of one lane; one open claim at most, and
  *      only its holder ends it, or anybody after its life, as unknown
  *   2  all mail ends, none is given up early; delivered only what the far end
- * has; what it has, with no unknown on the way, is delivered 3  the far end
- * takes a mail once, and once more at most for each time that unknown was
- * recorded; exactly_once never twice; nothing after its end
+ *      has; what it has, with no unknown on the way, is delivered
+ *   3  the far end takes a mail once, and once more at most for each time that
+ *      unknown was recorded; exactly_once never twice; nothing after its end
+ *   4  nothing is claimed against a rule whose command has returned; what is
+ *      released flows; max age goes on; only what was canceled is (rules.c)
+ *   5  what is sent in a day is taken of its limit, and that no more than the
+ *      limit, by the owner alone (limits.c)
+ *   6  the slot file tells what was, and that is recorded (engine.c)
  *
  * and the rules of one row: a status rises, an end stays, an outcome stays
  * unless it was unknown, a claim to send only where it is due.
@@ -260,6 +265,7 @@ check_granted(struct world *w, const struct mail *m, int64_t now_ms)
 	if (m->is_suppressed)
 		world_violates(w, "3 nothing to the suppressed",
 		    "a claim to send was given");
+	check_rules(w, m, now_ms);
 	if (m->retry_at_ms > now_ms)
 		world_violates(w, "nothing before it is due",
 		    "a claim to send was given %lld s before",
@@ -383,6 +389,7 @@ check_ended_well(struct world *w, const struct mail *m)
 	if (m->taken > 0 && m->unknown == 0 && m->status < STATUS_DELIVERED)
 		world_violates(w, "2 what was taken is delivered", "it is %s",
 		    as);
+	check_canceled(w, m);
 	check_taken(w,
 	    &(struct mail){ .taken = m->taken,
 		.unknown = m->unknown,

@@ -1,5 +1,4 @@
-/* What comes from outside: mail, the operator's rules, cancellations, bounces.
- */
+/* What comes from outside: mail, suppressions, bounces. */
 #include "tests/integration/model/world.h"
 
 #include <stdio.h>
@@ -24,8 +23,9 @@ new_mail(struct world *w, struct id email, unsigned int n,
 		.lane = world_below(w, LANES),
 		.accepted_at_ms = world_now(),
 		.expires_at_ms = expires_at_ms };
-	snprintf(m->key, sizeof(m->key), "m%u-%zu@example.org", w->round,
-	    w->mail_count);
+	m->domain = world_below(w, DOMAINS);
+	snprintf(m->key, sizeof(m->key), "m%u-%zu@d%zu.example.org", w->round,
+	    w->mail_count, m->domain);
 	w->counts.recipients++;
 	return m;
 }
@@ -53,16 +53,15 @@ accept_some(struct world *w)
 {
 	struct store_accept_recipient rcpt[AT_ONCE];
 	size_t n = 1 + world_below(w, AT_ONCE),
-	       flow = 2 + world_below(w, FLOWS);
+	       flow = 2 + world_below(w, FLOWS), tag = world_below(w, TAGS);
 	struct store_accept_item item = {
 		.email = id_new_email(world_now()),
 		.account = (int)flow / 2,
 		.stream = (int)flow % 2,
 		.domain = 1,
-		.head = SLICE("head"),
 		.content = SLICE("content"),
-		.expires_at_ms =
-		    world_now() + MINUTE_MS * (world_percent(w, 15) ? 40 : 480),
+		.expires_at_ms = world_now() +
+		    MINUTE_MS * (world_percent(w, 15) ? 40 : 72 * 60),
 		.count = n,
 		.recipient = rcpt,
 		.key = SLICE(""),
@@ -77,6 +76,8 @@ accept_some(struct world *w)
 		mails[i] = new_mail(w, item.email, (unsigned int)i + 1,
 		    item.expires_at_ms);
 		mails[i]->flow = (uint32_t)flow;
+		mails[i]->tag = tag;
+		item.head = head_of(mails[i]); /* all have the same */
 		rcpt[i] = (struct store_accept_recipient){
 			.address = slice_of(mails[i]->key),
 			.key = slice_of(mails[i]->key),
@@ -93,96 +94,13 @@ accept_some(struct world *w)
 		push(w, mails[i]);
 }
 
-/* The doors. -------------------------------------------------------------- */
+/* Facts. ----------------------------------------------------------------- */
 
 static struct mail *
 any_mail(struct world *w)
 {
 	return w->mail_count > 0 ? &w->mail[world_below(w, w->mail_count)]
 				 : NULL;
-}
-
-static void
-drop(struct world *w, const struct mail *m)
-{
-	struct queue_job job = job_of(m, 0);
-	struct call call = { 0 };
-
-	if (world_fault(w, 10))
-		return;
-	queue_drop(w->queue, &lanes[m->lane], &job.member, call_counted, &call);
-	call_wait(w, &call);
-}
-
-/* Claims it, so that nobody else sends it; then it is canceled. */
-void
-api_cancel(struct world *w)
-{
-	struct mail *m = any_mail(w);
-	struct store_claim claim;
-	struct call call = { 0 };
-	struct entry e, *entries[] = { &e };
-
-	if (m == NULL)
-		return;
-	claim = (struct store_claim){ .id = m->id,
-		.n = m->attempts + 1,
-		.account = (int)m->flow / 2,
-		.key = slice_of(m->key) };
-	store_claim_start(w->pg, w->api, world_now(), true, &claim, 1,
-	    call_done, &call);
-	call_wait(w, &call);
-	observe(w, &m, 1, w->api);
-	if (claim.result != STORE_CLAIM_MINE || claim.claimed_at_ms != 0)
-		return;
-	if (world_fault(w, 10)) {
-		w->api = world_worker(w, "httpd", NODES, 0);
-		return; /* killed, the claim stays */
-	}
-	e = (struct entry){ .phase = REPLIED,
-		.mail = m,
-		.n = claim.n,
-		.end = STATUS_CANCELED };
-	while (!outcome_write(w, w->pg, w->api, entries, 1))
-		continue;
-	w->counts.canceled++;
-	drop(w, m);
-}
-
-void
-rule_hold(struct world *w)
-{
-	size_t flow = world_below(w, FLOWS);
-
-	w->hold[flow] = (int)++w->counts.holds;
-}
-
-/* What is parked for a hold that is over comes back: for any such hold, since
- * one may come out of an old dump, or from a worker that learnt late. */
-void
-rule_release(struct world *w, size_t flow)
-{
-	w->hold[flow] = 0;
-	for (unsigned int id = 1; id <= w->counts.holds; id++) {
-		bool is_on = false;
-
-		for (size_t i = 0; i < FLOWS; i++)
-			is_on |= w->hold[i] == (int)id;
-		for (size_t i = 0; !is_on && i < LANES; i++) {
-			struct call call = { 0 };
-
-			queue_unpark(w->queue, &lanes[i], (int)id, MAILS,
-			    call_counted, &call);
-			call_wait(w, &call);
-		}
-	}
-}
-
-void
-rule_cancel(struct world *w)
-{
-	w->canceled_before_ms[world_below(w, FLOWS)] = world_now();
-	w->counts.canceled++;
 }
 
 static void
@@ -214,18 +132,34 @@ address_suppress(struct world *w)
 	w->counts.suppressed++;
 }
 
+/* Rather one that does not count as delivered yet. */
+static struct mail *
+any_taken(struct world *w)
+{
+	struct mail *found = NULL;
+
+	for (size_t i = 0; i < 40 && w->mail_count > 0; i++) {
+		struct mail *m = any_mail(w);
+
+		if (m->taken > 0 && !m->has_dsn &&
+		    (found == NULL || !m->is_final))
+			found = m;
+	}
+	return found;
+}
+
 /* It was taken, and comes back: perhaps before our own outcome is written. */
 void
 dsn_arrive(struct world *w)
 {
-	struct mail *m = any_mail(w);
+	struct mail *m = any_taken(w);
 	struct call call = { 0 };
 	struct store_outcome o = { .raise_to = STATUS_BOUNCED,
 		.finish = true,
 		.event_count = 1,
 		.event = { { EVENT_BOUNCED, 0, { NULL, 0 } } } };
 
-	if (m == NULL || m->taken == 0)
+	if (m == NULL)
 		return;
 	o.id = m->id;
 	o.account = (int)m->flow / 2;

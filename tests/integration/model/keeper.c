@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "outcome/expire.h"
 #include "queue/reap.h"
+#include "queue/rules.h"
 #include "queue/walk.h"
 #include "store/pg.h"
 #include "store/redis.h"
@@ -22,20 +23,23 @@ on_state(void *ctx, const struct queue_lane_state *state,
 	call_counted(ctx, 0, err);
 }
 
+void
+redis_settle(struct world *w)
+{
+	struct call call = { 0 };
+
+	queue_state(w->queue, &lanes[0], on_state, &call);
+	call_wait(w, &call);
+}
+
 /* When these are answered, all that was asked before is, too. */
 static void
 let_answer(struct world *w, size_t redis, size_t postgres)
 {
-	static const struct pg_stmt one = { "model_one", "SELECT $1::int8" };
-
-	for (size_t i = 0; i < redis; i++) {
-		struct call call = { 0 };
-
-		queue_state(w->queue, &lanes[0], on_state, &call);
-		call_wait(w, &call);
-	}
+	for (size_t i = 0; i < redis; i++)
+		redis_settle(w);
 	for (size_t i = 0; i < postgres; i++)
-		world_number(w, &one, 1);
+		world_settle(w, w->pg);
 }
 
 void
@@ -43,15 +47,21 @@ keeper_walk(struct world *w)
 {
 	unsigned int expired = w->counts.expired;
 
+	if (!world_fault(w, 50))
+		rules_refresh(w->rules);
+	if (world_percent(w, 30))
+		rules_unpark(w);
+	if (world_percent(w, 10))
+		rules_trim(w);
 	walk_check_redis(w->walk);
 	let_answer(w, 0, 1);
 	let_answer(w, 2, 0);
-	if (world_percent(w, 50)) {
+	if (w->is_calm || world_percent(w, 50)) {
 		walk_young(w->walk);
 		let_answer(w, 0, 1);
 		let_answer(w, 1, 0);
 	}
-	if (world_percent(w, 50)) {
+	if (w->is_calm || world_percent(w, 50)) {
 		walk_old(w->walk);
 		let_answer(w, 0, 1);
 		let_answer(w, 1, 0);
@@ -78,12 +88,10 @@ keeper_age(struct world *w)
 	static const struct pg_stmt age = { "model_age",
 		"UPDATE workers SET seen_at = seen_at - interval '1 hour' "
 		"WHERE id = $1::int8 RETURNING id::int8" };
-	struct call keeper = { 0 }, api = { 0 };
+	struct call keeper = { 0 };
 
 	store_worker_beat(w->pg, w->keeper, call_done, &keeper);
-	store_worker_beat(w->pg, w->api, call_done, &api);
 	call_wait(w, &keeper);
-	call_wait(w, &api);
 	for (size_t i = 0; i < PROCESSES; i++) {
 		const struct process *p = &w->process[i];
 
@@ -245,6 +253,8 @@ time_pass(struct world *w, int64_t ms)
 {
 	w->advance(ms);
 	for (size_t i = 0; i < PROCESSES; i++)
-		if (process_is_working(&w->process[i]))
+		if (process_is_working(&w->process[i])) {
+			limits_tick(w, &w->process[i]);
 			process_beat(w, &w->process[i]);
+		}
 }

@@ -1,7 +1,4 @@
-/*
- * How processes end and begin. The slot file is what of struct entry outlives
- * the process: member, n, phase, claim time and reply.
- */
+/* How processes end and begin. */
 #include "tests/integration/model/world.h"
 
 #include <stdio.h>
@@ -10,7 +7,7 @@
 #include "store/workers.h"
 
 static void
-lose_file(struct process *p)
+forget_file(struct process *p)
 {
 	memset(p->hand, 0, sizeof(p->hand));
 	p->has_file = false;
@@ -19,25 +16,19 @@ lose_file(struct process *p)
 void
 process_kill(struct world *w, struct process *p)
 {
-	(void)w;
+	if (p->is_up)
+		w->counts.kills++;
 	p->is_up = p->is_paused = false;
 	p->has_file = true;
-	for (size_t i = 0; i < HAND; i++) {
-		struct entry *e = &p->hand[i];
-
-		if (e->phase == WAIT || e->phase == ABANDON)
-			*e = (struct entry){ 0 };
-		e->is_read = e->has_asked = e->has_begun = false;
-		/* A reply that was not read is gone. */
-		if (e->phase == SENT)
-			e->said = SAID_NOTHING;
-	}
+	engine_close(p);
 	if (world_fault(w, 5)) {
 		w->counts.files_lost++;
-		lose_file(p);
+		engine_lose_file(w, p);
+		forget_file(p);
 	}
 }
 
+/* Its files are there again when it is back: of another boot. */
 void
 node_lose(struct world *w, int node)
 {
@@ -46,55 +37,8 @@ node_lose(struct world *w, int node)
 	for (size_t i = 0; i < PROCESSES; i++)
 		if (w->process[i].node == node) {
 			process_kill(w, &w->process[i]);
-			lose_file(&w->process[i]);
+			forget_file(&w->process[i]);
 		}
-}
-
-/* Claimed, and nothing sent: given back. The process may end between the commit
- * and the mark in the file. */
-static void
-resolve_claimed(struct world *w, struct process *p)
-{
-	for (size_t i = 0; i < HAND; i++) {
-		struct entry *e = &p->hand[i];
-		struct store_claim claim = { .id = { { 0 } }, .n = e->n };
-		struct call call = { 0 };
-
-		if (e->phase != CLAIMED)
-			continue;
-		claim.id = e->mail->id;
-		store_claim_release(p->pg, p->worker, &claim, 1, call_done,
-		    &call);
-		call_wait(w, &call);
-		observe(w, &e->mail, 1, p->worker);
-		if (!world_fault(w, 15))
-			*e = (struct entry){ 0 };
-	}
-}
-
-/*
- * All that the file knows, under the old number; false: ended meanwhile, the
- * next one begins again.
- */
-static bool
-resolve(struct world *w, struct process *p)
-{
-	struct entry *entries[HAND];
-	size_t n = 0;
-
-	if (world_fault(w, 5))
-		return false;
-	resolve_claimed(w, p);
-	for (size_t i = 0; i < HAND; i++)
-		if (p->hand[i].phase == CLAIMED)
-			return false;
-	for (size_t i = 0; i < HAND; i++)
-		if (p->hand[i].phase == SENT || p->hand[i].phase == REPLIED)
-			entries[n++] = &p->hand[i];
-	if (!outcome_write(w, p->pg, p->worker, entries, n))
-		return false;
-	memset(p->hand, 0, sizeof(p->hand));
-	return !world_fault(w, 5);
 }
 
 static void
@@ -145,11 +89,37 @@ process_start(struct world *w, struct process *p)
 {
 	int before = p->worker;
 
-	if (p->has_file && before != 0 && !resolve(w, p))
+	if (!engine_resolve(w, p))
 		return;
-	lose_file(p);
+	forget_file(p);
 	p->worker = world_worker(w, "mta", p->node, p->slot);
+	engine_begin(p);
 	p->beat_ms = world_now();
 	p->is_up = p->must_sync = true;
 	clear_slot(w, p, before);
+	limits_beat(w, p);
+}
+
+void
+process_stop(struct world *w, struct process *p)
+{
+	bool is_idle = true;
+
+	for (size_t i = 0; i < HAND; i++) {
+		struct entry *e = &p->hand[i];
+		bool is_claimed = e->phase == CLAIMED && !e->has_begun;
+
+		if (is_claimed || (e->phase == WAIT && e->has_asked))
+			process_give_back(w, p, e, 0);
+		else if (e->phase == WAIT)
+			process_defer(w, p, e, 0);
+		is_idle = is_idle && e->phase == FREE;
+	}
+	if (!is_idle)
+		return;
+	w->counts.stops++;
+	limits_stop(w, p);
+	p->is_up = false;
+	p->has_file = true;
+	engine_close(p);
 }

@@ -30,6 +30,22 @@ outcome_retry_at(const struct entry *e)
 	return 0;
 }
 
+struct mail_reply
+reply_of(enum said said)
+{
+	switch (said) {
+	case SAID_NOTHING:
+		break;
+	case SAID_YES:
+		return (struct mail_reply){ 250, "taken", VERDICT_DELIVERED };
+	case SAID_LATER:
+		return (struct mail_reply){ 451, "later", VERDICT_DEFERRED };
+	case SAID_NO:
+		return (struct mail_reply){ 550, "no", VERDICT_BOUNCED };
+	}
+	return (struct mail_reply){ 0, "", VERDICT_UNKNOWN };
+}
+
 static void
 finish_as(struct store_outcome *o, int outcome, enum status status,
     enum event_kind kind)

@@ -5,6 +5,7 @@
  */
 #include "tests/integration/model/world.h"
 
+#include "queue/rules.h"
 #include "store/jobs.h"
 #include "store/workers.h"
 
@@ -22,7 +23,7 @@ process_ack(struct world *w, struct process *p, struct entry *e)
 		    call_counted, &call);
 		call_wait(w, &call);
 	}
-	*e = (struct entry){ 0 };
+	entry_free(p, e);
 }
 
 void
@@ -37,7 +38,7 @@ process_defer(struct world *w, struct process *p, struct entry *e,
 		    call_counted, &call);
 		call_wait(w, &call);
 	}
-	*e = (struct entry){ 0 };
+	entry_free(p, e);
 }
 
 static void
@@ -49,7 +50,7 @@ park(struct world *w, struct process *p, struct entry *e, int hold)
 	queue_park(w->queue, &lanes[e->mail->lane], p->worker, hold, &job, 1,
 	    call_counted, &call);
 	call_wait(w, &call);
-	*e = (struct entry){ 0 };
+	entry_free(p, e);
 }
 
 static struct entry *
@@ -138,7 +139,7 @@ on_others(void *ctx, const struct queue_lease_result *r)
 
 		/* Another's, unless claimed, or perhaps claimed. */
 		if (e != NULL && e->phase == WAIT && !e->has_asked)
-			*e = (struct entry){ 0 };
+			entry_free(l->p, e);
 	}
 }
 
@@ -169,12 +170,39 @@ struct jobs_seen {
 	struct call call;
 	struct world *w;
 	struct process *p;
+	bool has_heads;
 	struct {
 		int attempts;
-		bool is_there, is_finished;
+		bool is_there, is_finished, is_held, is_canceled;
+		int rules, hold;
 		int64_t retry_at_ms, expires_at_ms;
 	} row[HAND]; /* as hand */
 };
+
+/* As delivery/rules.c does it. */
+static void
+look_at_rules(struct jobs_seen *seen, size_t at, const struct store_job *job)
+{
+	const struct store_rule *list, *found;
+	struct rules_subject what = {
+		.account = job->email->account,
+		.address = job->address,
+		.head = job->head,
+		.accepted_at_ms = id_time_ms(job->id),
+	};
+	size_t n;
+
+	list = rules_list(seen->p->rules, &n);
+	seen->row[at].rules = seen->has_heads || !rules_want_heads(list, n)
+	    ? rules_generation(seen->p->rules)
+	    : -1;
+	found = rules_find(list, n, &what, world_now());
+	if (found == NULL)
+		return;
+	seen->row[at].is_held = found->kind == RULE_HOLD;
+	seen->row[at].is_canceled = found->kind == RULE_CANCEL;
+	seen->row[at].hold = found->number;
+}
 
 static void
 on_jobs(void *ctx, const struct store_job *job, size_t count,
@@ -195,6 +223,7 @@ on_jobs(void *ctx, const struct store_job *job, size_t count,
 		seen->row[at].is_finished = job[i].finished_at_ms != 0;
 		seen->row[at].retry_at_ms = job[i].retry_at_ms;
 		seen->row[at].expires_at_ms = job[i].expires_at_ms;
+		look_at_rules(seen, at, &job[i]);
 	}
 }
 
@@ -202,7 +231,7 @@ static void
 decide(struct world *w, struct process *p, struct entry *e,
     const struct jobs_seen *seen)
 {
-	size_t at = (size_t)(e - p->hand), flow = e->mail->flow % FLOWS;
+	size_t at = (size_t)(e - p->hand);
 	int64_t now_ms = world_now();
 
 	if (!seen->row[at].is_there || seen->row[at].is_finished) {
@@ -211,14 +240,15 @@ decide(struct world *w, struct process *p, struct entry *e,
 	}
 	e->is_read = true;
 	e->n = seen->row[at].attempts + 1;
-	if (e->mail->accepted_at_ms < w->canceled_before_ms[flow])
-		e->end = STATUS_CANCELED;
-	else if (seen->row[at].expires_at_ms <= now_ms)
+	e->rules = seen->row[at].rules;
+	if (seen->row[at].expires_at_ms <= now_ms)
 		e->end = STATUS_FAILED;
-	else if (w->hold[flow] != 0)
-		park(w, p, e, w->hold[flow]);
+	else if (seen->row[at].is_canceled)
+		e->end = STATUS_CANCELED;
+	else if (seen->row[at].is_held)
+		park(w, p, e, seen->row[at].hold);
 	/* Sometimes a clock that goes fast: the claim has the last word. */
-	else if (seen->row[at].retry_at_ms > now_ms && !world_fault(w, 10))
+	else if (seen->row[at].retry_at_ms > now_ms && !world_fault(w, 50))
 		process_defer(w, p, e, seen->row[at].retry_at_ms - now_ms);
 }
 
@@ -226,15 +256,24 @@ void
 process_read(struct world *w, struct process *p)
 {
 	struct jobs_seen seen = { .w = w, .p = p };
+	const struct store_rule *list;
 	struct id ids[HAND];
-	size_t n = 0;
+	size_t n = 0, rules;
 
 	for (size_t i = 0; i < HAND; i++)
 		if (p->hand[i].phase == WAIT && !p->hand[i].is_read)
 			ids[n++] = p->hand[i].mail->id;
 	if (n == 0)
 		return;
-	store_jobs_read(p->pg, ids, n, on_jobs, &seen);
+	/* Its answer comes before the rows. */
+	list = rules_list(p->rules, &rules);
+	if (rules_generation(p->rules) < 0 || rules > 0)
+		rules_refresh(p->rules);
+	seen.has_heads = rules_want_heads(list, rules);
+	if (seen.has_heads)
+		store_jobs_read_heads(p->pg, ids, n, on_jobs, &seen);
+	else
+		store_jobs_read(p->pg, ids, n, on_jobs, &seen);
 	call_wait(w, &seen.call);
 	for (size_t i = 0; i < HAND; i++)
 		if (p->hand[i].phase == WAIT && !p->hand[i].is_read)
@@ -290,5 +329,8 @@ process_beat(struct world *w, struct process *p)
 		process_kill(w, p);
 	} else {
 		p->beat_ms = sent_ms;
+		rules_refresh(p->rules);
+		if (!world_fault(w, 10))
+			limits_beat(w, p);
 	}
 }

@@ -1,6 +1,8 @@
 /* The other half of process.c: claims, and what may be done under them. */
 #include "tests/integration/model/world.h"
 
+#include "queue/rules.h"
+
 /* Claims. ------------------------------------------------------------------ */
 
 struct claiming {
@@ -22,6 +24,8 @@ claim_of(const struct entry *e)
 		.account = (int)e->mail->flow / 2,
 		.stream = (int)e->mail->flow % 2,
 		.key = slice_of(e->mail->key),
+		.rules = e->rules,
+		.source = e->source,
 	};
 }
 
@@ -37,6 +41,11 @@ claim_send(struct world *w, struct claiming *c, struct process *p, bool anyway)
 
 		if (e->phase != WAIT || !e->is_read || (e->end != 0) != anyway)
 			continue;
+		if (!anyway && !limits_pick(w, p, e)) {
+			process_defer(w, p, e, 1000);
+			continue;
+		}
+		entry_ask(p, e, c->now_ms);
 		c->entry[c->n] = e;
 		c->claim[c->n++] = claim_of(e);
 	}
@@ -58,6 +67,7 @@ settle_open(struct world *w, struct process *p, struct entry *e,
 		return;
 	}
 	/* Written in a step of its own. */
+	entry_unclaimed(p, e);
 	e->phase = ABANDON;
 	e->holder = c->holder;
 	e->open_n = c->open_n;
@@ -68,7 +78,9 @@ static void
 settle_mine(struct world *w, struct process *p, struct entry *e,
     const struct claiming *c, const struct store_claim *claim)
 {
-	if (claim->claimed_at_ms != 0 && !e->has_asked) {
+	/* Older than the question: of an earlier attempt. */
+	if (claim->claimed_at_ms != 0 &&
+	    claim->claimed_at_ms < e->asked_at_ms) {
 		settle_open(w, p, e, claim, c->now_ms);
 		return;
 	}
@@ -77,6 +89,7 @@ settle_mine(struct world *w, struct process *p, struct entry *e,
 	e->claimed_at_ms =
 	    claim->claimed_at_ms != 0 ? claim->claimed_at_ms : c->now_ms;
 	e->phase = e->end != 0 ? REPLIED : CLAIMED;
+	entry_claimed(p, e);
 }
 
 static void
@@ -97,12 +110,17 @@ settle(struct world *w, const struct claiming *c, size_t i)
 		process_defer(w, c->p, e, claim->retry_at_ms - c->now_ms);
 		return;
 	case STORE_CLAIM_SUPPRESSED:
+		entry_unclaimed(c->p, e);
 		e->end = STATUS_SUPPRESSED;
 		return;
 	case STORE_CLAIM_OPEN:
 		settle_open(w, c->p, e, claim, c->now_ms);
 		return;
-	case STORE_CLAIM_RULES: /* the model issues none */
+	case STORE_CLAIM_RULES:
+		w->counts.refused++;
+		rules_refresh(c->p->rules);
+		process_defer(w, c->p, e, world_percent(w, 50) ? 0 : 50);
+		return;
 	case STORE_CLAIM_MOVED:
 	case STORE_CLAIM_NONE:
 		process_defer(w, c->p, e, 1000);
@@ -140,6 +158,8 @@ void
 process_claim(struct world *w, struct process *p, struct process *q)
 {
 	struct claiming c[4];
+	struct call command = { 0 };
+	struct rule *rule = NULL;
 	size_t n = 0;
 
 	n += claim_send(w, &c[n], p, false);
@@ -148,25 +168,34 @@ process_claim(struct world *w, struct process *p, struct process *q)
 	n += claim_send(w, &c[n], p, true);
 	if (q != NULL)
 		n += claim_send(w, &c[n], q, true);
+	if (world_fault(w, 2))
+		rule = rule_start(w,
+		    world_percent(w, 90) ? RULE_HOLD : RULE_CANCEL, &command);
 	for (size_t i = 0; i < n; i++)
 		call_wait(w, &c[i].call);
 	for (size_t i = 0; i < n; i++)
 		claim_take(w, &c[i]);
+	if (rule != NULL) {
+		call_wait(w, &command);
+		rule->is_on = true;
+	}
 }
 
-static void
-give_back(struct world *w, struct process *p, struct entry *e)
+void
+process_give_back(struct world *w, struct process *p, struct entry *e,
+    int64_t delay_ms)
 {
 	struct store_claim claim = claim_of(e);
 	struct mail *m = e->mail;
 	struct call call = { 0 };
 
 	if (!world_fault(w, 10)) {
-		store_claim_release(p->pg, p->worker, &claim, 1, call_done,
+		claim.claimed_at_ms = e->asked_at_ms;
+		store_claim_give_back(p->pg, p->worker, &claim, 1, call_done,
 		    &call);
 		call_wait(w, &call);
 	}
-	process_defer(w, p, e, 0);
+	process_defer(w, p, e, delay_ms);
 	observe(w, &m, 1, p->worker);
 }
 
@@ -181,21 +210,40 @@ is_fresh(struct world *w, struct process *p, struct entry *e)
 	if (now_ms - e->claimed_at_ms <= DOT_AGE_MS)
 		return true;
 	if (world_percent(w, 50) || process_is_fenced(p)) {
-		give_back(w, p, e);
+		process_give_back(w, p, e, 0);
 		return false;
 	}
 	store_claim_renew(p->pg, p->worker, now_ms, &claim, 1, call_done,
 	    &call);
 	call_wait(w, &call);
 	observe(w, &e->mail, 1, p->worker);
-	if (claim.result == STORE_CLAIM_MINE)
+	if (claim.result == STORE_CLAIM_MINE) {
 		e->claimed_at_ms = now_ms;
-	else
+		entry_claimed(p, e);
+	} else {
 		process_defer(w, p, e, 1000);
+	}
 	return claim.result == STORE_CLAIM_MINE;
 }
 
 /* Sending. ---------------------------------------------------------------- */
+
+static void
+begin(struct world *w, struct process *p, struct entry *e)
+{
+	int64_t wait_ms;
+
+	switch (limits_begin(w, p, e, &wait_ms)) {
+	case LIMITS_GO:
+		e->has_begun = true;
+		return;
+	case LIMITS_WAIT:
+		return;
+	case LIMITS_OTHER:
+		process_give_back(w, p, e, wait_ms);
+		return;
+	}
+}
 
 void
 process_begin(struct world *w, struct process *p)
@@ -205,12 +253,24 @@ process_begin(struct world *w, struct process *p)
 
 		if (world_fault(w, 40))
 			continue; /* no connection yet */
+		if (e->phase == WAIT && e->has_asked && world_fault(w, 15)) {
+			process_give_back(w, p, e, 0);
+			continue;
+		}
+		if (e->phase == CLAIMED && process_is_fenced(p))
+			limits_look(w, p, e);
 		if (e->phase == CLAIMED && !e->has_begun &&
 		    !process_is_fenced(p) && is_fresh(w, p, e))
-			e->has_begun = true;
-		else if (e->phase == CLAIMED && world_fault(w, 5))
-			give_back(w, p, e); /* no connection, say */
+			begin(w, p, e);
+		else if (e->phase == CLAIMED && !e->has_begun &&
+		    world_fault(w, 5))
+			process_give_back(w, p, e, 0); /* no connection, say */
 	}
+	/* While it asks for blocks, perhaps. */
+	if (world_fault(w, 2))
+		process_kill(w, p);
+	world_settle(w, p->pg);
+	check_limits(w);
 }
 
 /* What the far end makes of it, and whether we shall hear. */
@@ -230,6 +290,15 @@ far_end(struct world *w, struct mail *m)
 	return world_fault(w, 8) ? SAID_NOTHING : SAID_YES;
 }
 
+/* With the dot still in our own buffer. */
+static void
+link_dies(struct process *p, struct entry *e)
+{
+	entry_unsent(p, e);
+	e->phase = CLAIMED;
+	e->has_begun = false;
+}
+
 void
 process_dot(struct world *w, struct process *p)
 {
@@ -240,9 +309,22 @@ process_dot(struct world *w, struct process *p)
 		    world_fault(w, 40) || !is_fresh(w, p, e))
 			continue;
 		check_dot(w, e->mail, e->n, p->worker);
+		entry_sent(p, e);
 		e->phase = SENT;
 		e->sent_at_ms = world_now();
+		if (world_fault(w, 2)) {
+			process_kill(w, p);
+			return;
+		}
+		if (world_fault(w, 4)) {
+			link_dies(p, e);
+			continue;
+		}
 		e->said = far_end(w, e->mail);
+		if (world_fault(w, 2)) {
+			process_kill(w, p);
+			return;
+		}
 	}
 }
 
@@ -259,5 +341,8 @@ process_reply(struct world *w, struct process *p)
 		/* Who slept may find the reply in his buffer. */
 		if (is_late && world_percent(w, 50))
 			e->said = SAID_NOTHING;
+		e->has_heard = e->said != SAID_NOTHING;
+		if (e->has_heard)
+			entry_replied(p, e);
 	}
 }

@@ -7,6 +7,8 @@
 #include "net/loop.h"
 #include "outcome/expire.h"
 #include "queue/reap.h"
+#include "queue/rules.h"
+#include "queue/unpark.h"
 #include "queue/walk.h"
 #include "store/pg.h"
 #include "store/redis.h"
@@ -66,6 +68,18 @@ world_number(struct world *w, const struct pg_stmt *stmt, int64_t parameter)
 	pg_tx_send(tx, on_number, &call);
 	call_wait(w, &call);
 	return (int64_t)call.count;
+}
+
+void
+world_settle(struct world *w, struct pg *pg)
+{
+	static const struct pg_stmt one = { "model_one", "SELECT 1::int8" };
+	struct call call = { 0 };
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &one);
+	pg_tx_send(tx, on_number, &call);
+	call_wait(w, &call);
 }
 
 static void
@@ -187,10 +201,12 @@ world_open_keeper(struct world *w)
 {
 	static const struct walk_ops ops = { on_expired, NULL };
 
-	assert_int_equal(shaping_load("", &w->shaping, NULL), 0);
 	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
 	w->reap = reap_new(w->pg, w->queue, w->shaping);
 	w->expire = expire_new(w->loop, w->pg);
+	w->unpark = unpark_new(w->pg, w->queue, w->shaping);
+	w->rules = rules_new(w->pg);
+	walk_set_rules(w->walk, w->rules);
 }
 
 void
@@ -199,7 +215,8 @@ world_close_keeper(struct world *w)
 	walk_free(&w->walk);
 	reap_free(&w->reap);
 	expire_free(&w->expire);
-	shaping_free(&w->shaping);
+	unpark_free(&w->unpark);
+	rules_free(&w->rules);
 }
 
 void
@@ -214,13 +231,14 @@ world_open(struct world *w)
 	w->pg = connect_pg(w);
 	world_number(w, &accounts, FLOWS / 2);
 	open_redis(w);
+	limits_open(w);
 	world_open_keeper(w);
 	w->keeper = world_worker(w, "keeper", NODES, 0);
-	w->api = world_worker(w, "httpd", NODES, 0);
 	for (int i = 0; i < PROCESSES; i++) {
 		w->process[i].node = i % NODES;
 		w->process[i].slot = i / NODES;
 		w->process[i].pg = connect_pg(w);
+		engine_lose_file(w, &w->process[i]); /* another run's */
 	}
 }
 
@@ -230,8 +248,12 @@ world_close(struct world *w)
 	world_close_keeper(w);
 	queue_free(&w->queue);
 	redis_free(&w->raw);
-	for (size_t i = 0; i < PROCESSES; i++)
+	for (size_t i = 0; i < PROCESSES; i++) {
+		engine_close(&w->process[i]);
+		engine_lose_file(w, &w->process[i]);
 		pg_free(&w->process[i].pg);
+	}
+	limits_close(w);
 	pg_free(&w->pg);
 	loop_turn(w->loop, 0);
 }
