@@ -410,13 +410,21 @@ dest_renew(struct job *j)
 /*
  * Only under a backlog is what was done what can be done; without one the
  * site is soon taken for fast again. One that stands still holds less and less
- * of what waits.
+ * of what waits. One that had nothing to do, because no claim came back, has
+ * shown nothing.
  */
 static void
 smooth_rate(struct dest *d)
 {
 	double seen = (double)d->done_count;
 
+	if (d->waiting_count > 0 && d->done_count == 0 &&
+	    d->sending_count == 0 && d->claimed_count == 0) {
+		d->stands_still = false;
+		d->full_since_mono_ms = 0;
+		scopes_take(d, waiting_cap(d));
+		return;
+	}
 	d->stands_still = d->done_count == 0 && d->sending_count > 0;
 	if (d->waiting_count == 0) {
 		seen = MAX(seen, RATE_GUESS);
