@@ -124,6 +124,11 @@ class Backlog(WorldTest):
             [attempt[k] for k in ("recipient", "attempt", "outcome", "code",
                                   "status", "reply")],
             [1, 1, "deferred", 451, "4.2.1", "later"])
+        self.assertIsNone(attempt["tls"])
+        self.assertNotIn("transcript", attempt)
+        attempt = self.verpost.command_json(
+            "queue show", "--transcript", ident)["attempts"][0]
+        self.assertIn("\n> RCPT TO:<one@sink.zz>\n", attempt["transcript"])
         # Of one recipient only.
         only = self.api.email(ident)["recipients"][1]["id"]
         found = self.verpost.command_json("queue show", only)
@@ -137,7 +142,8 @@ class Backlog(WorldTest):
         self.assertIn("Recipient 1, attempt 1:", out)
         self.assertIn("RCPT TO:<one@sink.zz>", out)
         for wrong, said in (("x", "no id"), (
-                "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email")):
+                "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email"), (
+                ident[:-2] + "09", "no recipient 9")):
             status, _, errors = self.verpost.command(
                 "queue show", wrong, check=False)
             self.assertNotEqual(status, 0)
