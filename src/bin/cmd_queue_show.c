@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
@@ -37,6 +38,7 @@ struct show {
 	bool with_transcripts, json;
 	struct strbuf transcripts;
 	char why[DEPTH_WHY_MAX]; /* of the lane asked for last */
+	struct poolwhy pools;
 };
 
 static bool
@@ -188,10 +190,12 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 	const struct store_rule *rule =
 	    rules_find(w->rule, w->rule_count, &what, w->now_ms);
 	struct strbuf why = STRBUF_INIT;
+	struct slice idle = poolwhy_of(&w->pools, r->pool);
 
 	if (r->finished_at_ms == 0)
 		ask_lane(w, q, r);
-	if (!waiting_because(&why, r, rule, slice_of(w->why), w->now_ms))
+	if (!waiting_because(&why, r, rule,
+		idle.len > 0 ? idle : slice_of(w->why), w->now_ms))
 		strbuf_add_slice(&why, r->reason);
 	table_add_int(t, (int64_t)id_recipient_number(r->id));
 	table_add(t, r->address);
@@ -263,6 +267,7 @@ run_show(const struct args *a)
 		w.only = id;
 	session_open(&w.s, a, 0);
 	read_all(&w, a->operand[0]);
+	poolwhy_read(&w.pools, &w.s);
 	q = backlog_queue_open(&w.s);
 	for (size_t i = 0; i < w.found.count; i++)
 		if (is_shown(&w, w.recipient[i].id))
@@ -275,6 +280,7 @@ run_show(const struct args *a)
 	table_free(&w.attempts);
 	strbuf_fini(&w.transcripts);
 	queue_free(&q);
+	poolwhy_fini(&w.pools);
 	session_close(&w.s);
 	arena_fini(&w.arena);
 	return 0;

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "mail/address.h"
@@ -223,6 +224,7 @@ run_set(const struct args *a)
 {
 	struct session s;
 	struct error err;
+	struct poolwhy before = { 0 };
 	struct store_source_change change = {
 		.weight = (int)args_number(a, "weight", 1, 1000, 0),
 		.daily_limit = daily_limit(a),
@@ -233,6 +235,7 @@ run_set(const struct args *a)
 	    change.pool_name.ptr == NULL)
 		die("nothing to set: say --daily, --weight or --pool");
 	session_open(&s, a, 0);
+	poolwhy_read(&before, &s);
 	store_source_set(s.pg, slice_of(a->operand[0]), &change, session_done,
 	    &s);
 	err = session_try(&s);
@@ -244,6 +247,8 @@ run_set(const struct args *a)
 		printf("Source %s changed. A running mta takes it within "
 		       "seconds.\n",
 		    a->operand[0]);
+	poolwhy_warn_emptied(&before);
+	poolwhy_fini(&before);
 	session_close(&s);
 	return 0;
 }
@@ -256,7 +261,7 @@ const struct command command_source_set = {
 	.summary = "change the limit, share or pool of an address",
 	.help = "The daily limit holds for all mail from the address; what is "
 		"beyond it waits for\nanother address of the pool, or for the "
-		"next day.",
+		"next day. Mail that the simulator takes is\nnot counted.",
 	.flags = set_flags,
 	.run = run_set,
 };
@@ -266,8 +271,10 @@ run_remove(const struct args *a)
 {
 	struct session s;
 	struct error err;
+	struct poolwhy before = { 0 };
 
 	session_open(&s, a, 0);
+	poolwhy_read(&before, &s);
 	err = try_remove(&s, a);
 	if (err.kind == ERR_CONFLICT)
 		err = wait_given_up(&s, a);
@@ -281,6 +288,8 @@ run_remove(const struct args *a)
 		die("removing source %s: %s", a->operand[0], err.text);
 	if (!a->json)
 		printf("Source %s removed.\n", a->operand[0]);
+	poolwhy_warn_emptied(&before);
+	poolwhy_fini(&before);
 	session_close(&s);
 	return 0;
 }

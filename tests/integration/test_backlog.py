@@ -101,10 +101,43 @@ class Backlog(WorldTest):
             "PTTL", "state:asked")), 10000)
         gate.set()
         self.api.wait_event(ident, "delivered")
-        self.verpost.command("queue hold", "source", source)
+        self.verpost.command("queue hold", "source", source,
+                             "--reason", "listed")
         self.assertEqual(self.row(source, "--by", "source")[
-            "delayed_because"], "on hold")
+            "delayed_because"], "on hold (listed)")
         self.verpost.command("queue release", "source", source)
+
+    def why_of_one(self, ident):
+        """What queue, queue --by lane and queue show say; it is the same."""
+        found = {self.row("others")["delayed_because"],
+                 self.rows("--by", "lane")[0]["delayed_because"],
+                 self.verpost.command_json(
+                     "queue show", ident)["recipients"][0]["why"]}
+        self.assertEqual(len(found), 1, found)
+        return found.pop()
+
+    def test_a_pool_from_which_nothing_is_sent_says_so(self):
+        source = self.world.net + ".20"
+        self.verpost.command("queue hold", "source", source,
+                             "--reason", "listed")
+        ident = self.mail("stuck@sink.zz", "waits for a source")
+        wait_until("it is in the schedule again", lambda: self.row(
+            "others")["delayed_because"] is not None, 30)
+        self.assertEqual(
+            self.why_of_one(ident), "no source of pool default sends: %s "
+            "on hold (listed)" % source)
+        _, _, errors = self.verpost.command("source set", source,
+                                            "--pool", "spare")
+        self.assertIn("pool default has no source", errors)
+        self.assertEqual(self.why_of_one(ident), "pool default has no source")
+        _, _, errors = self.verpost.command("source set", source,
+                                            "--weight", "2")
+        self.assertEqual(errors, "")
+        self.verpost.command("source set", source, "--pool", "default",
+                             "--weight", "1")
+        self.verpost.command("queue release", "source", source)
+        self.api.wait_event(ident, "delivered", 30)
+        self.nothing_waits()
 
     def test_all_about_one_email(self):
         self.sink.on_rcpt["one@sink.zz"] = "451 4.2.1 later"
