@@ -139,6 +139,16 @@ class Backlog(WorldTest):
         self.api.wait_event(ident, "delivered", 30)
         self.nothing_waits()
 
+    def test_a_hold_that_is_about_a_part_of_a_group(self):
+        self.verpost.command("queue hold", "domain", "nomail.zz")
+        ident = self.mail("part@nomail.zz", "held")
+        self.assertEqual(
+            [self.row("nomail.zz", "--by", "domain")["on_hold"],
+             self.row("tester", "--by", "account")["on_hold"]], [1, None])
+        self.verpost.command("queue release", "domain", "nomail.zz")
+        self.api.wait_event(ident, "failed")
+        self.nothing_waits()
+
     def test_all_about_one_email(self):
         self.sink.on_rcpt["one@sink.zz"] = "451 4.2.1 later"
         self.verpost.command("queue hold", "domain", "nomail.zz")
