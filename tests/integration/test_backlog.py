@@ -105,7 +105,8 @@ class Backlog(WorldTest):
                              "--reason", "listed")
         self.assertEqual(self.row(source, "--by", "source")[
             "delayed_because"], "on hold (listed)")
-        self.verpost.command("queue release", "source", source)
+        _, out, _ = self.verpost.command("queue release", "source", source)
+        self.assertIn("sends from it again", out)
 
     def why_of_one(self, ident):
         """What queue, queue --by lane and queue show say; it is the same."""
