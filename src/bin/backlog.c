@@ -74,10 +74,10 @@ on_state(void *ctx, const struct queue_lane_state *state,
 		d->later += state->later;
 		d->held += state->held;
 		d->parked += state->parked;
-		if (state->why.len > 0)
-			depth_why_text(state->why, d->why, sizeof(d->why));
 		idle = poolwhy_of(&r->pools, call->lane.pool);
-		if (idle.len > 0 &&
+		if (idle.len == 0 && state->why.len > 0)
+			depth_why_text(state->why, d->why, sizeof(d->why));
+		else if (idle.len > 0 &&
 		    state->ready + state->held + state->later > 0)
 			snprintf(d->why, sizeof(d->why), "%.*s",
 			    SLICE_FMT(idle));

@@ -88,8 +88,8 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
 			continue;
 		p->is_open = p->is_open || why.len == 0;
 		if (++p->count <= NAMED_MOST)
-			strbuf_add_fmt(&p->idle, "%s %.*s %.*s",
-			    p->count == 1 ? ":" : ",",
+			strbuf_add_fmt(&p->idle, "%s %.*s: %.*s",
+			    p->count == 1 ? ";" : ",",
 			    SLICE_FMT(source[i].address), SLICE_FMT(why));
 	}
 	session_end(w->s, err);

@@ -65,6 +65,11 @@ class Backlog(WorldTest):
         self.assertEqual(
             self.row("default/" + lane, "--by", "lane")["delayed_because"],
             "daily limit reached until 2030-01-01T00:00:00.000Z")
+        self.world.redis.command("HSET", key, "why:99",
+                                 "daily limit reached 1577836800000")
+        self.assertEqual(
+            self.row("default/" + lane, "--by", "lane")["delayed_because"],
+            "daily limit reached")
         self.world.redis.command("HDEL", key, "why:99")
         # A text for people, too.
         _, out, _ = self.verpost.command("queue")
@@ -125,7 +130,7 @@ class Backlog(WorldTest):
         wait_until("it is in the schedule again", lambda: self.row(
             "others")["delayed_because"] is not None, 30)
         self.assertEqual(
-            self.why_of_one(ident), "no source of pool default sends: %s "
+            self.why_of_one(ident), "no source of pool default sends; %s: "
             "on hold (listed)" % source)
         _, _, errors = self.verpost.command("source set", source,
                                             "--pool", "spare")
