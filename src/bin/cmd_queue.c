@@ -288,8 +288,10 @@ const struct command command_queue = {
 	    "in_hand   jobs that processes have taken\n"
 	    "on_hold   kept by 'verpost queue hold'\n"
 	    "\nBy site and by source it shows what the running processes "
-	    "have in hand at the\nmoment. 'verpost queue show ID' tells all "
-	    "about one email.",
+	    "have in hand at the\nmoment: what waits in them, is being sent, "
+	    "and over how many connections. rate is\nhow many mails a second "
+	    "they count on, a guess at first; ceiling is what the limits\n"
+	    "allow. 'verpost queue show ID' tells all about one email.",
 	.flags = flags,
 	.run = run_list,
 };
