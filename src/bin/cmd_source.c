@@ -18,6 +18,7 @@
 /* Some beats of an mta. */
 #define GIVE_UP_MS 20000
 #define ASK_AGAIN_MS 500
+#define POOL_NAME_MAX 100
 
 static const struct flag add_flags[] = {
 	{ "helo", "NAME", "name in EHLO: what the PTR record of ADDRESS says" },
@@ -26,6 +27,19 @@ static const struct flag add_flags[] = {
 	{ "node", "NAME", "only this node may send from it" },
 	{ NULL, NULL, NULL },
 };
+
+/* ptr NULL: it is not given. */
+static struct slice
+read_pool(const struct args *a)
+{
+	struct slice pool = slice_of(args_flag(a, "pool"));
+
+	if (pool.ptr != NULL && !args_name_is_good(pool, POOL_NAME_MAX))
+		die("the name of a pool has 1 to %d octets of UTF-8 and no "
+		    "control characters",
+		    POOL_NAME_MAX);
+	return pool;
+}
 
 /* No reason to refuse it: another node may be meant. */
 static void
@@ -51,11 +65,11 @@ run_add(const struct args *a)
 	struct session s;
 	struct arena arena = ARENA_INIT;
 	const char *helo = args_flag(a, "helo");
-	const char *pool = args_flag(a, "pool");
+	struct slice pool = read_pool(a);
 	int64_t now_ms = clock_now_ms();
 	struct store_source source = {
 		.id = id_new(now_ms),
-		.pool_name = slice_of(pool != NULL ? pool : "default"),
+		.pool_name = pool.ptr != NULL ? pool : SLICE("default"),
 		.weight = (int)args_number(a, "weight", 1, 1000, 1),
 		.node = slice_of(args_flag(a, "node")),
 		.created_at_ms = now_ms,
@@ -228,7 +242,7 @@ run_set(const struct args *a)
 	struct store_source_change change = {
 		.weight = (int)args_number(a, "weight", 1, 1000, 0),
 		.daily_limit = daily_limit(a),
-		.pool_name = slice_of(args_flag(a, "pool")),
+		.pool_name = read_pool(a),
 	};
 
 	if (change.weight == 0 && change.daily_limit == -1 &&
