@@ -84,7 +84,6 @@ class Demo:
         self.log = os.path.join(self.data, "dev.log")
         out = open(self.log, "ab")
         self.log_from = out.tell()
-        self.began = time.time()
         # A session of its own: Ctrl-C reaches us, and we stop it in order.
         self.process = subprocess.Popen(
             [self.program, "dev", "--data", self.data], stdout=out,
@@ -101,10 +100,11 @@ class Demo:
                           % self.process.returncode)
         path = os.path.join(self.data, "dev.json")
         try:
-            if os.stat(path).st_mtime < self.began - 1:
-                return False
             with open(path) as stream:
                 self.info = json.load(stream)
+            # Not what another one has written, which may just have started.
+            if self.info.get("pid") != self.process.pid:
+                return False
             self.call("GET", "/emails?limit=1")
             return True
         except (OSError, ValueError):

@@ -38,6 +38,7 @@ struct mail_content {
 	struct slice text;    /* ptr NULL: absent (generated from html) */
 	bool text_opted_out;  /* text was "" beside an html: no text part */
 	bool exactly_once;    /* rather not delivered than sent twice */
+	bool broadcast;	      /* one of many alike: not before transactional */
 	size_t header_count;
 	struct mail_field *header;
 	size_t attachment_count;

@@ -17,6 +17,12 @@ struct store_account {
 	int suppressed_answer; /* 422 or 200 */
 	int weight_log2;
 	int64_t created_at_ms;
+	struct slice pool[STORE_STREAMS]; /* ptr NULL: the first one */
+};
+
+struct store_account_change {
+	int suppressed_answer; /* 422 or 200; 0: as it is */
+	int weight_log2;       /* 0 to 7; -1: as it is */
 };
 
 typedef void store_account_got(void *ctx, const struct store_account *account,
@@ -30,9 +36,12 @@ struct pg_tx *store_account_find(struct pg *pg, struct slice name_or_id,
     store_account_got *done, void *ctx);
 struct pg_tx *store_account_list(struct pg *pg, store_account_got *done,
     void *ctx);
-/* suppressed_answer 200 or 422. */
-struct pg_tx *store_account_set_answer(struct pg *pg, int number,
-    int suppressed_answer, store_done *done, void *ctx);
+struct pg_tx *store_account_set(struct pg *pg, int number,
+    const struct store_account_change *change, store_done *done, void *ctx);
+/* Mail of that stream leaves by the pool from now on. ERR_NOTFOUND: no pool of
+ * that name. */
+struct pg_tx *store_account_set_pool(struct pg *pg, int number,
+    enum store_stream stream, struct slice pool, store_done *done, void *ctx);
 /* With its domains, keys, webhooks and suppressions; its mail stays. */
 struct pg_tx *store_account_remove(struct pg *pg, int number, store_done *done,
     void *ctx);

@@ -18,7 +18,7 @@ struct reader {
 };
 
 static const char *const email_names[] = { "from", "to", "cc", "bcc",
-	"reply_to", "subject", "html", "text", "headers", "tags", "delivery",
+	"reply_to", "subject", "html", "text", "headers", "tags", "delivery", "stream",
 	"attachments", "scheduled_at", "template", "topic_id" };
 static const struct member_word email_words[] = {
 	{ "body", "html or text" },
@@ -399,6 +399,23 @@ read_delivery(struct reader *r, const struct json *obj,
 	    answer_quote(text).s);
 }
 
+/* Ours, too: whose turn it is when much waits, and the pool of addresses. */
+static int
+read_stream(struct reader *r, const struct json *obj, struct mail_content *out)
+{
+	struct slice text = { NULL, 0 };
+
+	if (read_text(r, obj, "stream", "stream", &text) < 0)
+		return -1;
+	out->broadcast = slice_eq_text(text, "broadcast");
+	if (text.ptr == NULL || out->broadcast ||
+	    slice_eq_text(text, "transactional"))
+		return 0;
+	return answer_set(r->no, ANSWER_VALIDATION,
+	    "stream: '%s' is neither transactional (the default) nor broadcast",
+	    answer_quote(text).s);
+}
+
 static int
 read_email(struct reader *r, const struct json *obj, struct mail_content *out)
 {
@@ -412,7 +429,8 @@ read_email(struct reader *r, const struct json *obj, struct mail_content *out)
 		return -1;
 	if (read_text(r, obj, "subject", "subject", &out->subject) < 0 ||
 	    read_bodies(r, obj, out) < 0 || read_headers(r, obj, out) < 0 ||
-	    read_tags(r, obj, out) < 0 || read_delivery(r, obj, out) < 0)
+	    read_tags(r, obj, out) < 0 || read_delivery(r, obj, out) < 0 ||
+	    read_stream(r, obj, out) < 0)
 		return -1;
 	return read_attachments(r, obj, out);
 }

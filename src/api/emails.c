@@ -70,6 +70,14 @@ submitted(void *ctx, const struct intake_result *result)
 }
 
 static void
+submit(struct post *p)
+{
+	p->request.stream =
+	    p->content.broadcast ? STORE_BROADCAST : STORE_TRANSACTIONAL;
+	intake_submit(p->call->h->intake, &p->request, submitted, p);
+}
+
+static void
 small_go(struct post *p, char *text, size_t len)
 {
 	struct api_call *c = p->call;
@@ -83,7 +91,7 @@ small_go(struct post *p, char *text, size_t len)
 		&no) < 0)
 		api_answer_no(c, &no);
 	else
-		intake_submit(c->h->intake, &p->request, submitted, p);
+		submit(p);
 }
 
 static void
@@ -108,7 +116,7 @@ large_read(void *ctx, const struct large_result *result)
 	}
 	memcpy(p->request.body_hash, result->body_hash, SHA256_LEN);
 	p->request.record = result->record;
-	intake_submit(c->h->intake, &p->request, submitted, p);
+	submit(p);
 }
 
 static void
@@ -122,7 +130,6 @@ post_go(struct api_call *c)
 	p->request = (struct intake_request){
 		.account = &c->account,
 		.content = &p->content,
-		.stream = STORE_TRANSACTIONAL,
 		.endpoint = INTAKE_ENDPOINT_EMAILS,
 		.idempotency_key = http_header(c->r, "Idempotency-Key"),
 	};

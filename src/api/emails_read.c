@@ -250,6 +250,7 @@ email_write(struct strbuf *out, const struct reading *g,
 	tags_add(&w, c);
 	json_cstr(&w, "delivery",
 	    c->exactly_once ? "exactly_once" : "at_least_once");
+	json_cstr(&w, "stream", c->broadcast ? "broadcast" : "transactional");
 	json_begin_array(&w, "recipients");
 	for (size_t i = 0; i < e->count; i++)
 		recipient_add(&w, g, &e->recipient[i],

@@ -96,6 +96,9 @@ got_all(void *ctx, const struct store_account *account, size_t count,
 	for (size_t i = 0; err == NULL && i < count; i++) {
 		table_add(call->table, account[i].name);
 		table_add_text(call->table, id_text(account[i].id).s);
+		table_add_int(call->table, 1 << account[i].weight_log2);
+		for (int s = 0; s < STORE_STREAMS; s++)
+			table_add(call->table, account[i].pool[s]);
 		table_add_int(call->table, account[i].suppressed_answer);
 		table_add_time(call->table, account[i].created_at_ms);
 	}
@@ -105,8 +108,9 @@ got_all(void *ctx, const struct store_account *account, size_t count,
 static int
 run_list(const struct args *a)
 {
-	static const char *const columns[] = { "name", "id",
-		"suppressed_answer", "created_at", NULL };
+	static const char *const columns[] = { "name", "id", "weight",
+		"transactional_pool", "broadcast_pool", "suppressed_answer",
+		"created_at", NULL };
 	struct account_call call = { .table = table_new(columns) };
 
 	session_open(&call.s, a, 0);
@@ -128,26 +132,70 @@ const struct command command_account_list = {
 };
 
 static const struct flag set_flags[] = {
+	{ "weight", "N",
+	    "share beside other accounts when much waits: 1, 2, 4, ... 128" },
+	{ "transactional-pool", "POOL",
+	    "addresses that single mails leave by (see verpost source add)" },
+	{ "broadcast-pool", "POOL",
+	    "addresses that mail with \"stream\": \"broadcast\" leaves by" },
 	{ "suppressed-answer", "CODE",
 	    "of the API when all recipients are suppressed: 422, or 200 as "
 	    "Resend's" },
 	{ NULL, NULL, NULL },
 };
 
+/* -1: not given. */
+static int
+weight_log2(const struct args *a)
+{
+	long weight = args_number(a, "weight", 1, 128, 0);
+
+	for (int log2 = 0; log2 <= 7; log2++)
+		if (weight == 1L << log2)
+			return log2;
+	if (weight != 0)
+		die("--weight %ld: must be 1, 2, 4, 8, 16, 32, 64 or 128",
+		    weight);
+	return -1;
+}
+
+static void
+set_pool(struct account_call *call, const struct args *a, const char *flag,
+    enum store_stream stream)
+{
+	const char *pool = args_flag(a, flag);
+
+	if (pool == NULL)
+		return;
+	store_account_set_pool(call->s.pg, call->number, stream,
+	    slice_of(pool), session_done, &call->s);
+	session_wait(&call->s, "--%s %s", flag, pool);
+}
+
 static int
 run_set(const struct args *a)
 {
 	struct account_call call = { 0 };
-	int answer = (int)args_number(a, "suppressed-answer", 200, 422, 0);
+	struct store_account_change change = { .weight_log2 = weight_log2(a) };
 
-	if (answer != 200 && answer != 422)
-		die("say what to set: --suppressed-answer 200, or 422");
+	if (args_flag(a, "suppressed-answer") != NULL)
+		change.suppressed_answer =
+		    (int)args_number(a, "suppressed-answer", 200, 422, 0);
+	if (change.suppressed_answer != 0 && change.suppressed_answer != 200 &&
+	    change.suppressed_answer != 422)
+		die("--suppressed-answer: must be 200 or 422");
+	if (change.suppressed_answer == 0 && change.weight_log2 < 0 &&
+	    args_flag(a, "transactional-pool") == NULL &&
+	    args_flag(a, "broadcast-pool") == NULL)
+		die("nothing to set: see verpost account set --help");
 	session_open(&call.s, a, 0);
 	store_account_find(call.s.pg, slice_of(a->operand[0]), got_one, &call);
 	session_wait(&call.s, "looking for account '%s'", a->operand[0]);
-	store_account_set_answer(call.s.pg, call.number, answer, session_done,
+	store_account_set(call.s.pg, call.number, &change, session_done,
 	    &call.s);
 	session_wait(&call.s, "changing account '%s'", a->operand[0]);
+	set_pool(&call, a, "transactional-pool", STORE_TRANSACTIONAL);
+	set_pool(&call, a, "broadcast-pool", STORE_BROADCAST);
 	if (!a->json)
 		printf("Account %s changed. A running httpd knows it within "
 		       "seconds.\n",
@@ -161,7 +209,7 @@ const struct command command_account_set = {
 	.operands = "NAME",
 	.operands_min = 1,
 	.operands_max = 1,
-	.summary = "change how the API answers an account",
+	.summary = "change an account's share, pools and answers",
 	.flags = set_flags,
 	.run = run_set,
 };

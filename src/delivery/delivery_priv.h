@@ -168,6 +168,9 @@ void lane_ack(struct job *j);
 /* Back to the schedule after delay_ms (0: in front); it is freed. */
 void lane_defer(struct job *j, int64_t delay_ms);
 
+/* Jobs in the smallest lease that is worth its cost in a busy lane. */
+#define LEASE_SMALL ((size_t)16)
+
 /* -- room.c: what of a lane could start soon. */
 size_t lane_room(struct lane_state *lane);
 /* It was not asked for that reason: the lanes are looked at when it opens. */
@@ -292,7 +295,9 @@ struct dest {
 	struct list work_node; /* mta->work: has something to look at */
 	struct route *route;   /* the newest one; counted */
 	struct source source;  /* copied */
-	struct list waiting;   /* by tag */
+	struct list waiting;   /* transactional mail first, then by tag */
+	unsigned int passed_count; /* urgent ones in a row that went before
+				      others */
 	struct list claimed;
 	struct list sessions;
 	size_t waiting_count, claimed_count, claiming_count, sending_count;

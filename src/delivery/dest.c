@@ -17,6 +17,8 @@
 #define LIMITED_S 0.25
 #define WAITING_MIN 2
 #define WAITING_MAX 512
+/* The weight of transactional mail beside other (store/keys.c). */
+#define URGENT_IN_A_ROW 8
 #define TURN_LEAST_MS 1000
 #define TURN_MAX_MS (60 * 60 * 1000)
 /* Claims are taken this far ahead of what is being sent, per connection: the
@@ -36,19 +38,35 @@ count_waiting(struct dest *d, int change)
 
 /* -- waiting --------------------------------------------------------------- */
 
-/* Mostly the newcomer has the largest tag, or it is urgent and has the
- * smallest. */
+static bool
+is_urgent(const struct job *j)
+{
+	return (j->q.member.flags & QUEUE_TRANSACTIONAL) != 0;
+}
+
+/*
+ * Transactional mail first, then by tag. Tags alone would not do: those of a
+ * slow site grow old here, while the schedule goes on with other sites of the
+ * lane, and a newcomer's would be larger than all of them.
+ */
+static bool
+is_before(const struct job *a, const struct job *b)
+{
+	return is_urgent(a) == is_urgent(b) ? a->q.tag < b->q.tag
+					    : is_urgent(a);
+}
+
+/* Mostly the newcomer comes last, or it is urgent and comes first. */
 static void
-insert_by_tag(struct dest *d, struct job *j)
+insert_in_order(struct dest *d, struct job *j)
 {
 	struct list *first = list_first(&d->waiting);
 	struct list *at = d->waiting.prev;
 
-	if (first != NULL &&
-	    list_entry(first, struct job, node)->q.tag > j->q.tag)
+	if (first != NULL && is_before(j, list_entry(first, struct job, node)))
 		at = &d->waiting;
 	while (at != &d->waiting &&
-	    list_entry(at, struct job, node)->q.tag > j->q.tag)
+	    is_before(j, list_entry(at, struct job, node)))
 		at = at->prev;
 	list_insert_before(at->next, &j->node);
 	d->waiting_count++;
@@ -159,12 +177,11 @@ next_turn_ms(struct dest *d)
 static void
 keep_few(struct dest *d, const struct job *newcomer)
 {
-	bool is_urgent = (newcomer->q.member.flags & QUEUE_TRANSACTIONAL) != 0;
 	int64_t turn_ms;
 
 	if (d->waiting_count > waiting_cap(d))
 		send_back_last(d, next_turn_ms(d));
-	else if (scopes_are_full(d, is_urgent, &turn_ms))
+	else if (scopes_are_full(d, is_urgent(newcomer), &turn_ms))
 		send_back_last(d, turn_ms);
 }
 
@@ -191,7 +208,7 @@ dest_add(struct job *j)
 	job_is_placed(j);
 	j->state = JOB_WAITING;
 	j->dest = d;
-	insert_by_tag(d, j);
+	insert_in_order(d, j);
 	count_waiting(d, 1);
 	keep_few(d, j);
 	dest_work_soon(d);
@@ -228,6 +245,26 @@ give_back_used_up(struct dest *d)
 	dest_give_back_waiting(d, MIN(ms, USED_UP_MS));
 }
 
+/*
+ * The first one; but when so many urgent ones went before it, the first of the
+ * others: the shares that the two streams have in the schedule hold here, too.
+ */
+static struct job *
+next_waiting(struct dest *d)
+{
+	struct list *node = d->waiting.next;
+	const struct job *last = list_entry(d->waiting.prev, struct job, node);
+
+	if (!is_urgent(list_entry(node, struct job, node)) || is_urgent(last)) {
+		d->passed_count = 0;
+	} else if (++d->passed_count > URGENT_IN_A_ROW) {
+		d->passed_count = 0;
+		while (is_urgent(list_entry(node, struct job, node)))
+			node = node->next;
+	}
+	return list_entry(node, struct job, node);
+}
+
 void
 dest_ask_for_claims(struct dest *d)
 {
@@ -243,7 +280,7 @@ dest_ask_for_claims(struct dest *d)
 		    quotas_left(d));
 	while (d->waiting_count > 0 &&
 	    d->claimed_count + d->claiming_count < most) {
-		struct job *j = list_entry(d->waiting.next, struct job, node);
+		struct job *j = next_waiting(d);
 
 		leave_waiting(j);
 		d->claiming_count++;
@@ -389,6 +426,7 @@ smooth_rate(struct dest *d)
 	d->done_count = 0;
 	while (d->waiting_count > 2 * waiting_cap(d))
 		send_back_last(d, next_turn_ms(d));
+	scopes_take(d, waiting_cap(d));
 }
 
 /* A host that keeps us waiting: they are not kept for it any longer. */

@@ -5,7 +5,7 @@
 #include "delivery/delivery_priv.h"
 
 /* Until a backlog has shown what a site can do, it counts as a fast one. */
-#define RATE_GUESS 512.0
+#define RATE_GUESS 64.0
 
 /* -- dest.c: what waits and what is claimed ------------------------------- */
 

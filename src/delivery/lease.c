@@ -128,10 +128,18 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 	take_leased(lane, r);
 }
 
+/* Of how many jobs a lease should be at least. A provider's lane has its own
+ * mail only: what is urgent in it should not wait for a whole batch to leave. */
+static size_t
+lease_least(const struct lane_state *lane)
+{
+	return lane->provider >= 0 ? LEASE_SMALL : LEASE_BATCH;
+}
+
 static bool
 lane_is_full(const struct lane_state *lane)
 {
-	return lane->waiting_count + LEASE_BATCH > LANE_WAITING_MAX;
+	return lane->waiting_count + lease_least(lane) > LANE_WAITING_MAX;
 }
 
 /* Of the sources of its pool here: what processes share is shared by it. */
@@ -161,6 +169,8 @@ lane_ask(struct lane_state *lane, size_t n)
 	lane->asking = true;
 	lane->woken = false;
 	lane->asked = MIN(MIN(n, room), LEASE_BATCH);
+	lane->asked =
+	    MIN(lane->asked, LANE_WAITING_MAX - lane->waiting_count);
 	if (lane->room != SIZE_MAX)
 		lane->room -= lane->asked;
 	queue_lease(lane->mta->queue, &lane->lane, lane->mta->worker,

@@ -99,8 +99,9 @@ look(struct lane_state *lane)
 		sum.opens_us =
 		    MIN(sum.opens_us, clock_mono_us() + FRESH_MS * 1000);
 	}
-	/* Small leases cost Redis several times as much per job. */
-	if (sum.room > 0 && sum.room < (sum.most + 3) / 4) {
+	/* Small leases cost Redis several times as much per job; but what is
+	 * urgent waits in the schedule for the next one. */
+	if (sum.room > 0 && sum.room < MIN((sum.most + 3) / 4, LEASE_SMALL)) {
 		sum.room = 0;
 		sum.opens_us = clock_mono_us() + WITHIN_US / 4;
 	}

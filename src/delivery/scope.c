@@ -40,6 +40,8 @@ struct scope {
 	struct line mail, connect;
 	struct list idle; /* connections without work */
 	size_t waiting;	  /* jobs, claimed ones included */
+	/* How many may wait for its destinations; and the sum being made. */
+	size_t takes, takes_next;
 	int64_t turn_at_mono_ms;
 };
 
@@ -70,6 +72,7 @@ scope_new(struct mta *m, struct slice key)
 	struct scope *s = xmalloc(sizeof(*s));
 
 	s->mta = m;
+	s->takes = WAITING_MAX;
 	s->key = slice_mem(slice_dup(key), key.len);
 	line_init(&s->mail, s, mail_run);
 	line_init(&s->connect, s, connect_run);
@@ -113,6 +116,8 @@ tick_one(void *ctx, struct slice key, void *value)
 	int64_t now_us = clock_mono_us();
 
 	(void)key;
+	s->takes = s->takes_next > 0 ? s->takes_next : WAITING_MAX;
+	s->takes_next = 0;
 	if (s->refs == 0 && s->limit.connections == 0 &&
 	    s->limit.mail.tat_us <= now_us &&
 	    s->limit.connect.tat_us <= now_us) {
@@ -597,7 +602,7 @@ scopes_room(struct mta *m, const struct source *s, int provider,
     int64_t within_us)
 {
 	struct scope_room r = { .now = SIZE_MAX, .most = SIZE_MAX };
-	struct scope fresh = { 0 };
+	struct scope fresh = { .takes = WAITING_MAX };
 	const struct scope *scope;
 	const struct gcra *g;
 	int64_t now_us;
@@ -614,17 +619,28 @@ scopes_room(struct mta *m, const struct source *s, int provider,
 		scope = &fresh;
 	}
 	g = &scope->limit.mail;
-	if (g->interval_us == 0)
-		return r;
 	now_us = clock_mono_us();
-	r.most = waiting_cap(scope);
-	r.now = MIN(gcra_room(g, now_us, within_us), r.most);
+	r.most = MIN(waiting_cap(scope), scope->takes);
+	r.now = r.most;
+	r.why = "all connections are busy";
+	r.opens_us = now_us + within_us / 4;
+	if (g->interval_us > 0 &&
+	    gcra_room(g, now_us, within_us) <= scope->takes) {
+		r.now = MIN(gcra_room(g, now_us, within_us), r.most);
+		r.why = "rate limit";
+		/* One interval lets one more begin, or one that waits leave. */
+		r.opens_us = MAX(gcra_at(g, now_us) - within_us,
+		    now_us + MIN(g->interval_us, within_us));
+	}
 	r.now -= MIN(r.now, scope->waiting);
-	r.why = "rate limit";
-	/* One interval lets one more begin, or one that waits leave. */
-	r.opens_us = MAX(gcra_at(g, now_us) - within_us,
-	    now_us + MIN(g->interval_us, within_us));
 	return r;
+}
+
+void
+scopes_take(struct dest *d, size_t cap)
+{
+	for (size_t i = 0; i < d->scope_count; i++)
+		d->scope[i]->takes_next += cap;
 }
 
 bool

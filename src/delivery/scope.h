@@ -53,7 +53,8 @@ bool scopes_idle(struct dest *d, struct list *idle_node);
 /* Mails a second that the limits allow; 0: there is no limit. */
 double scopes_rate(const struct dest *d);
 /* What a source could begin with a provider (-1: none, no limit) within a time,
- * less what waits already; and the most that this can be. */
+ * less what waits already; and the most that this can be. Where no limit sets
+ * the rate it is what the provider's sites take. */
 struct scope_room {
 	size_t now, most;
 	int64_t opens_us; /* now == 0: not before */
@@ -64,6 +65,8 @@ struct scope_room scopes_room(struct mta *m, const struct source *s,
 
 /* A job waits in the destination (+1), or does not any more (-1). */
 void scopes_wait(struct dest *d, int change);
+/* Once a second: as many may wait for the destination. */
+void scopes_take(struct dest *d, size_t cap);
 /* Whether as many wait for one of its scopes as may; if so, ms until the next
  * one beyond them has its turn. */
 bool scopes_are_full(struct dest *d, bool is_urgent, int64_t *turn_ms);

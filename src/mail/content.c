@@ -30,7 +30,8 @@ enum {
 	F_ATTACHMENT = 11,
 	F_TAG = 12,
 	F_EXACTLY_ONCE = 13,
-	F_COUNT = 14,
+	F_BROADCAST = 14,
+	F_COUNT = 15,
 };
 enum { A_DISPLAY = 1, A_LOCAL = 2, A_DOMAIN = 3, A_SMTPUTF8 = 4 };
 enum { P_NAME = 1, P_VALUE = 2 };
@@ -100,6 +101,8 @@ mail_content_encode(const struct mail_content *c, struct strbuf *out)
 	put_pairs(out, F_TAG, c->tag, c->tag_count);
 	if (c->exactly_once)
 		record_put(out, F_EXACTLY_ONCE, SLICE(""));
+	if (c->broadcast)
+		record_put(out, F_BROADCAST, SLICE(""));
 }
 
 static int
@@ -193,6 +196,9 @@ fill(struct mail_content *c, unsigned int type, struct slice value)
 		return take_pair(value, &c->tag[c->tag_count++]);
 	case F_EXACTLY_ONCE:
 		c->exactly_once = true;
+		return 0;
+	case F_BROADCAST:
+		c->broadcast = true;
 		return 0;
 	default:
 		return 0; /* written by a later version */

@@ -14,6 +14,7 @@ integration_tests = \
 	tests/integration/test_dev_leftover.py \
 	tests/integration/test_engine.py \
 	tests/integration/test_engine_stress.py \
+	tests/integration/test_fairness.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_handover.py \
 	tests/integration/test_hooks.py \

@@ -113,6 +113,9 @@ static const struct {
 	    "delivery: '' is neither" },
 	{ WITH("\"delivery\":\"Exactly_once\""), ANSWER_VALIDATION,
 	    "delivery: 'Exactly_once' is neither at_least_once" },
+	{ WITH("\"stream\":\"bulk\""), ANSWER_VALIDATION,
+	    "stream: 'bulk' is neither transactional" },
+	{ WITH("\"stream\":1"), ANSWER_VALIDATION, "stream: must be a str" },
 };
 
 static int
@@ -237,16 +240,19 @@ bodies_are_told_apart(void **state)
 }
 
 static void
-delivery_is_at_least_once_unless_said_otherwise(void **state)
+delivery_and_stream_are_the_careful_ones_unless_said(void **state)
 {
 	static const struct {
 		const char *json;
-		bool exactly_once;
+		bool exactly_once, broadcast;
 	} rows[] = {
-		{ "{" BASE "}", false },
-		{ WITH("\"delivery\":null"), false },
-		{ WITH("\"delivery\":\"at_least_once\""), false },
-		{ WITH("\"delivery\":\"exactly_once\""), true },
+		{ "{" BASE "}", false, false },
+		{ WITH("\"delivery\":null"), false, false },
+		{ WITH("\"delivery\":\"at_least_once\""), false, false },
+		{ WITH("\"delivery\":\"exactly_once\""), true, false },
+		{ WITH("\"stream\":null"), false, false },
+		{ WITH("\"stream\":\"transactional\""), false, false },
+		{ WITH("\"stream\":\"broadcast\""), false, true },
 	};
 
 	(void)state;
@@ -259,6 +265,7 @@ delivery_is_at_least_once_unless_said_otherwise(void **state)
 
 		assert_int_equal(read_json(&arena, body, len, &c, &no), 0);
 		assert_int_equal(c.exactly_once, rows[i].exactly_once);
+		assert_int_equal(c.broadcast, rows[i].broadcast);
 		arena_fini(&arena);
 		free(body);
 	}
@@ -294,5 +301,5 @@ a_long_array_of_integers_is_a_file(void **state)
 TEST_MAIN(cmocka_unit_test(what_is_wrong_is_named),
     cmocka_unit_test(all_fields_arrive),
     cmocka_unit_test(bodies_are_told_apart),
-    cmocka_unit_test(delivery_is_at_least_once_unless_said_otherwise),
+    cmocka_unit_test(delivery_and_stream_are_the_careful_ones_unless_said),
     cmocka_unit_test(a_long_array_of_integers_is_a_file))

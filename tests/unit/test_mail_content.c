@@ -38,6 +38,7 @@ make_content(struct mail_content *c)
 		.text = SLICE(""),
 		.text_opted_out = true,
 		.exactly_once = true,
+		.broadcast = true,
 		.header_count = 2,
 		.header = headers,
 		.attachment_count = 2,
@@ -72,6 +73,7 @@ a_record_reads_as_it_was_written(void **state)
 	assert_true(slice_eq_text(d.tag[0].value, "welcome"));
 	assert_true(d.text_opted_out);
 	assert_true(d.exactly_once);
+	assert_true(d.broadcast);
 	assert_non_null(d.text.ptr);
 	mail_content_encode(&d, &again);
 	assert_true(slice_eq(strbuf_slice(&record), strbuf_slice(&again)));

@@ -35,6 +35,8 @@ class Taken:
 
 
 class _Session(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
     def say(self, line):
         self.wfile.write(line.encode() + b"\r\n")
         self.wfile.flush()
