@@ -288,6 +288,8 @@ say_released(const struct args *a, const struct store_rule *rule, size_t count)
 	printf("Released: %s %s; ", a->operand[0], a->operand[1]);
 	if (rule->scope == RULE_SOURCE)
 		printf("a running mta sends from it again within seconds.\n");
+	else if (count == 0) /* the keeper may have been first */
+		printf("what waited for it goes on.\n");
 	else
 		printf("%zu %s for a hold %s on.\n", count,
 		    count == 1 ? "recipient that waited"
