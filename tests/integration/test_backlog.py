@@ -192,7 +192,8 @@ class Backlog(WorldTest):
         self.assertIn("RCPT TO:<one@sink.zz>", out)
         for wrong, said in (("x", "no id"), (
                 "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email"), (
-                ident[:-2] + "09", "no recipient 9")):
+                "%s%02x" % (ident[:-2], int(ident[-2:], 16) + 9),
+                "no recipient 9")):
             status, _, errors = self.verpost.command(
                 "queue show", wrong, check=False)
             self.assertNotEqual(status, 0)
