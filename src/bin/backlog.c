@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "net/loop.h"
 #include "queue/depth.h"
@@ -41,6 +42,7 @@ struct reading {
 	struct session *s;
 	struct lane_depths *depths;
 	struct queue *queue;
+	struct poolwhy pools;
 	bool by_provider;
 	struct lane_call *call;
 	size_t call_count, open;
@@ -64,6 +66,7 @@ on_state(void *ctx, const struct queue_lane_state *state,
 	struct lane_call *call = ctx;
 	struct reading *r = call->reading;
 	struct lane_depth *d;
+	struct slice idle;
 
 	if (err == NULL) {
 		d = depth_for(r->depths, call->name);
@@ -71,8 +74,13 @@ on_state(void *ctx, const struct queue_lane_state *state,
 		d->later += state->later;
 		d->held += state->held;
 		d->parked += state->parked;
-		if (state->why.len > 0)
+		idle = poolwhy_of(&r->pools, call->lane.pool);
+		if (idle.len == 0 && state->why.len > 0)
 			depth_why_text(state->why, d->why, sizeof(d->why));
+		else if (idle.len > 0 &&
+		    state->ready + state->held + state->later > 0)
+			snprintf(d->why, sizeof(d->why), "%.*s",
+			    SLICE_FMT(idle));
 	}
 	if (--r->open == 0)
 		session_end(r->s, NULL);
@@ -145,7 +153,9 @@ lane_depths_read(struct lane_depths *d, struct session *s, bool by_provider)
 	if (r->queue != NULL) {
 		store_pool_list(s->pg, got_pools, r);
 		session_wait(s, "listing pools");
+		poolwhy_read(&r->pools, s);
 		ask(r);
+		poolwhy_fini(&r->pools);
 	}
 	queue_free(&r->queue);
 	free(r);

@@ -117,14 +117,44 @@ add_reply(struct table *t, int code, struct slice reply, struct slice mx)
 	strbuf_fini(&text);
 }
 
+/* Whether some hold may be about a part of a group: of domains that of an
+ * account, and the other way round; that of a tag of either. Of lanes only
+ * Redis knows. */
+static bool
+may_hold_a_part(const struct listing *l)
+{
+	enum store_rule_scope whole =
+	    l->by == BACKLOG_DOMAIN ? RULE_DOMAIN : RULE_ACCOUNT;
+
+	if (l->by != BACKLOG_DOMAIN && l->by != BACKLOG_ACCOUNT)
+		return true;
+	for (size_t i = 0; i < l->rule_count; i++) {
+		const struct store_rule *r = &l->rule[i];
+
+		if (r->kind == RULE_HOLD && r->scope != RULE_SOURCE &&
+		    (r->scope != whole ||
+			(r->scope == RULE_DOMAIN && r->account != 0)))
+			return true;
+	}
+	return false;
+}
+
 /* In Redis, of the lanes of the group; "-" where lanes do not tell. */
 static void
-add_depth(struct table *t, const struct lane_depth *d, int64_t held)
+add_depth(const struct listing *l, const struct lane_depth *d,
+    const struct store_backlog *row, bool is_held)
 {
+	struct table *t = l->table;
+
 	if (d == NULL) {
 		table_add_none(t);
 		table_add_none(t);
-		table_add_int(t, held);
+		if (is_held)
+			table_add_int(t, row->waiting);
+		else if (may_hold_a_part(l))
+			table_add_none(t);
+		else
+			table_add_int(t, 0);
 		return;
 	}
 	table_add_int(t, (int64_t)d->ready);
@@ -169,7 +199,7 @@ got_backlog(void *ctx, const struct store_backlog *row, size_t count,
 		table_add(l->table, row[i].name);
 		table_add_int(l->table, row[i].waiting);
 		table_add_int(l->table, row[i].later);
-		add_depth(l->table, d, hold != NULL ? row[i].waiting : 0);
+		add_depth(l, d, &row[i], hold != NULL);
 		table_add_age(l->table, MAX(l->now_ms - row[i].oldest_ms, 0));
 		add_ceiling(l, row[i].name);
 		add_reason(l, hold, d);
@@ -258,8 +288,10 @@ const struct command command_queue = {
 	    "in_hand   jobs that processes have taken\n"
 	    "on_hold   kept by 'verpost queue hold'\n"
 	    "\nBy site and by source it shows what the running processes "
-	    "have in hand at the\nmoment. 'verpost queue show ID' tells all "
-	    "about one email.",
+	    "have in hand at the\nmoment: what waits in them, is being sent, "
+	    "and over how many connections. rate is\nhow many mails a second "
+	    "they count on, a guess at first; ceiling is what the limits\n"
+	    "allow. 'verpost queue show ID' tells all about one email.",
 	.flags = flags,
 	.run = run_list,
 };

@@ -16,6 +16,7 @@
 #include "queue/queue.h"
 #include "queue/unpark.h"
 #include "store/rules.h"
+#include "store/sources.h"
 
 #define FOR_MOST_MS ((uint64_t)365 * 86400 * 1000)
 #define REDIS_MS 3000
@@ -23,13 +24,13 @@
 
 #define SCOPES                                                                 \
 	"SCOPE is one of\n"                                                    \
-	"  domain   VALUE is the domain of recipients\n"                       \
+	"  domain   VALUE is the domain of recipients, without subdomains\n"   \
 	"  account  VALUE is the name of an account\n"                         \
 	"  tag      VALUE is the name of a tag, or name=value\n"
 
 static const struct flag hold_flags[] = {
 	{ "account", "NAME", "only mail of this account" },
-	{ "reason", "TEXT", "what is shown as the reason" },
+	{ "reason", "TEXT", "what is shown as the reason, by the API, too" },
 	{ "for", "TIME", "until then, such as 2h; default: until released" },
 	{ NULL, NULL, NULL },
 };
@@ -41,7 +42,7 @@ static const struct flag release_flags[] = {
 
 static const struct flag cancel_flags[] = {
 	{ "account", "NAME", "only mail of this account" },
-	{ "reason", "TEXT", "what is shown as the reason" },
+	{ "reason", "TEXT", "what 'verpost queue rules' shows as the reason" },
 	{ NULL, NULL, NULL },
 };
 
@@ -136,6 +137,41 @@ read_end(const struct args *a, int64_t now_ms)
 
 /* ---- hold, cancel -------------------------------------------------------- */
 
+struct source_search {
+	struct session *s;
+	struct slice address;
+	bool is_there;
+};
+
+static void
+got_sources(void *ctx, const struct store_source *source, size_t count,
+    const struct error *err)
+{
+	struct source_search *search = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++)
+		if (slice_eq(source[i].address, search->address))
+			search->is_there = true;
+	session_end(search->s, err);
+}
+
+/* No reason to refuse it: it may be added later. */
+static void
+warn_unless_source(struct session *s, const struct store_rule *rule)
+{
+	struct source_search search = { .s = s, .address = rule->value };
+
+	if (rule->scope != RULE_SOURCE)
+		return;
+	store_source_list(s->pg, slice_of(NULL), got_sources, &search);
+	session_wait(s, "listing sources");
+	if (!search.is_there)
+		fprintf(stderr,
+		    "warning: there is no source %.*s yet; 'verpost source "
+		    "list' lists them\n",
+		    SLICE_FMT(rule->value));
+}
+
 static void
 add(const struct args *a, enum store_rule_kind kind)
 {
@@ -159,6 +195,7 @@ add(const struct args *a, enum store_rule_kind kind)
 	find_account(&s, a, &rule);
 	store_rule_add(s.pg, &rule, session_done, &s);
 	session_wait(&s, "writing the rule");
+	warn_unless_source(&s, &rule);
 	session_close(&s);
 	arena_fini(&arena);
 }
@@ -166,11 +203,15 @@ add(const struct args *a, enum store_rule_kind kind)
 static int
 run_hold(const struct args *a)
 {
+	const char *account = args_flag(a, "account");
+
 	add(a, RULE_HOLD);
 	if (!a->json)
-		printf("On hold: %s %s. 'verpost queue release %s %s' ends "
+		printf("On hold: %s %s. 'verpost queue release %s %s%s%s' ends "
 		       "it.\n",
-		    a->operand[0], a->operand[1], a->operand[0], a->operand[1]);
+		    a->operand[0], a->operand[1], a->operand[0], a->operand[1],
+		    account != NULL ? " --account " : "",
+		    account != NULL ? account : "");
 	return 0;
 }
 
@@ -241,6 +282,21 @@ give_back(struct session *s, size_t *count)
 	return got.steps > 0 && got.failures == 0;
 }
 
+static void
+say_released(const struct args *a, const struct store_rule *rule, size_t count)
+{
+	printf("Released: %s %s; ", a->operand[0], a->operand[1]);
+	if (rule->scope == RULE_SOURCE)
+		printf("a running mta sends from it again within seconds.\n");
+	else if (count == 0) /* the keeper may have been first */
+		printf("what waited for it goes on.\n");
+	else
+		printf("%zu %s for a hold %s on.\n", count,
+		    count == 1 ? "recipient that waited"
+			       : "recipients that waited",
+		    count == 1 ? "goes" : "go");
+}
+
 static int
 run_release(const struct args *a)
 {
@@ -257,9 +313,12 @@ run_release(const struct args *a)
 	    session_done, &s);
 	err = session_try(&s);
 	if (err.kind == ERR_NOTFOUND)
-		die("there is no hold of %s %s; 'verpost queue rules' lists "
+		die("there is no hold of %s %s%s; 'verpost queue rules' lists "
 		    "them",
-		    a->operand[0], a->operand[1]);
+		    a->operand[0], a->operand[1],
+		    rule.account == 0 && rule.scope != RULE_SOURCE
+			? " for all accounts"
+			: "");
 	if (err.kind != ERR_NONE)
 		die("releasing %s %s: %s", a->operand[0], a->operand[1],
 		    err.text);
@@ -268,9 +327,7 @@ run_release(const struct args *a)
 		    "The hold is over; what waited for it goes on when Redis "
 		    "answers the keeper.\n");
 	else if (!a->json)
-		printf("Released: %s %s; %zu recipients that waited for a "
-		       "hold go on.\n",
-		    a->operand[0], a->operand[1], count);
+		say_released(a, &rule, count);
 	session_close(&s);
 	arena_fini(&arena);
 	return 0;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
@@ -34,9 +35,10 @@ struct show {
 	struct store_email found; /* with copies of what is shown */
 	struct store_recipient *recipient;
 	struct table *attempts;
-	bool with_transcripts;
+	bool with_transcripts, json;
 	struct strbuf transcripts;
 	char why[DEPTH_WHY_MAX]; /* of the lane asked for last */
+	struct poolwhy pools;
 };
 
 static bool
@@ -103,7 +105,7 @@ add_transcript(struct show *w, const struct store_attempt *a)
 {
 	struct slice text = a->transcript, line;
 
-	if (!w->with_transcripts || text.len == 0)
+	if (!w->with_transcripts || w->json || text.len == 0)
 		return;
 	strbuf_add_fmt(&w->transcripts, "\nRecipient %u, attempt %d:\n",
 	    id_recipient_number(a->recipient), a->n);
@@ -133,11 +135,16 @@ got_attempts(void *ctx, const struct store_attempt *a, size_t count,
 			? "open"
 			: verdict_name((enum verdict)a[i].outcome));
 		table_add_some(w->attempts, slice_of(class));
-		table_add_int(w->attempts, a[i].code);
-		table_add(w->attempts, a[i].status);
-		table_add(w->attempts, a[i].reply);
-		table_add(w->attempts, a[i].mx);
-		table_add(w->attempts, a[i].tls);
+		if (a[i].code != 0)
+			table_add_int(w->attempts, a[i].code);
+		else
+			table_add_none(w->attempts);
+		table_add_some(w->attempts, a[i].status);
+		table_add_some(w->attempts, a[i].reply);
+		table_add_some(w->attempts, a[i].mx);
+		table_add_some(w->attempts, a[i].tls);
+		if (w->with_transcripts && w->json)
+			table_add_lines(w->attempts, a[i].transcript);
 	}
 	session_end(&w->s, err);
 }
@@ -183,19 +190,20 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 	const struct store_rule *rule =
 	    rules_find(w->rule, w->rule_count, &what, w->now_ms);
 	struct strbuf why = STRBUF_INIT;
+	struct slice idle = poolwhy_of(&w->pools, r->pool);
 
 	if (r->finished_at_ms == 0)
 		ask_lane(w, q, r);
-	if (!waiting_because(&why, r, rule, slice_of(w->why), w->now_ms))
-		strbuf_add_slice(&why,
-		    r->reason.len > 0 ? r->reason : SLICE("-"));
+	if (!waiting_because(&why, r, rule,
+		idle.len > 0 ? idle : slice_of(w->why), w->now_ms))
+		strbuf_add_slice(&why, r->reason);
 	table_add_int(t, (int64_t)id_recipient_number(r->id));
 	table_add(t, r->address);
 	table_add_text(t, status_name(waiting_status(r, rule)));
 	table_add_int(t, r->attempts);
 	table_add(t, r->lane);
 	table_add_time(t, r->expires_at_ms);
-	table_add(t, strbuf_slice(&why));
+	table_add_some(t, strbuf_slice(&why));
 	strbuf_fini(&why);
 }
 
@@ -224,7 +232,7 @@ print(const struct show *w, const struct table *recipients, bool json)
 {
 	if (json)
 		printf("{\"id\":\"%s\",\"recipients\":", id_text(w->email).s);
-	table_print(recipients, json, "It has no such recipient.");
+	table_print(recipients, json, "It has no recipient.");
 	printf(json ? ",\"attempts\":" : "\n");
 	table_print(w->attempts, json, "Nobody has tried yet.");
 	if (json)
@@ -238,11 +246,14 @@ run_show(const struct args *a)
 {
 	static const char *const recipient_columns[] = { "recipient", "address",
 		"status", "attempts", "lane", "expires_at", "why", NULL };
-	static const char *const attempt_columns[] = { "recipient", "attempt",
+	bool with_transcripts = args_flag(a, "transcript") != NULL;
+	const char *const attempt_columns[] = { "recipient", "attempt",
 		"claimed_at", "finished_at", "outcome", "class", "code",
-		"status", "reply", "mx", "tls", NULL };
+		"status", "reply", "mx", "tls",
+		with_transcripts && a->json ? "transcript" : NULL, NULL };
 	struct show w = { .now_ms = clock_now_ms(),
-		.with_transcripts = args_flag(a, "transcript") != NULL,
+		.with_transcripts = with_transcripts,
+		.json = a->json,
 		.transcripts = STRBUF_INIT,
 		.attempts = table_new(attempt_columns) };
 	struct table *recipients = table_new(recipient_columns);
@@ -256,15 +267,20 @@ run_show(const struct args *a)
 		w.only = id;
 	session_open(&w.s, a, 0);
 	read_all(&w, a->operand[0]);
+	poolwhy_read(&w.pools, &w.s);
 	q = backlog_queue_open(&w.s);
 	for (size_t i = 0; i < w.found.count; i++)
 		if (is_shown(&w, w.recipient[i].id))
 			add_recipient(&w, recipients, q, &w.recipient[i]);
+	if (!id_is_zero(w.only) && table_rows(recipients) == 0)
+		die("email %s has no recipient %u", id_text(w.email).s,
+		    id_recipient_number(w.only));
 	print(&w, recipients, a->json);
 	table_free(&recipients);
 	table_free(&w.attempts);
 	strbuf_fini(&w.transcripts);
 	queue_free(&q);
+	poolwhy_fini(&w.pools);
 	session_close(&w.s);
 	arena_fini(&w.arena);
 	return 0;

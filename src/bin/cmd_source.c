@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "mail/address.h"
@@ -17,6 +18,7 @@
 /* Some beats of an mta. */
 #define GIVE_UP_MS 20000
 #define ASK_AGAIN_MS 500
+#define POOL_NAME_MAX 100
 
 static const struct flag add_flags[] = {
 	{ "helo", "NAME", "name in EHLO: what the PTR record of ADDRESS says" },
@@ -25,6 +27,19 @@ static const struct flag add_flags[] = {
 	{ "node", "NAME", "only this node may send from it" },
 	{ NULL, NULL, NULL },
 };
+
+/* ptr NULL: it is not given. */
+static struct slice
+read_pool(const struct args *a)
+{
+	struct slice pool = slice_of(args_flag(a, "pool"));
+
+	if (pool.ptr != NULL && !args_name_is_good(pool, POOL_NAME_MAX))
+		die("the name of a pool has 1 to %d octets of UTF-8 and no "
+		    "control characters",
+		    POOL_NAME_MAX);
+	return pool;
+}
 
 /* No reason to refuse it: another node may be meant. */
 static void
@@ -50,11 +65,11 @@ run_add(const struct args *a)
 	struct session s;
 	struct arena arena = ARENA_INIT;
 	const char *helo = args_flag(a, "helo");
-	const char *pool = args_flag(a, "pool");
+	struct slice pool = read_pool(a);
 	int64_t now_ms = clock_now_ms();
 	struct store_source source = {
 		.id = id_new(now_ms),
-		.pool_name = slice_of(pool != NULL ? pool : "default"),
+		.pool_name = pool.ptr != NULL ? pool : SLICE("default"),
 		.weight = (int)args_number(a, "weight", 1, 1000, 1),
 		.node = slice_of(args_flag(a, "node")),
 		.created_at_ms = now_ms,
@@ -223,16 +238,18 @@ run_set(const struct args *a)
 {
 	struct session s;
 	struct error err;
+	struct poolwhy before = { 0 };
 	struct store_source_change change = {
 		.weight = (int)args_number(a, "weight", 1, 1000, 0),
 		.daily_limit = daily_limit(a),
-		.pool_name = slice_of(args_flag(a, "pool")),
+		.pool_name = read_pool(a),
 	};
 
 	if (change.weight == 0 && change.daily_limit == -1 &&
 	    change.pool_name.ptr == NULL)
 		die("nothing to set: say --daily, --weight or --pool");
 	session_open(&s, a, 0);
+	poolwhy_read(&before, &s);
 	store_source_set(s.pg, slice_of(a->operand[0]), &change, session_done,
 	    &s);
 	err = session_try(&s);
@@ -244,6 +261,8 @@ run_set(const struct args *a)
 		printf("Source %s changed. A running mta takes it within "
 		       "seconds.\n",
 		    a->operand[0]);
+	poolwhy_warn_emptied(&before);
+	poolwhy_fini(&before);
 	session_close(&s);
 	return 0;
 }
@@ -256,7 +275,7 @@ const struct command command_source_set = {
 	.summary = "change the limit, share or pool of an address",
 	.help = "The daily limit holds for all mail from the address; what is "
 		"beyond it waits for\nanother address of the pool, or for the "
-		"next day.",
+		"next day. Mail that the simulator takes is\nnot counted.",
 	.flags = set_flags,
 	.run = run_set,
 };
@@ -266,8 +285,10 @@ run_remove(const struct args *a)
 {
 	struct session s;
 	struct error err;
+	struct poolwhy before = { 0 };
 
 	session_open(&s, a, 0);
+	poolwhy_read(&before, &s);
 	err = try_remove(&s, a);
 	if (err.kind == ERR_CONFLICT)
 		err = wait_given_up(&s, a);
@@ -281,6 +302,8 @@ run_remove(const struct args *a)
 		die("removing source %s: %s", a->operand[0], err.text);
 	if (!a->json)
 		printf("Source %s removed.\n", a->operand[0]);
+	poolwhy_warn_emptied(&before);
+	poolwhy_fini(&before);
 	session_close(&s);
 	return 0;
 }

@@ -187,8 +187,8 @@ const struct command command_trace = {
 	.operands_max = 1,
 	.summary = "show live what is said to a domain, a site or a mail host",
 	.help = "All lines of all mta processes of all nodes, as they are "
-		"spoken: the time, the process, the host, the number of the "
-		"connection, then '>' for ours, '<' for theirs. Messages are "
+		"spoken: the time, the\nprocess, the host, the number of the "
+		"connection, then '>' for ours, '<' for theirs.\nMessages are "
 		"only counted. At most 200 lines a second from each process.",
 	.flags = flags,
 	.run = run_trace,

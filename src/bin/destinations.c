@@ -6,12 +6,12 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "net/loop.h"
 #include "queue/published.h"
 #include "queue/queue.h"
-#include "queue/rules.h"
 #include "store/sources.h"
 #include "store/workers.h"
 
@@ -189,6 +189,7 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 	for (size_t i = 0; err == NULL && i < count; i++) {
 		t->rule[i] = rule[i];
 		t->rule[i].value = arena_slice(&t->arena, rule[i].value);
+		t->rule[i].reason = arena_slice(&t->arena, rule[i].reason);
 	}
 	t->rule_count = count;
 	session_end(&t->s, err);
@@ -205,13 +206,8 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
 
 		if (g == NULL)
 			continue;
-		if (!source[i].enabled)
-			g->why = SLICE("disabled");
-		else if (rules_hold_source(t->rule, t->rule_count,
-			     source[i].address, t->now_ms))
-			g->why = SLICE("on hold");
-		else if (source[i].owner == 0)
-			g->why = SLICE("no mta process has it");
+		g->why = poolwhy_source(&t->arena, &source[i], t->rule,
+		    t->rule_count);
 	}
 	session_end(&t->s, err);
 }

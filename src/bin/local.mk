@@ -27,6 +27,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/dnscheck.c %reldir%/dnscheck.h \
 	%reldir%/domain.c %reldir%/domain.h \
 	%reldir%/main.c \
+	%reldir%/poolwhy.c %reldir%/poolwhy.h \
 	%reldir%/provision.c %reldir%/provision.h \
 	%reldir%/session.c %reldir%/session.h \
 	%reldir%/table.c %reldir%/table.h

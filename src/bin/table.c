@@ -45,6 +45,14 @@ table_free(struct table **tp)
 	*tp = NULL;
 }
 
+/* text is taken. */
+static void
+add_cell(struct table *t, char *text)
+{
+	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
+	t->cell[t->count++] = (struct cell){ CELL_TEXT, text };
+}
+
 void
 table_add(struct table *t, struct slice text)
 {
@@ -53,8 +61,16 @@ table_add(struct table *t, struct slice text)
 	for (size_t i = 0; i < text.len; i++)
 		if ((unsigned char)copy[i] < 0x20 || copy[i] == 0x7f)
 			copy[i] = '?';
-	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
-	t->cell[t->count++] = (struct cell){ CELL_TEXT, copy };
+	add_cell(t, copy);
+}
+
+void
+table_add_lines(struct table *t, struct slice text)
+{
+	if (text.len > 0)
+		add_cell(t, slice_dup(text));
+	else
+		table_add_none(t);
 }
 
 void

@@ -57,6 +57,15 @@ failure_add(struct json_writer *w, const struct smtp_outcome *o)
 	json_text(w, "last_failure", utf8_cut(text, FAILURE_SHOWN));
 }
 
+/* A limit is never 0, which stands for none. */
+static int64_t
+ceiling_per_hour(const struct dest *d)
+{
+	double rate = scopes_rate(d) * 3600;
+
+	return rate > 0 ? MAX((int64_t)(rate + 0.5), 1) : 0;
+}
+
 static void
 dest_write(struct json_writer *w, const struct dest *d)
 {
@@ -73,7 +82,7 @@ dest_write(struct json_writer *w, const struct dest *d)
 	    (int64_t)(d->claimed_count + d->claiming_count + d->sending_count));
 	json_int(w, "connections", d->session_count);
 	json_int(w, "rate", (int64_t)d->rate);
-	json_int(w, "ceiling_per_hour", (int64_t)(scopes_rate(d) * 3600));
+	json_int(w, "ceiling_per_hour", ceiling_per_hour(d));
 	json_int(w, "resting_until",
 	    rest_ms > 0 ? clock_now_ms() + rest_ms : 0);
 	if (d->fail_count > 0)

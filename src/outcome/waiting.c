@@ -1,6 +1,7 @@
 #include "outcome/waiting.h"
 
 #include "base/clock.h"
+#include "outcome/verdict.h"
 
 enum status
 waiting_status(const struct store_recipient *r, const struct store_rule *rule)
@@ -44,6 +45,8 @@ add_retry(struct strbuf *out, const struct store_recipient *r)
 
 	clock_format_iso(r->retry_at_ms, when);
 	strbuf_add_fmt(out, "next attempt at %s", when);
+	if (r->last.n > 0 && r->last.outcome == VERDICT_UNKNOWN)
+		strbuf_add_text(out, ", although the host may have taken it");
 	if (r->last.n > 0)
 		add_reply(out, r);
 }

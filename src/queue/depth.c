@@ -58,9 +58,14 @@ depth_why_text(struct slice why, char *out, size_t size)
 		snprintf(out, size, "%.*s", SLICE_FMT(line));
 		return;
 	}
+	line = slice_first(line, at - 1);
+	if (until_ms <= clock_now_ms()) {
+		/* It was told a while ago; what comes next is not known. */
+		snprintf(out, size, "%.*s", SLICE_FMT(line));
+		return;
+	}
 	clock_format_iso(until_ms, when);
-	snprintf(out, size, "%.*s until %s",
-	    SLICE_FMT(slice_first(line, at - 1)), when);
+	snprintf(out, size, "%.*s until %s", SLICE_FMT(line), when);
 }
 
 static void

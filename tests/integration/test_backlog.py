@@ -65,6 +65,11 @@ class Backlog(WorldTest):
         self.assertEqual(
             self.row("default/" + lane, "--by", "lane")["delayed_because"],
             "daily limit reached until 2030-01-01T00:00:00.000Z")
+        self.world.redis.command("HSET", key, "why:99",
+                                 "daily limit reached 1577836800000")
+        self.assertEqual(
+            self.row("default/" + lane, "--by", "lane")["delayed_because"],
+            "daily limit reached")
         self.world.redis.command("HDEL", key, "why:99")
         # A text for people, too.
         _, out, _ = self.verpost.command("queue")
@@ -101,10 +106,54 @@ class Backlog(WorldTest):
             "PTTL", "state:asked")), 10000)
         gate.set()
         self.api.wait_event(ident, "delivered")
-        self.verpost.command("queue hold", "source", source)
+        self.verpost.command("queue hold", "source", source,
+                             "--reason", "listed")
         self.assertEqual(self.row(source, "--by", "source")[
-            "delayed_because"], "on hold")
+            "delayed_because"], "on hold (listed)")
+        _, out, _ = self.verpost.command("queue release", "source", source)
+        self.assertIn("sends from it again", out)
+
+    def why_of_one(self, ident):
+        """What queue, queue --by lane and queue show say; it is the same."""
+        found = {self.row("others")["delayed_because"],
+                 self.rows("--by", "lane")[0]["delayed_because"],
+                 self.verpost.command_json(
+                     "queue show", ident)["recipients"][0]["why"]}
+        self.assertEqual(len(found), 1, found)
+        return found.pop()
+
+    def test_a_pool_from_which_nothing_is_sent_says_so(self):
+        source = self.world.net + ".20"
+        self.verpost.command("queue hold", "source", source,
+                             "--reason", "listed")
+        ident = self.mail("stuck@sink.zz", "waits for a source")
+        wait_until("it is in the schedule again", lambda: self.row(
+            "others")["delayed_because"] is not None, 30)
+        self.assertEqual(
+            self.why_of_one(ident), "no source of pool default sends; %s: "
+            "on hold (listed)" % source)
+        _, _, errors = self.verpost.command("source set", source,
+                                            "--pool", "spare")
+        self.assertIn("pool default has no source", errors)
+        self.assertEqual(self.why_of_one(ident), "pool default has no source")
+        _, _, errors = self.verpost.command("source set", source,
+                                            "--weight", "2")
+        self.assertEqual(errors, "")
+        self.verpost.command("source set", source, "--pool", "default",
+                             "--weight", "1")
         self.verpost.command("queue release", "source", source)
+        self.api.wait_event(ident, "delivered", 30)
+        self.nothing_waits()
+
+    def test_a_hold_that_is_about_a_part_of_a_group(self):
+        self.verpost.command("queue hold", "domain", "nomail.zz")
+        ident = self.mail("part@nomail.zz", "held")
+        self.assertEqual(
+            [self.row("nomail.zz", "--by", "domain")["on_hold"],
+             self.row("tester", "--by", "account")["on_hold"]], [1, None])
+        self.verpost.command("queue release", "domain", "nomail.zz")
+        self.api.wait_event(ident, "failed")
+        self.nothing_waits()
 
     def test_all_about_one_email(self):
         self.sink.on_rcpt["one@sink.zz"] = "451 4.2.1 later"
@@ -124,6 +173,11 @@ class Backlog(WorldTest):
             [attempt[k] for k in ("recipient", "attempt", "outcome", "code",
                                   "status", "reply")],
             [1, 1, "deferred", 451, "4.2.1", "later"])
+        self.assertIsNone(attempt["tls"])
+        self.assertNotIn("transcript", attempt)
+        attempt = self.verpost.command_json(
+            "queue show", "--transcript", ident)["attempts"][0]
+        self.assertIn("\n> RCPT TO:<one@sink.zz>\n", attempt["transcript"])
         # Of one recipient only.
         only = self.api.email(ident)["recipients"][1]["id"]
         found = self.verpost.command_json("queue show", only)
@@ -137,7 +191,9 @@ class Backlog(WorldTest):
         self.assertIn("Recipient 1, attempt 1:", out)
         self.assertIn("RCPT TO:<one@sink.zz>", out)
         for wrong, said in (("x", "no id"), (
-                "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email")):
+                "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email"), (
+                "%s%02x" % (ident[:-2], int(ident[-2:], 16) + 9),
+                "no recipient 9")):
             status, _, errors = self.verpost.command(
                 "queue show", wrong, check=False)
             self.assertNotEqual(status, 0)

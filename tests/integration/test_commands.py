@@ -282,6 +282,14 @@ class Commands(WorldTest):
                     status, text = self.run_command(command, bad)
                     self.assertEqual(status, 1)
                     self.assertIn("control characters", text)
+            for words in (["source add", "192.0.2.77", "--helo", "far.zz"],
+                          ["source set", self.world.net + ".20"]):
+                with self.subTest(words[0], name=bad):
+                    if bad == " ":
+                        continue
+                    status, text = self.run_command(*words, "--pool", bad)
+                    self.assertEqual(status, 1)
+                    self.assertIn("control characters", text)
         name = 'B\u00fccher "& S\u00f6hne" \\ x'
         self.assertEqual(
             self.verpost.command_json("account add", name)["name"], name)

@@ -158,6 +158,10 @@ class Limits(LimitsTest):
         wait_until("a host rests", lambda: self.world.verpost.pg.value(
             "SELECT count(*) > 0 FROM attempts WHERE outcome IS NOT NULL")
             == "t")
+        # Less than one an hour is a limit, too.
+        slow, = [row for row in self.world.verpost.command_json(
+            "queue", "--by", "site") if row["site"] == "mx.slow.zz"]
+        self.assertRegex(str(slow["ceiling"]), r"^[12]/h$")
         self.world.verpost.clock.advance(MAX_AGE_S + 60)
         for ident in idents:
             email = self.api.wait_event(ident, "failed", 30)

@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "outcome/verdict.h"
 #include "outcome/waiting.h"
 
 #define NOW 1700000000000
@@ -60,6 +61,16 @@ static const struct {
 		  .mx = SLICE("mx.a[192.0.2.1]:25") } },
 	    NULL, "", STATUS_DEFERRED,
 	    "next attempt at 2023-11-14T22:14:20.000Z: connection refused, at "
+	    "mx.a[192.0.2.1]:25" },
+	{ { .status = STATUS_DEFERRED,
+	      .retry_at_ms = NOW + 60000,
+	      .last = { .n = 1,
+		  .outcome = VERDICT_UNKNOWN,
+		  .reply = SLICE("the host closed the connection"),
+		  .mx = SLICE("mx.a[192.0.2.1]:25") } },
+	    NULL, "", STATUS_DEFERRED,
+	    "next attempt at 2023-11-14T22:14:20.000Z, although the host may "
+	    "have taken it: the host closed the connection, at "
 	    "mx.a[192.0.2.1]:25" },
 	{ { .status = STATUS_DEFERRED, .retry_at_ms = NOW }, NULL, "",
 	    STATUS_DEFERRED, "waits for its turn" },
