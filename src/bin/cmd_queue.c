@@ -88,7 +88,7 @@ hold_of(const struct listing *l, struct slice name)
 
 static void
 add_reason(struct listing *l, const struct store_rule *hold,
-    const struct lane_depth *d)
+    const struct lane_depth *d, int64_t retries)
 {
 	struct strbuf text = STRBUF_INIT;
 
@@ -99,6 +99,8 @@ add_reason(struct listing *l, const struct store_rule *hold,
 		strbuf_add_text(&text, "on hold");
 	else if (d != NULL && d->why[0] != '\0')
 		strbuf_add_text(&text, d->why);
+	else if (d != NULL && (int64_t)d->later > retries)
+		strbuf_add_text(&text, "sites take no more at the moment");
 	table_add_some(l->table, strbuf_slice(&text));
 	strbuf_fini(&text);
 }
@@ -198,11 +200,12 @@ got_backlog(void *ctx, const struct store_backlog *row, size_t count,
 
 		table_add(l->table, row[i].name);
 		table_add_int(l->table, row[i].waiting);
-		table_add_int(l->table, row[i].later);
+		table_add_int(l->table,
+		    d != NULL ? (int64_t)d->later : row[i].later);
 		add_depth(l, d, &row[i], hold != NULL);
 		table_add_age(l->table, MAX(l->now_ms - row[i].oldest_ms, 0));
 		add_ceiling(l, row[i].name);
-		add_reason(l, hold, d);
+		add_reason(l, hold, d, row[i].later);
 		add_reply(l->table, row[i].code, row[i].reply, row[i].mx);
 	}
 	session_end(&l->s, err);
@@ -283,7 +286,8 @@ const struct command command_queue = {
 	.summary = "show what waits, and why",
 	.help =
 	    "waiting   recipients that are not finished\n"
-	    "later     of them: the next attempt is in the future\n"
+	    "later     of them: the next attempt, or the turn of its site, is "
+	    "in the future\n"
 	    "ready     jobs that a process could take now\n"
 	    "in_hand   jobs that processes have taken\n"
 	    "on_hold   kept by 'verpost queue hold'\n"

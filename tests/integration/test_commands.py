@@ -339,10 +339,15 @@ class Commands(WorldTest):
         self.assertEqual(answers, [200])
         self.verpost.command("account set", "tester", "--suppressed-answer",
                              "422")
-        for words in (["tester"], ["tester", "--suppressed-answer", "300"]):
-            status, text = self.run_command("account set", *words)
+        for words, said in (
+                ([], "nothing to set"),
+                (["--suppressed-answer", "300"], "must be 200 or 422"),
+                (["--weight", "3"], "--weight 3: must be 1, 2, 4"),
+                (["--weight", "256"], "--weight"),
+                (["--broadcast-pool", "none"], "none: no such pool")):
+            status, text = self.run_command("account set", "tester", *words)
             self.assertEqual(status, 1)
-            self.assertIn("--suppressed-answer 200, or 422", text)
+            self.assertIn(said, text)
 
     def test_help_of_what_is_no_command_is_an_error(self):
         status, text = self.run_command("help", "frobnicate")
