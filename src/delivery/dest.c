@@ -343,22 +343,34 @@ dest_forget(struct job *j)
 	dest_work_soon(d);
 }
 
+/* What stood in line here when a rule came goes back, to be looked at again. */
+static struct job *
+first_claimed(struct dest *d)
+{
+	list_each_safe (node, &d->claimed) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (!job_rules_are_old(j))
+			return j;
+		claim_release(j);
+	}
+	return NULL;
+}
+
 static struct job *
 pop_claimed(struct dest *d)
 {
-	struct list *node = list_first(&d->claimed);
+	struct job *j = first_claimed(d);
 	int64_t wait_us;
-	struct job *j;
 
-	if (node == NULL || quotas_left(d) == 0)
+	if (j == NULL || quotas_left(d) == 0)
 		return NULL;
 	wait_us = scopes_mail_wait_us(d);
 	if (wait_us > CLAIM_WAIT_US)
 		give_back_claimed(d);
 	if (wait_us > 0)
 		return NULL;
-	j = list_entry(node, struct job, node);
-	list_remove(node);
+	list_remove(&j->node);
 	quotas_spend(j);
 	count_waiting(d, -1);
 	d->claimed_count--;
