@@ -109,9 +109,13 @@ class Limits(LimitsTest):
             "SELECT count(*) FROM attempts WHERE outcome IS NULL"))
 
     def is_used_up(self):
-        """Both processes say so, and nothing is on its way any more."""
-        return (self.redis_why("daily") >= 2 and self.left_in("daily") > 0
-                and self.under_way() == 0)
+        """Both have taken all of the newest day, and say so, and nothing is
+        on its way any more. What they say alone may be of the day before."""
+        return (self.world.verpost.pg.value(
+            "SELECT count(*) FROM source_quota WHERE taken = cap AND day = "
+            "(SELECT max(day) FROM source_quota)") == "2"
+                and self.redis_why("daily") >= 2
+                and self.left_in("daily") > 0 and self.under_way() == 0)
 
     def test_a_daily_limit_holds_through_kills_and_over_days(self):
         """What a kill interrupts costs its unit: so days are not counted."""
