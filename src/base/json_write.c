@@ -18,6 +18,14 @@ add_escaped(struct strbuf *out, unsigned char c)
 	strbuf_add(out, esc, 2);
 }
 
+/* U+0080 to U+009F: a terminal may obey them. */
+static bool
+is_c1(struct slice character)
+{
+	return character.len == 2 && character.ptr[0] == '\xc2' &&
+	    (unsigned char)character.ptr[1] < 0xa0;
+}
+
 void
 json_quote(struct strbuf *out, struct slice text)
 {
@@ -31,7 +39,9 @@ json_quote(struct strbuf *out, struct slice text)
 		if (text.len == 0)
 			break;
 		n = utf8_span(text);
-		if (n > 1)
+		if (is_c1(slice_first(text, n)))
+			add_escaped(out, (unsigned char)text.ptr[1]);
+		else if (n > 1)
 			strbuf_add(out, text.ptr, n);
 		else if (n == 1)
 			add_escaped(out, (unsigned char)*text.ptr);

@@ -72,12 +72,27 @@ read_source(struct arena *arena, const char *text)
 	return arena_slice(arena, slice_of(ip));
 }
 
-static struct slice
-read_tag(const char *text)
+static bool
+is_tag_text(struct slice s)
 {
-	if (text[0] == '\0' || text[0] == '=')
-		die("'%s' is no tag: give its name, or name=value", text);
-	return slice_of(text);
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_alnum(s.ptr[i]) && s.ptr[i] != '_' &&
+		    s.ptr[i] != '-')
+			return false;
+	return s.len > 0;
+}
+
+/* A rule that no mail can match is a typing error: nothing would be held. */
+static void
+check_tag(struct slice tag)
+{
+	struct slice value = tag, name = slice_take_until(&value, '=');
+
+	if (!is_tag_text(name) ||
+	    (slice_has_char(tag, '=') && !is_tag_text(value)))
+		die("no mail can have the tag '%.*s': give its name, or "
+		    "name=value, of ASCII letters, digits, '_' and '-'",
+		    SLICE_FMT(tag));
 }
 
 /* SCOPE and VALUE, without what needs the database. */
@@ -94,10 +109,8 @@ read_target(const struct args *a, struct arena *arena, struct store_rule *rule)
 		rule->value = read_domain(arena, value);
 		break;
 	case RULE_ACCOUNT:
-		rule->value = slice_of(value);
-		break;
 	case RULE_TAG:
-		rule->value = read_tag(value);
+		rule->value = slice_of(value);
 		break;
 	case RULE_SOURCE:
 		rule->value = read_source(arena, value);
@@ -188,6 +201,8 @@ add(const struct args *a, enum store_rule_kind kind)
 	};
 
 	read_target(a, &arena, &rule);
+	if (rule.scope == RULE_TAG)
+		check_tag(rule.value);
 	if (kind == RULE_CANCEL && rule.scope == RULE_SOURCE)
 		die("mail is bound to no source before it is sent: cancel by "
 		    "domain, account or tag");

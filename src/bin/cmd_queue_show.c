@@ -144,7 +144,7 @@ got_attempts(void *ctx, const struct store_attempt *a, size_t count,
 		table_add_some(w->attempts, a[i].mx);
 		table_add_some(w->attempts, a[i].tls);
 		if (w->with_transcripts && w->json)
-			table_add_lines(w->attempts, a[i].transcript);
+			table_add_some(w->attempts, a[i].transcript);
 	}
 	session_end(&w->s, err);
 }

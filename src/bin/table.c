@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/encode.h"
@@ -46,31 +47,11 @@ table_free(struct table **tp)
 }
 
 /* text is taken. */
-static void
-add_cell(struct table *t, char *text)
-{
-	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
-	t->cell[t->count++] = (struct cell){ CELL_TEXT, text };
-}
-
 void
 table_add(struct table *t, struct slice text)
 {
-	char *copy = slice_dup(text);
-
-	for (size_t i = 0; i < text.len; i++)
-		if ((unsigned char)copy[i] < 0x20 || copy[i] == 0x7f)
-			copy[i] = '?';
-	add_cell(t, copy);
-}
-
-void
-table_add_lines(struct table *t, struct slice text)
-{
-	if (text.len > 0)
-		add_cell(t, slice_dup(text));
-	else
-		table_add_none(t);
+	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
+	t->cell[t->count++] = (struct cell){ CELL_TEXT, slice_dup(text) };
 }
 
 void
@@ -124,6 +105,30 @@ table_rows(const struct table *t)
 	return t->count / t->width;
 }
 
+/* What a terminal would obey, and what is no UTF-8, becomes '?': addresses and
+ * names come from outside. JSON has its own way to say them. */
+static void
+make_printable(char *text)
+{
+	struct slice left = slice_of(text);
+	char *out = text;
+
+	while (left.len > 0) {
+		const char *start = left.ptr;
+		uint32_t ch = utf8_take(&left);
+		size_t n = (size_t)(left.ptr - start);
+
+		if (ch < 0x20 || (ch >= 0x7f && ch < 0xa0) ||
+		    (ch == 0xfffd && n == 1)) {
+			*out++ = '?';
+			continue;
+		}
+		memmove(out, start, n);
+		out += n;
+	}
+	*out = '\0';
+}
+
 static int
 column_width(const struct table *t, size_t column)
 {
@@ -137,6 +142,8 @@ column_width(const struct table *t, size_t column)
 static void
 print_text(const struct table *t)
 {
+	for (size_t i = 0; i < t->count; i++)
+		make_printable(t->cell[i].text);
 	for (size_t i = 0; i < t->width; i++)
 		printf("%-*s%s", i + 1 < t->width ? column_width(t, i) : 0,
 		    t->columns[i], i + 1 < t->width ? "  " : "\n");

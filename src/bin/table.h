@@ -1,6 +1,6 @@
 /*
- * bin/table.h - rows for people, aligned, or for programs, as JSON. Control
- * octets in cells are shown as '?', so that no stored text moves a cursor.
+ * bin/table.h - rows for people, aligned, or for programs, as JSON. To people
+ * control characters are shown as '?', so that no stored text moves a cursor.
  */
 #ifndef BIN_TABLE_H
 #define BIN_TABLE_H
@@ -18,8 +18,6 @@ struct table *table_new(const char *const *columns);
 void table_free(struct table **t);
 /* The next cell of the next row; rows fill up by themselves. */
 void table_add(struct table *t, struct slice text);
-/* With its line feeds, for a table that is only printed as JSON. */
-void table_add_lines(struct table *t, struct slice text);
 void table_add_text(struct table *t, const char *text);
 void table_add_int(struct table *t, int64_t value);
 void table_add_none(struct table *t); /* "-", and null in JSON */

@@ -216,6 +216,8 @@ bool job_is_ruled_out(struct job *j, const struct store_job *row, bool has_head,
     int64_t now_ms);
 /* Its claim was refused, for rules have changed: back, to be read again. */
 void job_rules_changed(struct job *j);
+/* Rules have changed since it was looked at, as far as is known here. */
+bool job_rules_are_old(const struct job *j);
 /* Whether nothing may leave from an address at the moment. */
 bool rules_hold(const struct mta *m, struct slice ip);
 /* Its source is held: to be given back instead of claimed. */

@@ -24,7 +24,8 @@
 /* Claims are taken this far ahead of what is being sent, per connection: the
  * commit of the next hides behind the transaction of this one. */
 #define CLAIM_AHEAD 4
-/* What finds the day used up comes again then: a limit may be raised. */
+/* What finds the day of its provider used up, and would be leased again at
+ * once, comes again then: a limit may be raised. */
 #define USED_UP_MS (60 * 60 * 1000)
 #define CLAIM_WAIT_US (30 * 1000000)
 
@@ -185,6 +186,16 @@ keep_few(struct dest *d, const struct job *newcomer)
 		send_back_last(d, turn_ms);
 }
 
+/* The day of its source is used up: others wait for it in the schedule, where
+ * another source of ours, or another process, finds them. */
+static void
+defer_used_up(struct job *j, int64_t day_left_ms)
+{
+	defer(j,
+	    dest_other_may_take(j->mta, j) ? 0
+					   : MIN(day_left_ms, USED_UP_MS));
+}
+
 void
 dest_add(struct job *j)
 {
@@ -202,7 +213,7 @@ dest_add(struct job *j)
 		return;
 	}
 	if (quotas_used_up_ms(d) > 0) {
-		defer(j, MIN(quotas_used_up_ms(d), USED_UP_MS));
+		defer_used_up(j, quotas_used_up_ms(d));
 		return;
 	}
 	job_is_placed(j);
@@ -233,7 +244,6 @@ give_back_claimed(struct dest *d)
 		claim_release(list_entry(node, struct job, node));
 }
 
-/* The day of its source is used up: others wait for it in the schedule. */
 static void
 give_back_used_up(struct dest *d)
 {
@@ -242,7 +252,12 @@ give_back_used_up(struct dest *d)
 	if (ms == 0)
 		return;
 	give_back_claimed(d);
-	dest_give_back_waiting(d, MIN(ms, USED_UP_MS));
+	list_each_safe (node, &d->waiting) {
+		struct job *j = list_entry(node, struct job, node);
+
+		leave(j);
+		defer_used_up(j, ms);
+	}
 }
 
 /*
@@ -343,22 +358,34 @@ dest_forget(struct job *j)
 	dest_work_soon(d);
 }
 
+/* What stood in line here when a rule came goes back, to be looked at again. */
+static struct job *
+first_claimed(struct dest *d)
+{
+	list_each_safe (node, &d->claimed) {
+		struct job *j = list_entry(node, struct job, node);
+
+		if (!job_rules_are_old(j))
+			return j;
+		claim_release(j);
+	}
+	return NULL;
+}
+
 static struct job *
 pop_claimed(struct dest *d)
 {
-	struct list *node = list_first(&d->claimed);
+	struct job *j = first_claimed(d);
 	int64_t wait_us;
-	struct job *j;
 
-	if (node == NULL || quotas_left(d) == 0)
+	if (j == NULL || quotas_left(d) == 0)
 		return NULL;
 	wait_us = scopes_mail_wait_us(d);
 	if (wait_us > CLAIM_WAIT_US)
 		give_back_claimed(d);
 	if (wait_us > 0)
 		return NULL;
-	j = list_entry(node, struct job, node);
-	list_remove(node);
+	list_remove(&j->node);
 	quotas_spend(j);
 	count_waiting(d, -1);
 	d->claimed_count--;

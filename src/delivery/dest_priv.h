@@ -28,6 +28,9 @@ void dest_open_sessions(struct dest *d);
 
 /* Which of the sources a job goes out from; NULL: none is left. */
 const struct source *dest_pick_source(const struct mta *m, const struct job *j);
+/* Given back, it goes out from another source: one of ours that has something
+ * left of its day, or one of another process, for its lane is closed to us. */
+bool dest_other_may_take(const struct mta *m, const struct job *j);
 /* The destination of a route from a source; made when there is none. */
 struct dest *dest_find(struct mta *m, struct route *r, const struct source *s);
 

@@ -93,6 +93,24 @@ pick_among(const struct mta *m, const struct job *j, enum need need)
 	return NULL;
 }
 
+/* What its lane can be sent from, here. */
+static bool
+lane_is_used_up(const struct mta *m, const struct lane_state *lane)
+{
+	for (size_t i = 0; i < m->source_count; i++)
+		if (m->sources[i].pool == lane->lane.pool &&
+		    !quota_is_used_up(m, &m->sources[i], lane->provider))
+			return false;
+	return true;
+}
+
+bool
+dest_other_may_take(const struct mta *m, const struct job *j)
+{
+	return pick_among(m, j, NEED_QUOTA) != NULL ||
+	    lane_is_used_up(m, j->lane);
+}
+
 /*
  * Among the sources of the pool by weight. The choice is stable for a
  * recipient, so that a retry comes from where the first try came from (a

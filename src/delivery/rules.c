@@ -4,7 +4,9 @@
  *
  * The job keeps the generation of the list it was looked at with. Its claim is
  * refused when there is a newer one; it then goes back to the schedule, and is
- * read and looked at again. So nobody has to be told of a new rule. While there
+ * read and looked at again. So nobody has to be told of a new rule. What was
+ * claimed before and still waits for a connection is given back as soon as the
+ * new list is here, which is with the next heartbeat. While there
  * are rules, the list is read with every batch of rows, so that nothing is
  * parked for a hold that was just released.
  */
@@ -96,6 +98,12 @@ job_is_ruled_out(struct job *j, const struct store_job *row, bool has_head,
 	claim_job(j);
 	claims_flush(j->mta);
 	return true;
+}
+
+bool
+job_rules_are_old(const struct job *j)
+{
+	return j->rules != rules_generation(j->mta->rules);
 }
 
 void

@@ -204,6 +204,7 @@ intake_item_finish(struct intake_item *item)
 	list_remove(&item->in_all);
 	in->item_count--;
 	in->item_bytes -= item->charged_bytes;
+	pressure_left(&in->pressure, item->entering);
 	if (item->busy_key.ptr != NULL)
 		(void)hash_remove(in->busy, item->busy_key);
 	if (in->item_count == 0 && in->drain_done != NULL)
@@ -475,15 +476,18 @@ static int
 check_queue(struct intake_item *item)
 {
 	const struct intake_request *q = item->request;
-	const struct pressure *p = &item->in->pressure;
+	struct pressure *p = &item->in->pressure;
 	bool transactional = q->stream == STORE_TRANSACTIONAL;
 
-	if (pressure_has_room(p, item->rcpt_count, transactional))
+	if (pressure_has_room(p, item->rcpt_count, transactional)) {
+		item->entering = item->rcpt_count;
+		pressure_enter(p, item->entering);
 		return 0;
+	}
 	(void)answer_set(&item->answer, ANSWER_RATE,
 	    "The queue is full (%zu recipients wait, setting queue_max): send "
 	    "the message again after the time in Retry-After",
-	    p->depth + p->added);
+	    pressure_used(p));
 	item->answer.retry_after_s = pressure_retry_after_s(p, transactional);
 	return -1;
 }

@@ -83,6 +83,7 @@ struct intake_item {
 	struct queue_lane *lane; /* per recipient */
 	struct strbuf content, head;
 	size_t charged_bytes; /* what it adds to in->item_bytes */
+	size_t entering;      /* recipients it adds to in->pressure */
 	struct store_accept_item store;
 	struct slice busy_key; /* in in->busy, or ptr NULL */
 

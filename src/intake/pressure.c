@@ -44,11 +44,29 @@ pressure_added(struct pressure *p, size_t recipients)
 	p->added += recipients;
 }
 
+void
+pressure_enter(struct pressure *p, size_t recipients)
+{
+	p->entering += recipients;
+}
+
+void
+pressure_left(struct pressure *p, size_t recipients)
+{
+	p->entering -= recipients;
+}
+
+size_t
+pressure_used(const struct pressure *p)
+{
+	return p->depth + p->added + p->entering;
+}
+
 bool
 pressure_has_room(const struct pressure *p, size_t recipients,
     bool transactional)
 {
-	size_t used = p->depth + p->added;
+	size_t used = pressure_used(p);
 
 	if (p->max == 0)
 		return true;
@@ -59,7 +77,7 @@ pressure_has_room(const struct pressure *p, size_t recipients,
 unsigned int
 pressure_retry_after_s(const struct pressure *p, bool transactional)
 {
-	size_t used = p->depth + p->added;
+	size_t used = pressure_used(p);
 	size_t most = limit(p, transactional);
 	double over = used > most ? (double)(used - most) : 0;
 	double seconds;

@@ -3,6 +3,7 @@ What a hostile client, sender of bounces, or neighbour tries. Each case says
 what must come of it; afterwards every process must be the one it was.
 """
 
+import json
 import os
 import re
 import socket
@@ -250,6 +251,21 @@ class Attack(WorldTest):
         wait_until("all are read", lambda: self.returns(
             "processed_at IS NULL") == 0, 60)
         self.assertEqual(self.returns("detail = 'parser failed'"), 0)
+
+    def test_an_address_does_not_speak_to_the_terminal(self):
+        """U+009B begins an escape sequence, as ESC [ does."""
+        address = "x\u009b31m\u0085y@sink.zz"
+        ident = self.mail(address, "s")
+        self.api.wait_event(ident, "failed")  # the sink has no SMTPUTF8
+        _, shown, _ = self.verpost.command("queue show", ident)
+        self.assertIn(" x?31m?y@sink.zz ", shown)
+        _, shown, _ = self.verpost.command("queue show", "--json", ident)
+        self.assertIn("x\\u009b31m\\u0085y@", shown)
+        self.assertEqual(json.loads(shown)["recipients"][0]["address"],
+                         address)
+        answer = self.api.request("GET", "/emails/" + ident)
+        self.assertNotIn("\u009b", answer.raw.decode())
+        self.assertEqual(answer.json["to"], [address])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from harness import runner  # noqa: E402
 from harness.counter import Counter, most_within  # noqa: E402
 from harness.limits import LimitsTest  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
-from harness.world import MX_PORT  # noqa: E402
+from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 MAX_AGE_S = 72 * 3600
 RATE, RATE_S = 20, 4
@@ -109,9 +109,13 @@ class Limits(LimitsTest):
             "SELECT count(*) FROM attempts WHERE outcome IS NULL"))
 
     def is_used_up(self):
-        """Both processes say so, and nothing is on its way any more."""
-        return (self.redis_why("daily") >= 2 and self.left_in("daily") > 0
-                and self.under_way() == 0)
+        """Both have taken all of the newest day, and say so, and nothing is
+        on its way any more. What they say alone may be of the day before."""
+        return (self.world.verpost.pg.value(
+            "SELECT count(*) FROM source_quota WHERE taken = cap AND day = "
+            "(SELECT max(day) FROM source_quota)") == "2"
+                and self.redis_why("daily") >= 2
+                and self.left_in("daily") > 0 and self.under_way() == 0)
 
     def test_a_daily_limit_holds_through_kills_and_over_days(self):
         """What a kill interrupts costs its unit: so days are not counted."""
@@ -195,6 +199,47 @@ class Limits(LimitsTest):
                     most_within(moments, RATE_S), RATE * 0.6)
         self.assertEqual(max(conn.most_open.values()), 3)
         self.assertEqual(conn.most_mails, 4)
+
+
+class UsedUp(WorldTest):
+    """One source has sent what it may in a day, another has not."""
+
+    options = {"sink": True}
+    DAILY, MAILS = 3, 20
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        world = cls.world
+        for words in (("source set", "20", "--daily", str(cls.DAILY)),
+                      ("source add", "21", "--helo", "out.sender.zz")):
+            world.verpost.command(
+                words[0], "%s.%s" % (world.net, words[1]), *words[2:])
+        wait_until("both sources are owned as they are now", lambda: all(
+            "source.owned address=%s.%d" % (world.net, host) in line
+            for host, line in zip((20, 21), cls.last_owned())), 30)
+
+    @classmethod
+    def last_owned(cls):
+        """By address."""
+        lines = [line for line in cls.world.verpost.process.log().splitlines()
+                 if " source.owned " in line][-2:]
+        return sorted(lines, key=lambda line: line.split("address=")[1])
+
+    def send(self, name):
+        to = ["%s%d@sink.zz" % (name, n) for n in range(self.MAILS)]
+        return self.mail(to, name), to
+
+    def check_delivered(self, ident, to, by_limited):
+        wait_until("all are delivered", lambda: {
+            r["status"] for r in self.api.email(ident)["recipients"]}
+            == {"delivered"}, 30)
+        self.assertEqual(sum(
+            self.world.sink.for_rcpt(address)[0].peer
+            == self.world.net + ".20" for address in to), by_limited)
+
+    def test_the_other_sends_what_is_left(self):
+        self.check_delivered(*self.send("left"), self.DAILY)
 
 
 if __name__ == "__main__":

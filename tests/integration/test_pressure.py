@@ -3,6 +3,7 @@ A full queue: what is too much is refused with 429 and a time to wait, what was
 accepted is delivered, and then there is room again. Also without Redis.
 """
 
+import concurrent.futures
 import os
 import signal
 import sys
@@ -74,6 +75,28 @@ class Pressure(WorldTest):
         self.assertLessEqual(len(ids) * AT_ONCE, QUEUE_MAX)
         for ident in ids:
             self.api.wait_event(ident, "delivered", 60)
+
+    def test_those_that_come_at_once_do_not_pass_together(self):
+        """Each has its place from when it is let in, not from its commit."""
+        self.assertEqual(self.post("known", 1).status, 200)
+        self.world.pg.pause()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(60) as pool:
+                calls = [pool.submit(self.post, "once%d" % n)
+                         for n in range(60)]
+                wait_until("some are refused", lambda: sum(
+                    call.done() for call in calls) >= 60 - QUEUE_MAX // AT_ONCE)
+                self.world.pg.resume()
+                answers = [call.result() for call in calls]
+        finally:
+            self.world.pg.resume()
+        accepted = [a for a in answers if a.status == 200]
+        self.assertLessEqual(len(accepted) * AT_ONCE, QUEUE_MAX)
+        for answer in answers:
+            if answer.status != 200:
+                self.check_refusal(answer)
+        for answer in accepted:
+            self.api.wait_event(answer.json["id"], "delivered", 60)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ static const struct {
 	{ { "\xc3\xa9\xf0\x9f\x98\x80", 6 }, "\"\xc3\xa9\xf0\x9f\x98\x80\"" },
 	{ { "a\xff\xc3(\xe2\x82", 6 },
 	    "\"a\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\"" },
+	/* C1 is for terminals, what follows it is not. */
+	{ { "\xc2\x80\xc2\x9b\xc2\xa0", 6 }, "\"\\u0080\\u009b\xc2\xa0\"" },
 	{ { "sixteen or more plain octets\nthen a break and more", 50 },
 	    "\"sixteen or more plain octets\\nthen a break and more\"" },
 };

@@ -53,6 +53,26 @@ a_count_replaces_what_was_added(void **state)
 }
 
 static void
+what_enters_has_its_place_before_it_is_committed(void **state)
+{
+	struct pressure p = { .max = 100 };
+
+	(void)state;
+	pressure_enter(&p, 60);
+	assert_int_equal(pressure_used(&p), 60);
+	assert_false(pressure_has_room(&p, 41, true));
+	pressure_enter(&p, 40);
+	assert_false(pressure_has_room(&p, 1, true));
+	/* Half of it is refused after all, the rest counts once. */
+	pressure_left(&p, 40);
+	assert_true(pressure_has_room(&p, 40, true));
+	pressure_added(&p, 60);
+	pressure_left(&p, 60);
+	assert_int_equal(pressure_used(&p), 60);
+	assert_false(pressure_has_room(&p, 41, true));
+}
+
+static void
 the_wait_follows_from_how_fast_it_drains(void **state)
 {
 	struct pressure p = { .max = 1000 };
@@ -74,4 +94,5 @@ the_wait_follows_from_how_fast_it_drains(void **state)
 
 TEST_MAIN(CASE(the_last_tenth_is_for_transactional_mail),
     CASE(a_count_replaces_what_was_added),
+    CASE(what_enters_has_its_place_before_it_is_committed),
     CASE(the_wait_follows_from_how_fast_it_drains))
