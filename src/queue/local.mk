@@ -14,6 +14,7 @@ noinst_LIBRARIES += src/queue/libqueue.a
 nodist_src_queue_libqueue_a_SOURCES = src/queue/functions.c \
 	src/queue/shaping_default.c
 src_queue_libqueue_a_SOURCES = \
+	%reldir%/ask.c %reldir%/queue_priv.h \
 	%reldir%/depth.c include/queue/depth.h \
 	%reldir%/giveback.c %reldir%/giveback.h \
 	%reldir%/lane.c include/queue/lane.h \

@@ -1,11 +1,9 @@
-#include "queue/queue.h"
+#include "queue_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -34,88 +32,43 @@
 extern const char *const queue_functions_data[];
 extern const size_t queue_functions_lens[];
 
-struct queue {
-	struct loop *loop;
-	struct redis *redis, *wakes;
-	const struct queue_ops *ops;
-	void *ctx;
-	bool is_loaded;
-	struct timer *load_again;
-	int64_t next_refused_log_ms;
-	struct list calls; /* of struct call */
-};
-
-struct call;
-typedef void on_answer(struct call *call, const struct redis_reply *reply,
-    const struct error *err);
-
-/* What several calls of one operation share. */
-struct op {
-	size_t open, count;
-	struct error err;
-	queue_done *done;
-	void *ctx;
-};
-
-struct call {
-	struct list node;
-	struct queue *q;
-	struct arena arena;
-	struct slice *argv;
-	size_t argc, argv_cap;
-	bool was_repeated;
-	on_answer *answer;
-	/* One of them, as the answer needs. */
-	struct op *op;
-	union {
-		queue_leased *leased;
-		queue_holders_got *holders;
-		queue_state_got *state;
-		queue_run_id_got *run_id;
-	} done;
-	void *ctx;
-	bool is_forgotten;
-};
-
 static const struct log_ctx queue_log = { NULL,
 	{ { "part", LOG_F_TEXT, { .text = "queue" } } } };
 
-static void send_call(struct call *call);
-
 /* Building. ------------------------------------------------------------- */
 
-static void
-add_slice(struct call *call, struct slice s)
+void
+call_add(struct call *call, struct slice s)
 {
 	invariant(call->argc < call->argv_cap);
 	call->argv[call->argc++] = arena_slice(&call->arena, s);
 }
 
-static void
-add_text(struct call *call, const char *text)
+void
+call_add_text(struct call *call, const char *text)
 {
-	add_slice(call, slice_of(text));
+	call_add(call, slice_of(text));
 }
 
-static void
-add_int(struct call *call, int64_t n)
+void
+call_add_int(struct call *call, int64_t n)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%lld", (long long)n);
-	add_text(call, text);
+	call_add_text(call, text);
 }
 
 static void
-add_member(struct call *call, const struct queue_member *m)
+call_add_member(struct call *call, const struct queue_member *m)
 {
 	uint8_t octets[QUEUE_MEMBER_LEN];
 
 	queue_member_encode(m, octets);
-	add_slice(call, slice_mem(octets, sizeof(octets)));
+	call_add(call, slice_mem(octets, sizeof(octets)));
 }
 
-static struct call *
+struct call *
 call_new(struct queue *q, size_t argc_max, on_answer *answer, void *ctx)
 {
 	struct call *call = xmalloc(sizeof(*call));
@@ -140,7 +93,7 @@ call_free(struct call *call)
 }
 
 /* FCALL with the keys of the lane and the two arguments all functions take. */
-static struct call *
+struct call *
 fcall_new(struct queue *q, const char *function, const struct queue_lane *lane,
     size_t args_max, on_answer *answer, void *ctx)
 {
@@ -148,17 +101,17 @@ fcall_new(struct queue *q, const char *function, const struct queue_lane *lane,
 	struct call *call = call_new(q, 3 + KEYS + 2 + args_max, answer, ctx);
 	char text[64];
 
-	add_text(call, "FCALL");
-	add_text(call, function);
-	add_int(call, KEYS);
+	call_add_text(call, "FCALL");
+	call_add_text(call, function);
+	call_add_int(call, KEYS);
 	for (size_t i = 0; i < KEYS; i++) {
 		snprintf(text, sizeof(text), "q:{p%d.%s}:%c", lane->pool,
 		    lane->name, parts[i]);
-		add_text(call, text);
+		call_add_text(call, text);
 	}
-	add_int(call, clock_offset_ms());
+	call_add_int(call, clock_offset_ms());
 	snprintf(text, sizeof(text), "wake.%d", lane->pool);
-	add_text(call, text);
+	call_add_text(call, text);
 	return call;
 }
 
@@ -255,7 +208,7 @@ on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 	    slice_find(slice_of(err->text), missing) < strlen(err->text)) {
 		call->was_repeated = true;
 		load(call->q);
-		send_call(call);
+		call_send(call);
 		return;
 	}
 	if (err != NULL)
@@ -265,14 +218,14 @@ on_reply(void *ctx, const struct redis_reply *reply, const struct error *err)
 	call_free(call);
 }
 
-static void
-send_call(struct call *call)
+void
+call_send(struct call *call)
 {
 	redis_command(call->q->redis, call->argv, call->argc, on_reply, call);
 }
 
-static void
-answer_op(struct call *call, const struct redis_reply *reply,
+void
+call_answer_op(struct call *call, const struct redis_reply *reply,
     const struct error *err)
 {
 	struct op *op = call->op;
@@ -300,12 +253,12 @@ op_new(size_t calls, queue_done *done, void *ctx)
 	return op;
 }
 
-static void
-send_op(struct queue *q, struct call *call, queue_done *done, void *ctx)
+void
+call_send_op(struct queue *q, struct call *call, queue_done *done, void *ctx)
 {
 	(void)q;
 	call->op = op_new(1, done, ctx);
-	send_call(call);
+	call_send(call);
 }
 
 /* Jobs in batches. -------------------------------------------------------- */
@@ -326,20 +279,20 @@ send_batch(struct queue *q, const struct batch_kind *kind,
     const struct queue_lane *lane, int worker, int hold,
     const struct queue_job *jobs, size_t n, struct op *op)
 {
-	struct call *call =
-	    fcall_new(q, kind->function, lane, 2 + 2 * n, answer_op, op->ctx);
+	struct call *call = fcall_new(q, kind->function, lane, 2 + 2 * n,
+	    call_answer_op, op->ctx);
 
 	call->op = op;
 	if (kind->has_worker)
-		add_int(call, worker);
+		call_add_int(call, worker);
 	if (kind->has_hold)
-		add_int(call, hold);
+		call_add_int(call, hold);
 	for (size_t i = 0; i < n; i++) {
-		add_member(call, &jobs[i].member);
+		call_add_member(call, &jobs[i].member);
 		if (kind->has_delay)
-			add_int(call, MAX(jobs[i].delay_ms, (int64_t)0));
+			call_add_int(call, MAX(jobs[i].delay_ms, (int64_t)0));
 	}
-	send_call(call);
+	call_send(call);
 }
 
 static void
@@ -390,32 +343,35 @@ void
 queue_reap(struct queue *q, const struct queue_lane *lane, int dead, size_t max,
     queue_done *done, void *ctx)
 {
-	struct call *call = fcall_new(q, "vp1_reap", lane, 2, answer_op, ctx);
+	struct call *call =
+	    fcall_new(q, "vp1_reap", lane, 2, call_answer_op, ctx);
 
-	add_int(call, dead);
-	add_int(call, (int64_t)max);
-	send_op(q, call, done, ctx);
+	call_add_int(call, dead);
+	call_add_int(call, (int64_t)max);
+	call_send_op(q, call, done, ctx);
 }
 
 void
 queue_unpark(struct queue *q, const struct queue_lane *lane, int hold,
     size_t max, queue_done *done, void *ctx)
 {
-	struct call *call = fcall_new(q, "vp1_unpark", lane, 2, answer_op, ctx);
+	struct call *call =
+	    fcall_new(q, "vp1_unpark", lane, 2, call_answer_op, ctx);
 
-	add_int(call, hold);
-	add_int(call, (int64_t)max);
-	send_op(q, call, done, ctx);
+	call_add_int(call, hold);
+	call_add_int(call, (int64_t)max);
+	call_send_op(q, call, done, ctx);
 }
 
 void
 queue_drop(struct queue *q, const struct queue_lane *lane,
     const struct queue_member *m, queue_done *done, void *ctx)
 {
-	struct call *call = fcall_new(q, "vp1_drop", lane, 1, answer_op, ctx);
+	struct call *call =
+	    fcall_new(q, "vp1_drop", lane, 1, call_answer_op, ctx);
 
-	add_member(call, m);
-	send_op(q, call, done, ctx);
+	call_add_member(call, m);
+	call_send_op(q, call, done, ctx);
 }
 
 /* A member that is not ours cannot be there; it is left out. */
@@ -476,10 +432,10 @@ queue_lease(struct queue *q, const struct queue_lane *lane, int worker,
 	    fcall_new(q, "vp1_lease", lane, 3, answer_lease, ctx);
 
 	call->done.leased = done;
-	add_int(call, worker);
-	add_int(call, (int64_t)n);
-	add_int(call, weight > 0 ? weight : 1);
-	send_call(call);
+	call_add_int(call, worker);
+	call_add_int(call, (int64_t)n);
+	call_add_int(call, weight > 0 ? weight : 1);
+	call_send(call);
 }
 
 static void
@@ -505,172 +461,10 @@ queue_sync(struct queue *q, const struct queue_lane *lane, int worker,
 	    fcall_new(q, "vp1_sync", lane, 1 + n, answer_sync, ctx);
 
 	call->done.leased = others;
-	add_int(call, worker);
+	call_add_int(call, worker);
 	for (size_t i = 0; i < n; i++)
-		add_member(call, &jobs[i].member);
-	send_call(call);
-}
-
-/* For the keeper and the operator. ---------------------------------------- */
-
-static void
-answer_holders(struct call *call, const struct redis_reply *reply,
-    const struct error *err)
-{
-	size_t n = err == NULL ? redis_reply_count(reply) : 0;
-	int *workers = arena_calloc(&call->arena, n + 1, sizeof(*workers));
-
-	for (size_t i = 0; i < n; i++)
-		workers[i] = (int)redis_reply_int(redis_reply_item(reply, i));
-	if (!call->is_forgotten)
-		call->done.holders(call->ctx, workers, n, err);
-}
-
-static void
-ask_holders(struct queue *q, const char *function,
-    const struct queue_lane *lane, queue_holders_got *done, void *ctx)
-{
-	struct call *call =
-	    fcall_new(q, function, lane, 0, answer_holders, ctx);
-
-	call->done.holders = done;
-	send_call(call);
-}
-
-void
-queue_holders(struct queue *q, const struct queue_lane *lane,
-    queue_holders_got *done, void *ctx)
-{
-	ask_holders(q, "vp1_holders", lane, done, ctx);
-}
-
-void
-queue_parked(struct queue *q, const struct queue_lane *lane,
-    queue_holders_got *done, void *ctx)
-{
-	ask_holders(q, "vp1_parked", lane, done, ctx);
-}
-
-static size_t
-size_at(const struct redis_reply *reply, size_t n)
-{
-	return (size_t)redis_reply_int(redis_reply_item(reply, n));
-}
-
-static void
-answer_state(struct call *call, const struct redis_reply *reply,
-    const struct error *err)
-{
-	struct queue_lane_state s = { .mark = SLICE(""), .why = SLICE("") };
-	struct error bad = { 0 };
-	struct strbuf why = STRBUF_INIT;
-
-	if (err == NULL && redis_reply_count(reply) < 5) {
-		error_set(&bad, ERR_STORE, "redis: odd answer to a state");
-		err = &bad;
-	}
-	if (err == NULL) {
-		s.ready = size_at(reply, 0);
-		s.later = size_at(reply, 1);
-		s.held = size_at(reply, 2);
-		s.parked = size_at(reply, 3);
-		s.mark = redis_reply_text(redis_reply_item(reply, 4));
-		for (size_t i = 5; i + 2 <= redis_reply_count(reply); i += 2) {
-			strbuf_add_slice(&why,
-			    redis_reply_text(redis_reply_item(reply, i)));
-			strbuf_add_char(&why, ' ');
-			strbuf_add_slice(&why,
-			    redis_reply_text(redis_reply_item(reply, i + 1)));
-			strbuf_add_char(&why, '\n');
-		}
-		s.why = arena_slice(&call->arena, strbuf_slice(&why));
-	}
-	strbuf_fini(&why);
-	if (!call->is_forgotten)
-		call->done.state(call->ctx, err == NULL ? &s : NULL, err);
-}
-
-void
-queue_state(struct queue *q, const struct queue_lane *lane,
-    queue_state_got *done, void *ctx)
-{
-	struct call *call =
-	    fcall_new(q, "vp1_state", lane, 0, answer_state, ctx);
-
-	call->done.state = done;
-	send_call(call);
-}
-
-/* A plain command on the lane's hash. */
-static struct call *
-meta_new(struct queue *q, const char *verb, const struct queue_lane *lane,
-    void *ctx)
-{
-	struct call *call = call_new(q, 4, answer_op, ctx);
-	char key[64];
-
-	snprintf(key, sizeof(key), "q:{p%d.%s}:m", lane->pool, lane->name);
-	add_text(call, verb);
-	add_text(call, key);
-	return call;
-}
-
-void
-queue_mark(struct queue *q, const struct queue_lane *lane, struct slice run_id,
-    queue_done *done, void *ctx)
-{
-	struct call *call = meta_new(q, "HSET", lane, ctx);
-
-	add_text(call, "mark");
-	add_slice(call, run_id);
-	send_op(q, call, done, ctx);
-}
-
-void
-queue_why(struct queue *q, const struct queue_lane *lane, int worker,
-    struct slice text, int64_t until_ms, queue_done *done, void *ctx)
-{
-	struct call *call =
-	    meta_new(q, text.len > 0 ? "HSET" : "HDEL", lane, ctx);
-	struct strbuf value = STRBUF_INIT;
-	char field[32];
-
-	snprintf(field, sizeof(field), "why:%d", worker);
-	add_text(call, field);
-	if (text.len > 0) {
-		strbuf_add_slice(&value, text);
-		strbuf_add_fmt(&value, " %lld", (long long)until_ms);
-		add_slice(call, strbuf_slice(&value));
-		strbuf_fini(&value);
-	}
-	send_op(q, call, done, ctx);
-}
-
-static void
-answer_run_id(struct call *call, const struct redis_reply *reply,
-    const struct error *err)
-{
-	struct slice text, line, run_id = SLICE("");
-
-	if (err == NULL) {
-		text = redis_reply_text(reply);
-		while (slice_take_line(&text, &line))
-			if (slice_starts(line, SLICE("run_id:")))
-				run_id = slice_from(line, 7);
-	}
-	if (!call->is_forgotten)
-		call->done.run_id(call->ctx, run_id, err);
-}
-
-void
-queue_run_id(struct queue *q, queue_run_id_got *done, void *ctx)
-{
-	struct call *call = call_new(q, 2, answer_run_id, ctx);
-
-	call->done.run_id = done;
-	add_text(call, "INFO");
-	add_text(call, "server");
-	send_call(call);
+		call_add_member(call, &jobs[i].member);
+	call_send(call);
 }
 
 /* Connections. ------------------------------------------------------------- */
