@@ -96,7 +96,7 @@ class Api(unittest.TestCase):
              "reply_to": ["r@sender.zz"], "subject": "Hi",
              "html": "<p>x</p>", "text": None, "scheduled_at": None,
              "last_event": "queued", "tags": [{"name": "n", "value": "v"}],
-             "delivery": "at_least_once"})
+             "delivery": "at_least_once", "stream": "transactional"})
         self.assertRegex(got["message_id"], r"^<gm_[0-9a-z]{26}@sender\.zz>$")
         self.assertRegex(got["created_at"],
                          r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+00$")

@@ -153,6 +153,14 @@ writers_do_not_write_over_each_other(void **state)
 	recent_free(&r);
 }
 
+static void
+write_for_ever(struct recent *r)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (uint64_t n = 0;; n = (n + 1) % IDS)
+		put(r, 0, n, LEN(n));
+}
+
 /*
  * A process writes round after round until it is killed in the midst of it,
  * another begins where it was: what is found is whole, always.
@@ -169,9 +177,7 @@ nothing_torn_is_ever_found(void **state)
 
 		assert_true(pid >= 0);
 		if (pid == 0)
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (uint64_t n = 0; pid == 0; n = (n + 1) % IDS)
-			put(r, 0, n, LEN(n));
+			write_for_ever(r);
 		for (uint64_t i = 0; i < 20000 || found == 0; i++)
 			found += has(r, i % IDS, LEN(i % IDS));
 		kill(pid, SIGKILL);
