@@ -18,8 +18,8 @@ struct reader {
 };
 
 static const char *const email_names[] = { "from", "to", "cc", "bcc",
-	"reply_to", "subject", "html", "text", "headers", "tags", "delivery", "stream",
-	"attachments", "scheduled_at", "template", "topic_id" };
+	"reply_to", "subject", "html", "text", "headers", "tags", "delivery",
+	"stream", "attachments", "scheduled_at", "template", "topic_id" };
 static const struct member_word email_words[] = {
 	{ "body", "html or text" },
 	{ "message", "html or text" },

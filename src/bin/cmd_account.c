@@ -167,8 +167,8 @@ set_pool(struct account_call *call, const struct args *a, const char *flag,
 
 	if (pool == NULL)
 		return;
-	store_account_set_pool(call->s.pg, call->number, stream,
-	    slice_of(pool), session_done, &call->s);
+	store_account_set_pool(call->s.pg, call->number, stream, slice_of(pool),
+	    session_done, &call->s);
 	session_wait(&call->s, "--%s %s", flag, pool);
 }
 

@@ -295,10 +295,10 @@ struct source {
 struct dest {
 	struct mta *mta;
 	struct slice key;
-	struct list work_node; /* mta->work: has something to look at */
-	struct route *route;   /* the newest one; counted */
-	struct source source;  /* copied */
-	struct list waiting;   /* transactional mail first, then by tag */
+	struct list work_node;	   /* mta->work: has something to look at */
+	struct route *route;	   /* the newest one; counted */
+	struct source source;	   /* copied */
+	struct list waiting;	   /* transactional mail first, then by tag */
 	unsigned int passed_count; /* urgent ones in a row that went before
 				      others */
 	struct list claimed;

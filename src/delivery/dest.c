@@ -66,8 +66,8 @@ insert_in_order(struct dest *d, struct job *j)
 
 	if (first != NULL && is_before(j, list_entry(first, struct job, node)))
 		at = &d->waiting;
-	while (at != &d->waiting &&
-	    is_before(j, list_entry(at, struct job, node)))
+	while (
+	    at != &d->waiting && is_before(j, list_entry(at, struct job, node)))
 		at = at->prev;
 	list_insert_before(at->next, &j->node);
 	d->waiting_count++;
@@ -192,8 +192,7 @@ static void
 defer_used_up(struct job *j, int64_t day_left_ms)
 {
 	defer(j,
-	    dest_other_may_take(j->mta, j) ? 0
-					   : MIN(day_left_ms, USED_UP_MS));
+	    dest_other_may_take(j->mta, j) ? 0 : MIN(day_left_ms, USED_UP_MS));
 }
 
 void

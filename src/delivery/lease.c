@@ -129,7 +129,8 @@ on_leased(void *ctx, const struct queue_lease_result *r)
 }
 
 /* Of how many jobs a lease should be at least. A provider's lane has its own
- * mail only: what is urgent in it should not wait for a whole batch to leave. */
+ * mail only: what is urgent in it should not wait for a whole batch to leave.
+ */
 static size_t
 lease_least(const struct lane_state *lane)
 {
@@ -169,8 +170,7 @@ lane_ask(struct lane_state *lane, size_t n)
 	lane->asking = true;
 	lane->woken = false;
 	lane->asked = MIN(MIN(n, room), LEASE_BATCH);
-	lane->asked =
-	    MIN(lane->asked, LANE_WAITING_MAX - lane->waiting_count);
+	lane->asked = MIN(lane->asked, LANE_WAITING_MAX - lane->waiting_count);
 	if (lane->room != SIZE_MAX)
 		lane->room -= lane->asked;
 	queue_lease(lane->mta->queue, &lane->lane, lane->mta->worker,

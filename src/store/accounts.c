@@ -6,8 +6,8 @@
 	"(SELECT p.name FROM streams s JOIN pools p ON p.number = s.pool "     \
 	"WHERE s.account = accounts.number AND s.stream = " stream ")"
 #define COLUMNS                                                                \
-	"number, id, name, suppressed_answer, weight_log2, created_at, "       \
-	POOL_OF("0") ", " POOL_OF("1")
+	"number, id, name, suppressed_answer, weight_log2, "                   \
+	"created_at, " POOL_OF("0") ", " POOL_OF("1")
 
 static const struct pg_stmt stmt_add = { "account_add",
 	"INSERT INTO accounts (id, name, created_at) "

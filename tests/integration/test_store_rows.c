@@ -22,8 +22,8 @@ accounts_are_found_by_name_or_id(void **state)
 	wait_for(&r);
 	assert_int_equal(r.err.kind, ERR_CONFLICT);
 	r = (struct rows){ 0 };
-	store_account_set(pg, number,
-	    &(struct store_account_change){ 200, 2 }, servers_done, &seen);
+	store_account_set(pg, number, &(struct store_account_change){ 200, 2 },
+	    servers_done, &seen);
 	servers_ok(&seen);
 	store_account_find(pg, SLICE("acme"), on_account, &r);
 	wait_for(&r);
