@@ -387,7 +387,7 @@ main(int argc, char **argv)
 			setvbuf(k.log, NULL, _IOLBF, 0);
 			break;
 		default:
-			return 2;
+			exit(2);
 		}
 	}
 	if (tally == NULL || optind == argc ||
