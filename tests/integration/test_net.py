@@ -215,12 +215,13 @@ class OddServers(unittest.TestCase):
 
     def test_an_answer_holds_as_long_as_its_ttl(self):
         self.start(lambda question: reply(question, ttl=100))
-        self.assertEqual(Answer(self.probe.ask("ask MX a.x")).ttl, 100)
+        # Whole seconds, rounded down: one may have begun meanwhile.
+        self.assertIn(Answer(self.probe.ask("ask MX a.x")).ttl, (99, 100))
         self.probe.ask("later 40")
-        self.assertIn(Answer(self.probe.ask("ask MX a.x")).ttl, (59, 60))
+        self.assertIn(Answer(self.probe.ask("ask MX a.x")).ttl, (58, 59, 60))
         self.assertEqual(len(self.server.questions), 1)
         self.probe.ask("later 61")
-        self.assertEqual(Answer(self.probe.ask("ask MX a.x")).ttl, 100)
+        self.assertIn(Answer(self.probe.ask("ask MX a.x")).ttl, (99, 100))
         self.assertEqual(len(self.server.questions), 2)
         self.probe.ask("flush")
         self.probe.ask("ask MX a.x")
