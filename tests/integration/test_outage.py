@@ -163,6 +163,23 @@ class Outage(WorldTest):
         wait_until("no job is left", lambda: sum(self.jobs().values()) == 0,
                    20)
 
+    def test_postgres_frozen_for_a_minute(self):
+        """It answers nobody and closes nothing, as when its disk hangs."""
+        load = self.load("frozen")
+        self.pg.pause()
+        since = time.monotonic()
+        try:
+            wait_until("the hosts are quiet", lambda: self.is_quiet(1), 20)
+            began = self.host.mails()
+            load.wait_for(4, 503)
+            wait_until("a minute is over",
+                       lambda: time.monotonic() - since > 60, 60)
+            self.assertEqual(self.host.mails(), began)
+        finally:
+            self.pg.resume()
+        self.wait_sent(20)
+        self.check_all(load)
+
     def test_postgres_stopped_and_started(self):
         load = self.load("stop")
         self.pg.stop()
