@@ -11,7 +11,7 @@ from measure import DOMAIN, PARENT, SINK_PORT
 # stay on.
 POSTGRES = ("max_connections=60", "shared_buffers=4GB", "max_wal_size=8GB",
             "min_wal_size=6GB", "fsync=on", "synchronous_commit=on")
-LOG_FILES = 40  # of 16 MB: what one run writes, and some
+LOG_FILES = 80  # of 16 MB: more than one run writes
 # What the machine can do is asked, not what a receiver would take.
 SHAPING = "[default]\nsite_connections = 20\nconnection_mails = 1000\n"
 ROLES = ("httpd", "mta", "smtpd", "hooks", "keeper", "parser", "simulator")
