@@ -38,6 +38,12 @@ struct store_rule {
 	int64_t expires_at_ms; /* 0: never */
 };
 
+struct arena;
+
+/* A copy that outlives the callback, in the arena. */
+struct store_rule *store_rules_copy(struct arena *arena,
+    const struct store_rule *rule, size_t count);
+
 /* generation: what a claim is to carry whose job was looked at with these. */
 typedef void store_rules_got(void *ctx, const struct store_rule *rule,
     size_t count, int generation, const struct error *err);

@@ -101,13 +101,8 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 		api_answer_err(c, g->what, err);
 		return;
 	}
-	g->rule = arena_calloc(c->arena, count + 1, sizeof(*g->rule));
+	g->rule = store_rules_copy(c->arena, rule, count);
 	g->rule_count = count;
-	for (size_t i = 0; i < count; i++) {
-		g->rule[i] = rule[i];
-		g->rule[i].value = arena_slice(c->arena, rule[i].value);
-		g->rule[i].reason = arena_slice(c->arena, rule[i].reason);
-	}
 	g->go(c);
 }
 

@@ -218,13 +218,8 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 	struct listing *l = ctx;
 
 	(void)generation;
-	l->rule = arena_calloc(&l->arena, count + 1, sizeof(*l->rule));
+	l->rule = store_rules_copy(&l->arena, rule, count);
 	l->rule_count = count;
-	for (size_t i = 0; err == NULL && i < count; i++) {
-		l->rule[i] = rule[i];
-		l->rule[i].value = arena_slice(&l->arena, rule[i].value);
-		l->rule[i].reason = arena_slice(&l->arena, rule[i].reason);
-	}
 	session_end(&l->s, err);
 }
 

@@ -185,12 +185,7 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 	struct telling *t = ctx;
 
 	(void)generation;
-	t->rule = arena_calloc(&t->arena, count + 1, sizeof(*t->rule));
-	for (size_t i = 0; err == NULL && i < count; i++) {
-		t->rule[i] = rule[i];
-		t->rule[i].value = arena_slice(&t->arena, rule[i].value);
-		t->rule[i].reason = arena_slice(&t->arena, rule[i].reason);
-	}
+	t->rule = store_rules_copy(&t->arena, rule, count);
 	t->rule_count = count;
 	session_end(&t->s, err);
 }

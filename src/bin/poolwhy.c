@@ -38,12 +38,7 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 	struct poolwhy *w = ctx;
 
 	(void)generation;
-	w->rule = arena_calloc(&w->arena, count + 1, sizeof(*w->rule));
-	for (size_t i = 0; err == NULL && i < count; i++) {
-		w->rule[i] = rule[i];
-		w->rule[i].value = arena_slice(&w->arena, rule[i].value);
-		w->rule[i].reason = arena_slice(&w->arena, rule[i].reason);
-	}
+	w->rule = store_rules_copy(&w->arena, rule, count);
 	w->rule_count = count;
 	session_end(w->s, err);
 }

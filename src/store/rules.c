@@ -1,5 +1,6 @@
 #include "store/rules.h"
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "store_priv.h"
 
@@ -175,4 +176,18 @@ store_rule_trim(struct pg *pg, int64_t now_ms, store_done *done, void *ctx)
 	pg_tx_stmt(tx, &stmt_trim);
 	pg_tx_time(tx, now_ms);
 	return store_send(tx, NULL, done, ctx);
+}
+
+struct store_rule *
+store_rules_copy(struct arena *arena, const struct store_rule *rule,
+    size_t count)
+{
+	struct store_rule *out = arena_calloc(arena, count + 1, sizeof(*out));
+
+	for (size_t i = 0; i < count; i++) {
+		out[i] = rule[i];
+		out[i].value = arena_slice(arena, rule[i].value);
+		out[i].reason = arena_slice(arena, rule[i].reason);
+	}
+	return out;
 }
