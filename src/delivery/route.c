@@ -94,13 +94,15 @@ tell_jobs(void *ctx)
 static void
 settle(struct route *r, uint32_t ttl_s)
 {
-	ttl_s = MAX(ttl_s, (uint32_t)ROUTE_TTL_MIN_S);
-	ttl_s = MIN(ttl_s, (uint32_t)ROUTE_TTL_MAX_S);
 	r->expires_at_ms =
 	    loop_mono_ms(r->mta->opt.loop) + (int64_t)ttl_s * 1000;
 	loop_defer(r->mta->opt.loop, tell_jobs, route_ref(r));
 }
 
+/*
+ * A failure is not kept: the resolver remembers it for a few seconds, and the
+ * first retries of a password reset come sooner than any time of ours.
+ */
 static void
 settle_none(struct route *r, enum verdict_dns why)
 {
@@ -170,7 +172,10 @@ settle_hosts(struct route *r, uint32_t ttl_s)
 		r->state = ROUTE_READY;
 		name_site(r);
 		find_limits(r);
-		settle(r, ttl_s);
+		/* What failed beside those that came is asked again soon. */
+		ttl_s = r->address_failed ? 0 : ttl_s;
+		ttl_s = MAX(ttl_s, (uint32_t)ROUTE_TTL_MIN_S);
+		settle(r, MIN(ttl_s, (uint32_t)ROUTE_TTL_MAX_S));
 	} else if (r->address_failed) {
 		settle_none(r, VERDICT_DNS_FAILED);
 	} else {
