@@ -62,6 +62,11 @@ class Bench:
             os.path.join(self.base, name + ".load.log"))
         return load
 
+    def sent(self):
+        """What the sink of the present run has taken."""
+        t = tally.Tally(self.tally_path)
+        return t.done + t.repeated + t.foreign
+
     def once(self, side, protocol, messages, connections):
         """One run. side: where, parts(), txt. Returns what was measured."""
         watch = getattr(side, "watch_queue", None)

@@ -3,9 +3,11 @@
 import socket
 
 from harness.names import Dns
+from harness.procs import wait_until
 from harness.storage import Postgres, Redis
 from harness.verpost import Verpost
 from measure import DOMAIN, PARENT, SINK_PORT
+import tally
 
 # What a machine of this size should have anyway; fsync and synchronous_commit
 # stay on.
@@ -99,6 +101,12 @@ class Side:
         if not head.startswith("$"):
             return head.rstrip()
         return self.lines.read(int(head[1:]) + 2).decode()
+
+    def mta_memory(self):
+        """Of the one mta that has most, in MB."""
+        pids = wait_until("there is an mta",
+                          lambda: list(self.verpost.processes("mta")))
+        return max(tally.memory_mb(pid, alone=True) for pid in pids)
 
     def age(self, log_files):
         """
