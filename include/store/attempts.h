@@ -9,6 +9,8 @@
 #include "store/pg.h"
 
 #define STORE_CLAIM_MS (15 * 60 * 1000) /* then an open claim is unknown */
+/* An open claim of another is looked at so often: it may be taken back. */
+#define STORE_CLAIM_AGAIN_MS 30000
 
 enum store_claim_result {
 	STORE_CLAIM_NONE = 0,
@@ -18,7 +20,7 @@ enum store_claim_result {
 	STORE_CLAIM_SUPPRESSED, /* finish it as suppressed */
 	/*
 	 * An open claim of holder since claimed_at_ms. Younger than
-	 * STORE_CLAIM_MS: defer to its end; older: record unknown for (id,
+	 * STORE_CLAIM_MS: look again; older: record unknown for (id,
 	 * attempts), with worker = holder and only_open.
 	 */
 	STORE_CLAIM_OPEN,
