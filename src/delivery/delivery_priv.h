@@ -314,7 +314,9 @@ struct dest {
 	struct list mail_node, connect_node; /* lines of a scope */
 	size_t quota_count;
 	struct quota *quota[QUOTAS_MAX];
-	struct list quota_node;	 /* waits for a block of one of them */
+	struct list quota_node;	  /* waits for a block of one of them */
+	int quota_waiting;	  /* jobs, claimed ones included */
+	unsigned int quota_looks; /* since one of them began to be sent */
 	bool mail_is_first;	 /* there among those that could send at once */
 	bool is_called;		 /* its turn has come */
 	double rate;		 /* mails a second, smoothed; first a guess */

@@ -492,6 +492,7 @@ dest_age(struct dest *d)
 	int64_t now_ms = clock_now_ms();
 
 	smooth_rate(d);
+	quotas_look(d);
 	end_expired(&d->waiting, now_ms);
 	end_expired(&d->claimed, now_ms);
 	end_aged(d, now_ms);

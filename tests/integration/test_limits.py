@@ -252,7 +252,8 @@ class UsedUpOfTwo(LimitsTest):
 
     # One mail at a time.
     options = {"sink": True, "haste": 5,
-               "shaping": "[default]\nsite_connections = 1\n",
+               "shaping": "[default]\nsite_connections = 1\n"
+                          "[site mx.slow.zz]\nsite_mail_rate = 1/d\n",
                "settings": {"mta_processes": "2"}}
     DAILY, MAILS = 3, 20
 
@@ -261,6 +262,8 @@ class UsedUpOfTwo(LimitsTest):
         super().setUpClass()
         net, verpost = cls.world.net, cls.world.verpost
         cls.limited, cls.other = net + ".20", net + ".21"
+        cls.world.dns.add("slow IN MX 10 mx.slow",
+                          "mx.slow IN A %s.31" % net)
         verpost.command("source set", cls.limited, "--daily", str(cls.DAILY))
         verpost.command("source add", cls.other, "--helo", "out.sender.zz")
         cls.beats()
@@ -352,6 +355,19 @@ class UsedUpOfTwo(LimitsTest):
         gate.open()
         self.check_used_up()
         self.let_the_other_send(ident, to, self.DAILY - 1)
+
+    def test_what_waits_for_a_slow_site_holds_nothing_of_the_day(self):
+        """One such a day: none before the limited process is a day old."""
+        slow = self.mail("last@slow.zz", "slow")
+        wait_until("it waits in memory", lambda: [
+            row for row in self.verpost.command_json("queue", "--by", "site")
+            if row["site"] == "mx.slow.zz" and row["waiting"] == 1], 30)
+        to, post = self.send("beside")
+        ident = post()
+        self.check_used_up()
+        self.verpost.command("queue cancel", "domain", "slow.zz")
+        self.let_the_other_send(ident, to, self.DAILY)
+        self.api.wait_event(slow, "canceled")
 
 
 if __name__ == "__main__":
