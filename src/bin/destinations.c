@@ -24,6 +24,7 @@
 struct group {
 	struct slice name;
 	int64_t waiting, claimed, connections, rate;
+	bool has_rate;		  /* one has seen it */
 	int64_t ceiling_per_hour; /* of those that have one */
 	bool is_open;		  /* one has none */
 	int64_t resting_until_ms;
@@ -85,6 +86,7 @@ take_destination(struct telling *t, const struct json *d)
 	g->claimed += number(d, "claimed");
 	g->connections += number(d, "connections");
 	g->rate += number(d, "rate");
+	g->has_rate |= json_get(d, "rate") != NULL;
 	g->ceiling_per_hour += number(d, "ceiling_per_hour");
 	if (number(d, "ceiling_per_hour") == 0)
 		g->is_open = true;
@@ -234,22 +236,32 @@ busier(const void *a, const void *b)
 }
 
 static void
+add_ceiling(struct table *table, const struct group *g)
+{
+	char text[32];
+
+	if (g->is_open || g->ceiling_per_hour == 0) {
+		table_add_none(table);
+		return;
+	}
+	snprintf(text, sizeof(text), "%lld/h", (long long)g->ceiling_per_hour);
+	table_add_measure(table, text, g->ceiling_per_hour);
+}
+
+static void
 add_group(struct table *table, const struct telling *t, const struct group *g)
 {
-	char when[CLOCK_ISO_LEN], why[64], ceiling[32];
+	char when[CLOCK_ISO_LEN], why[64];
 
 	table_add(table, g->name.len > 0 ? g->name : SLICE("?"));
 	table_add_int(table, g->waiting);
 	table_add_int(table, g->claimed);
 	table_add_int(table, g->connections);
-	table_add_int(table, g->rate);
-	if (g->is_open || g->ceiling_per_hour == 0) {
+	if (g->has_rate)
+		table_add_int(table, g->rate);
+	else
 		table_add_none(table);
-	} else {
-		snprintf(ceiling, sizeof(ceiling), "%lld/h",
-		    (long long)g->ceiling_per_hour);
-		table_add_text(table, ceiling);
-	}
+	add_ceiling(table, g);
 	if (g->why.len > 0) {
 		table_add(table, g->why);
 	} else if (g->resting_until_ms > t->now_ms) {
@@ -275,6 +287,8 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 	struct table *table =
 	    table_new(by_site ? site_columns : source_columns);
 
+	table_json_name(table, "rate", "rate_per_s");
+	table_json_name(table, "ceiling", "ceiling_per_hour");
 	t->by_site = by_site;
 	t->now_ms = clock_now_ms();
 	t->group = xcalloc(GROUPS_MAX, sizeof(*t->group));

@@ -320,6 +320,7 @@ struct dest {
 	bool mail_is_first;	 /* there among those that could send at once */
 	bool is_called;		 /* its turn has come */
 	double rate;		 /* mails a second, smoothed; first a guess */
+	unsigned int rate_looks; /* at a backlog, in a row, that it is of */
 	unsigned int done_count; /* ended since the last tick */
 	int64_t dot_ms; /* from a dot to its reply, smoothed; -1: not known */
 	bool stands_still;	 /* nothing did in the last second */

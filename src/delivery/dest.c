@@ -455,6 +455,9 @@ smooth_rate(struct dest *d)
 	if (d->waiting_count == 0) {
 		seen = MAX(seen, RATE_GUESS);
 		d->full_since_mono_ms = 0;
+		d->rate_looks = 0;
+	} else {
+		d->rate_looks++;
 	}
 	d->rate = d->rate * 0.6 + seen * 0.4;
 	d->done_count = 0;

@@ -41,7 +41,8 @@ class Backlog(WorldTest):
             "others")["on_hold"] == 3)
         others = self.row("others")
         self.assertEqual(others["waiting"], 4)
-        self.assertRegex(others["oldest"], r"^(\d+m)?\d+s$")
+        self.assertIn(others["oldest_age_s"], range(600))
+        self.assertIsNone(others["ceiling_per_source_per_hour"])
         domain = self.row("nomail.zz", "--by", "domain")
         self.assertEqual(
             [domain[k] for k in ("waiting", "on_hold", "delayed_because",
@@ -73,7 +74,9 @@ class Backlog(WorldTest):
         self.world.redis.command("HDEL", key, "why:99")
         # A text for people, too.
         _, out, _ = self.verpost.command("queue")
-        self.assertIn("delayed_because", out.splitlines()[0])
+        head, line = out.splitlines()[:2]
+        self.assertRegex(head, " oldest +ceiling +delayed_because ")
+        self.assertRegex(line, r" (\d+m)?\d+s +- ")
         status, _, errors = self.verpost.command("queue", "--by", "colour",
                                                  check=False)
         self.assertNotEqual(status, 0)
@@ -101,6 +104,9 @@ class Backlog(WorldTest):
         row = self.row(source, "--by", "source")
         self.assertEqual([row["sending"], row["delayed_because"]],
                          [1, None])
+        # There is no backlog that would have shown it.
+        self.assertEqual([site["rate_per_s"], row["rate_per_s"]],
+                         [None, None])
         # Nobody tells for longer than somebody asks.
         self.assertLessEqual(int(self.world.redis.command(
             "PTTL", "state:asked")), 10000)
