@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/daylimits.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "queue/rules.h"
@@ -20,7 +21,7 @@
 
 static const struct flag flags[] = {
 	{ "by", "WHAT",
-	    "provider (default), lane, domain, account, site or source" },
+	    "provider (default), lane, domain, account, site, source, limit" },
 	{ "limit", "N", "at most that many rows, the largest; default 50" },
 	{ NULL, NULL, NULL },
 };
@@ -274,8 +275,10 @@ run_list(const struct args *a)
 		return destinations_list(a, true, limit);
 	if (strcmp(by, "source") == 0)
 		return destinations_list(a, false, limit);
-	die("--by must be provider, lane, domain, account, site or source, not "
-	    "'%s'",
+	if (strcmp(by, "limit") == 0)
+		return daylimits_list(a, limit);
+	die("--by must be provider, lane, domain, account, site, source or "
+	    "limit, not '%s'",
 	    by);
 }
 
@@ -295,6 +298,10 @@ const struct command command_queue = {
 	    "and over how many connections. rate is\nhow many mails a second "
 	    "leave, once there has been a backlog to show it; ceiling\nis what "
 	    "the limits allow.\n"
+	    "\nBy limit it shows what of each daily limit is used, of a source "
+	    "and of a source\nwith a provider, the fullest first. Days are "
+	    "those of UTC. A process takes from a\nlimit ahead of need, up to "
+	    "a two-hundredth of it: that counts as used.\n"
 	    "\n'verpost queue show ID' tells all about one email.",
 	.flags = flags,
 	.run = run_list,

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/daylimits.h"
 #include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
@@ -48,6 +49,7 @@ struct telling {
 	struct group *group;
 	size_t rule_count;
 	struct store_rule *rule;
+	struct daylimits days;
 };
 
 static struct group *
@@ -220,6 +222,7 @@ read_database(struct telling *t)
 	session_wait(&t->s, "listing the rules");
 	store_source_list(t->s.pg, slice_of(NULL), got_sources, t);
 	session_wait(&t->s, "listing sources");
+	daylimits_read(&t->days, &t->s);
 }
 
 /* ---- Printing ------------------------------------------------------------ */
@@ -249,6 +252,20 @@ add_ceiling(struct table *table, const struct group *g)
 }
 
 static void
+add_day(struct table *table, const struct telling *t, const struct group *g)
+{
+	const struct daylimit *day = daylimits_of_source(&t->days, g->name);
+
+	if (day == NULL) {
+		table_add_none(table);
+		table_add_none(table);
+		return;
+	}
+	table_add_int(table, day->used);
+	table_add_int(table, day->limit);
+}
+
+static void
 add_group(struct table *table, const struct telling *t, const struct group *g)
 {
 	char when[CLOCK_ISO_LEN], why[64];
@@ -262,6 +279,8 @@ add_group(struct table *table, const struct telling *t, const struct group *g)
 	else
 		table_add_none(table);
 	add_ceiling(table, g);
+	if (!t->by_site)
+		add_day(table, t, g);
 	if (g->why.len > 0) {
 		table_add(table, g->why);
 	} else if (g->resting_until_ms > t->now_ms) {
@@ -281,8 +300,8 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 		"sending", "connections", "rate", "ceiling", "delayed_because",
 		"last_failure", NULL };
 	static const char *const source_columns[] = { "source", "waiting",
-		"sending", "connections", "rate", "ceiling", "delayed_because",
-		"last_failure", NULL };
+		"sending", "connections", "rate", "ceiling", "used_today",
+		"daily_limit", "delayed_because", "last_failure", NULL };
 	struct telling *t = xmalloc(sizeof(*t));
 	struct table *table =
 	    table_new(by_site ? site_columns : source_columns);
@@ -304,6 +323,7 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 	table_free(&table);
 	queue_free(&t->queue);
 	session_close(&t->s);
+	daylimits_fini(&t->days);
 	arena_fini(&t->arena);
 	free(t->group);
 	free(t);

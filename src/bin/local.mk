@@ -19,6 +19,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/cmd_trace.c \
 	%reldir%/cmd_verify.c \
 	%reldir%/cmd_webhook.c \
+	%reldir%/daylimits.c %reldir%/daylimits.h \
 	%reldir%/destinations.c \
 	%reldir%/dev_data.c %reldir%/dev.h \
 	%reldir%/dev_leftover.c \

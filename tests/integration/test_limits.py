@@ -135,6 +135,7 @@ class Limits(LimitsTest):
                 self.assertLessEqual(mails - before.get(source, 0), 25, source)
             if self.unfinished() == 0:
                 break
+            self.assertEqual(self.shown_of_limits(), [25, 25])
             if days == 1:
                 self.end_mtas(signal.SIGTERM)
             before, days = now, days + 1
@@ -145,6 +146,14 @@ class Limits(LimitsTest):
                        or self.unfinished() == 0, 60)
         self.assertGreaterEqual(days, 3)
         self.assertEqual(set(counter.taken), set(to), self.strange())
+
+    def shown_of_limits(self):
+        """What both sources have used of the provider's day, by source."""
+        rows = self.world.verpost.command_json("queue", "--by", "limit")
+        self.assertEqual({(row["provider"], row["daily_limit"])
+                          for row in rows}, {("daily", 25)})
+        return [row["used_today"]
+                for row in sorted(rows, key=lambda row: row["source"])]
 
     def strange(self):
         """Those that did not end well."""
@@ -323,6 +332,14 @@ class UsedUpOfTwo(LimitsTest):
                    self.times_said() > self.said, 30)
         wait_until("all of it was sent", lambda:
                    self.mails_from(self.limited) >= self.DAILY)
+        self.assertEqual(self.days_shown("source"), {
+            self.limited: (self.DAILY, self.DAILY), self.other: (None, None)})
+        self.assertEqual(self.days_shown("limit"), {
+            self.limited: (self.DAILY, self.DAILY)})
+
+    def days_shown(self, by):
+        return {row["source"]: (row["used_today"], row["daily_limit"])
+                for row in self.verpost.command_json("queue", "--by", by)}
 
     def let_the_other_send(self, ident, to, by_limited):
         self.verpost.command("queue release", "source", self.other)
