@@ -12,6 +12,14 @@
 /* An open claim of another is looked at so often: it may be taken back. */
 #define STORE_CLAIM_AGAIN_MS 30000
 
+/*
+ * attempts.outcome of a claim that was taken to end its recipient: nobody has
+ * tried, so it is no attempt to whoever asks, and does not count in
+ * recipients.attempts. Its row stays, as every claim's does: a claim that was
+ * asked for meanwhile meets it. Other outcomes: outcome/verdict.h.
+ */
+#define STORE_NOT_TRIED 20
+
 enum store_claim_result {
 	STORE_CLAIM_NONE = 0,
 	STORE_CLAIM_MINE,	/* send, or finish */

@@ -16,6 +16,7 @@ struct store_recipient {
 	int pool;
 	struct slice lane;
 	bool is_claimed; /* by somebody who sends it, or did */
+	struct slice canceled; /* data of that event; ptr NULL: none */
 	/* The last attempt that ended; n 0: none. */
 	struct {
 		int n;

@@ -42,7 +42,7 @@ static const struct flag release_flags[] = {
 
 static const struct flag cancel_flags[] = {
 	{ "account", "NAME", "only mail of this account" },
-	{ "reason", "TEXT", "what 'verpost queue rules' shows as the reason" },
+	{ "reason", "TEXT", "what is shown as the reason, by the API, too" },
 	{ NULL, NULL, NULL },
 };
 
@@ -364,7 +364,7 @@ const struct command command_queue_release = {
 struct list_call {
 	struct session s;
 	size_t count;
-	struct store_rule rule[STORE_RULES_MAX];
+	struct store_rule *rule;
 	struct arena arena;
 };
 
@@ -375,13 +375,8 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 	struct list_call *call = ctx;
 
 	(void)generation;
-	call->count = MIN(count, ARRAY_LEN(call->rule));
-	for (size_t i = 0; err == NULL && i < call->count; i++) {
-		call->rule[i] = rule[i];
-		call->rule[i].value = arena_slice(&call->arena, rule[i].value);
-		call->rule[i].reason =
-		    arena_slice(&call->arena, rule[i].reason);
-	}
+	call->rule = store_rules_copy(&call->arena, rule, count);
+	call->count = count;
 	session_end(&call->s, err);
 }
 
@@ -397,6 +392,7 @@ add_rule(struct list_call *call, struct table *t, const struct store_rule *r)
 	table_add_some(t, slice_of(account));
 	table_add_time(t, r->issued_at_ms);
 	table_add_time(t, r->expires_at_ms);
+	table_add_text(t, id_text(r->id).s);
 	table_add(t, r->reason);
 	free(account);
 }
@@ -405,20 +401,19 @@ static int
 run_rules(const struct args *a)
 {
 	static const char *const columns[] = { "kind", "scope", "value",
-		"account", "issued_at", "until", "reason", NULL };
-	struct list_call *call = xmalloc(sizeof(*call));
+		"account", "issued_at", "until", "id", "reason", NULL };
+	struct list_call call = { .arena = ARENA_INIT };
 	struct table *table = table_new(columns);
 
-	session_open(&call->s, a, 0);
-	store_rule_list(call->s.pg, clock_now_ms(), got_rules, call);
-	session_wait(&call->s, "listing the rules");
-	for (size_t i = 0; i < call->count; i++)
-		add_rule(call, table, &call->rule[i]);
+	session_open(&call.s, a, 0);
+	store_rule_list(call.s.pg, clock_now_ms(), got_rules, &call);
+	session_wait(&call.s, "listing the rules");
+	for (size_t i = 0; i < call.count; i++)
+		add_rule(&call, table, &call.rule[i]);
 	table_print(table, a->json, "Nothing is on hold or being canceled.");
 	table_free(&table);
-	session_close(&call->s);
-	arena_fini(&call->arena);
-	free(call);
+	session_close(&call.s);
+	arena_fini(&call.arena);
 	return 0;
 }
 

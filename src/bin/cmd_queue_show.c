@@ -69,6 +69,7 @@ keep_recipient(struct show *w, size_t i, const struct store_recipient *r)
 	*mine = *r;
 	mine->address = arena_slice(&w->arena, r->address);
 	mine->reason = arena_slice(&w->arena, r->reason);
+	mine->canceled = arena_slice(&w->arena, r->canceled);
 	mine->lane = arena_slice(&w->arena, r->lane);
 	mine->last.status = arena_slice(&w->arena, r->last.status);
 	mine->last.reply = arena_slice(&w->arena, r->last.reply);
@@ -172,6 +173,25 @@ ask_lane(struct show *w, struct queue *q, const struct store_recipient *r)
 	session_wait(&w->s, "asking Redis for lane %s", lane.name);
 }
 
+/* Why it was given up, or who canceled it and when. */
+static void
+add_end(struct show *w, struct strbuf *out, const struct store_recipient *r,
+    const struct store_rule *rule)
+{
+	struct canceled c;
+	char when[CLOCK_ISO_LEN];
+
+	if (!waiting_canceled(&w->arena, r, rule, &c)) {
+		strbuf_add_slice(out, r->reason);
+		return;
+	}
+	canceled_add_text(out, &c);
+	if (!id_is_zero(c.rule))
+		strbuf_add_fmt(out, ", rule %s", id_text(c.rule).s);
+	clock_format_iso(c.at_ms, when);
+	strbuf_add_fmt(out, ", at %s", when);
+}
+
 static void
 add_recipient(struct show *w, struct table *t, struct queue *q,
     const struct store_recipient *r)
@@ -191,7 +211,7 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 		ask_lane(w, q, r);
 	if (!waiting_because(&why, r, rule,
 		idle.len > 0 ? idle : slice_of(w->why), w->now_ms))
-		strbuf_add_slice(&why, r->reason);
+		add_end(w, &why, r, rule);
 	table_add_int(t, (int64_t)id_recipient_number(r->id));
 	table_add(t, r->address);
 	table_add_text(t, status_name(waiting_status(r, rule)));

@@ -1,6 +1,7 @@
 #include "outcome/waiting.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "outcome/verdict.h"
 
 enum status
@@ -10,6 +11,42 @@ waiting_status(const struct store_recipient *r, const struct store_rule *rule)
 	    rule->kind == RULE_CANCEL)
 		return STATUS_CANCELED;
 	return r->status;
+}
+
+struct canceled
+canceled_by_rule(const struct store_rule *rule)
+{
+	struct canceled c = { .by_operator = true };
+
+	if (rule == NULL)
+		return c;
+	c.rule = rule->id;
+	c.scope = slice_of(store_rule_scope_name(rule->scope));
+	c.value = rule->value;
+	c.reason = rule->reason;
+	c.at_ms = id_time_ms(rule->id);
+	return c;
+}
+
+bool
+waiting_canceled(struct arena *arena, const struct store_recipient *r,
+    const struct store_rule *rule, struct canceled *out)
+{
+	const struct json *data = NULL;
+	struct error bad;
+
+	if (waiting_status(r, rule) != STATUS_CANCELED)
+		return false;
+	if (r->status != STATUS_CANCELED) {
+		*out = canceled_by_rule(rule);
+		return true;
+	}
+	if (r->canceled.len > 0 &&
+	    json_parse(arena, arena_dup(arena, r->canceled), r->canceled.len,
+		&data, &bad) < 0)
+		data = NULL;
+	canceled_read(data, r->finished_at_ms, out);
+	return true;
 }
 
 static void

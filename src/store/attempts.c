@@ -81,6 +81,7 @@ static const struct pg_stmt stmt_list = { "attempt_list",
 	"r.address FROM attempts a JOIN recipients r ON r.id = a.recipient "
 	"AND r.id BETWEEN $1 AND $2 "
 	"WHERE a.recipient BETWEEN $1::uuid AND $2::uuid "
+	"AND a.outcome IS DISTINCT FROM " STORE_SQL(STORE_NOT_TRIED) " "
 	"ORDER BY a.recipient, a.n LIMIT $3::int8" };
 
 struct store_claiming {

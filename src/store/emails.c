@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "pg_priv.h"
+#include "store/attempts.h"
 #include "store_priv.h"
 
 #define COLUMNS                                                                \
@@ -13,7 +14,8 @@ static const struct pg_stmt stmt_find = { "email_find",
 	"LEFT JOIN domains d ON d.number = e.domain "
 	"WHERE e.id = $1::uuid AND ($2::int4 = 0 OR e.account = $2)" };
 
-/* The last attempt that has an outcome stands beside its recipient. */
+/* The last attempt that has an outcome stands beside its recipient, and of one
+ * that is canceled what its event says: kind 9, status 50 (model/status.h). */
 static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"SELECT r.id, r.address, r.field, r.status, r.attempts, r.retry_at, "
 	"r.expires_at, r.finished_at, r.reason, coalesce(a.n, 0::int2), "
@@ -22,11 +24,14 @@ static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"a.finished_at, coalesce(a.class, 0::int2), r.pool, r.lane, "
 	"EXISTS (SELECT FROM attempts o "
 	"WHERE o.recipient = r.id AND o.recipient BETWEEN $1 AND $2 "
-	"AND o.n = r.attempts + 1 AND o.outcome IS NULL) "
+	"AND o.n = r.attempts + 1 AND o.outcome IS NULL), c.data "
 	"FROM recipients r LEFT JOIN LATERAL (SELECT a.* "
 	"FROM attempts a WHERE a.recipient = r.id "
 	"AND a.recipient BETWEEN $1::uuid AND $2::uuid "
-	"AND a.outcome IS NOT NULL ORDER BY a.n DESC LIMIT 1) a ON true "
+	"AND a.outcome <> " STORE_SQL(STORE_NOT_TRIED) " "
+	"ORDER BY a.n DESC LIMIT 1) a ON true "
+	"LEFT JOIN events c ON r.status = 50 AND c.recipient = r.id "
+	"AND c.recipient BETWEEN $1 AND $2 AND c.kind = 9 AND c.dedupe = 0 "
 	"WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id" };
 
 static const struct pg_stmt stmt_content = { "email_content",
@@ -122,6 +127,7 @@ read_recipient(struct pg_row row, struct store_recipient *r)
 	r->pool = pg_get_int4(row, 19);
 	r->lane = pg_get_text(row, 20);
 	r->is_claimed = pg_get_bool(row, 21);
+	r->canceled = pg_get_text(row, 22);
 }
 
 /* All chunks in a row; one chunk is used where it lies. */

@@ -4,6 +4,10 @@
 
 #include "store/pg.h"
 
+/* A number of a header, in the text of a statement. */
+#define STORE_SQL(number) STORE_SQL_(number)
+#define STORE_SQL_(number) #number
+
 /* Memory that goes with the reply's unit of work; n * size, zeroed. */
 void *store_reply_mem(const struct pg_reply *reply, size_t n, size_t size);
 

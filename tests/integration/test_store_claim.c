@@ -493,6 +493,56 @@ attempts(int account, struct id id, size_t limit)
 	return seen;
 }
 
+/* It has to have a claim, as everything that ends a recipient. */
+static void
+an_end_that_nobody_tried_is_no_attempt(void **state)
+{
+	struct mail m;
+	struct store_claim c;
+	struct store_outcome o;
+	struct email_seen seen;
+
+	(void)state;
+	mail_init(&m, "untried", 1);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = 5,
+		.outcome = 2,
+		.code = 451,
+		.raise_to = STATUS_DEFERRED };
+	write_outcome(&o, 1);
+	c.n = 2;
+	assert_int_equal(claim(6, &c, true), STORE_CLAIM_MINE);
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 2,
+		.worker = 6,
+		.outcome = STORE_NOT_TRIED,
+		.raise_to = STATUS_CANCELED,
+		.finish = true,
+		.event_count = 1,
+		.event = { { EVENT_CANCELED, 0, SLICE("{\"by\":\"x\"}") } } };
+	write_outcome(&o, 1);
+	write_outcome(&o, 1);
+	seen = find(m.item.email);
+	assert_int_equal(seen.recipient[0].status, STATUS_CANCELED);
+	assert_int_equal(seen.recipient[0].attempts, 1);
+	assert_int_equal(seen.recipient[0].last.n, 1);
+	assert_int_equal(seen.recipient[0].last.code, 451);
+	assert_string_equal(seen.canceled, "{\"by\":\"x\"}");
+	assert_int_equal(attempts(ACCOUNT, m.item.email, 10).count, 1);
+	/* Whoever asked before it ended meets the claim. */
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM attempts WHERE outcome = 20") ==
+	    1);
+	c.n = 2;
+	assert_int_equal(claim(7, &c, true), STORE_CLAIM_FINISHED);
+}
+
 static void
 attempts_are_listed_for_an_email_or_for_a_recipient(void **state)
 {
@@ -793,6 +843,7 @@ SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(unknown_is_only_written_where_nothing_else_is),
     CASE(a_late_word_settles_what_ended_unknown),
     CASE(attempts_are_listed_for_an_email_or_for_a_recipient),
+    CASE(an_end_that_nobody_tried_is_no_attempt),
     CASE(unknown_is_not_written_over_a_claim_that_lives),
     CASE(only_the_holder_writes_the_outcome_of_a_claim),
     CASE(an_outcome_can_suppress),
