@@ -14,11 +14,11 @@ struct json;
 struct json_writer;
 
 struct canceled {
-	bool by_operator;	    /* else the sender, through the API */
-	struct id rule;		    /* zero: none, or not known any more */
-	struct slice scope, value;  /* what the rule is about */
-	struct slice reason;	    /* in the operator's words, or len 0 */
-	int64_t at_ms;		    /* of the command; not written */
+	bool by_operator;	   /* else the sender, through the API */
+	struct id rule;		   /* zero: none, or not known any more */
+	struct slice scope, value; /* what the rule is about */
+	struct slice reason;	   /* in the operator's words, or len 0 */
+	int64_t at_ms;		   /* of the command; not written */
 };
 
 /* "canceled by the operator: domain example.com (wrong price)" */

@@ -29,9 +29,9 @@ struct event_data {
 	struct mail_status status;
 	struct slice text, mx;
 	unsigned int attempt;
-	int64_t retry_at_ms; /* 0: none */
-	const char *class;   /* or NULL */
-	const char *reason;  /* or NULL */
+	int64_t retry_at_ms;		 /* 0: none */
+	const char *class;		 /* or NULL */
+	const char *reason;		 /* or NULL */
 	const struct canceled *canceled; /* or NULL; instead of text, reason */
 	bool dsn, outcome_unknown;
 };

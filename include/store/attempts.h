@@ -82,6 +82,8 @@ struct store_attempt {
 	int class;		  /* outcome/classify.h; 0: none */
 	struct slice status, reply, mx, tls, transcript;
 	struct slice address; /* of the recipient */
+	/* Of the source; "#7" when it was removed, ptr NULL: none. */
+	struct slice source_address;
 };
 typedef void store_attempt_got(void *ctx, const struct store_attempt *attempt,
     size_t count, const struct error *err);

@@ -96,7 +96,7 @@ struct job {
 	struct id email;
 	struct slice message_id; /* set by the sender, or len 0 */
 	int64_t created_at_ms, expires_at_ms;
-	int rules; /* generation of the list it was looked at with */
+	int rules;  /* generation of the list it was looked at with */
 	int cancel; /* number of the rule, with JOB_END_CANCELED */
 
 	/* Ends without a destination, once claimed. */

@@ -88,6 +88,14 @@ add_retry(struct strbuf *out, const struct store_recipient *r)
 		add_reply(out, r);
 }
 
+static void
+add_sending(struct strbuf *out, const struct store_recipient *r)
+{
+	strbuf_add_text(out, "being sent");
+	if (r->claim_source.len > 0)
+		strbuf_add_fmt(out, " from %.*s", SLICE_FMT(r->claim_source));
+}
+
 bool
 waiting_because(struct strbuf *out, const struct store_recipient *r,
     const struct store_rule *rule, struct slice lane_why, int64_t now_ms)
@@ -95,7 +103,7 @@ waiting_because(struct strbuf *out, const struct store_recipient *r,
 	if (status_is_final(waiting_status(r, rule)))
 		return false;
 	if (r->is_claimed)
-		strbuf_add_text(out, "being sent");
+		add_sending(out, r);
 	else if (rule != NULL && rule->kind == RULE_HOLD)
 		add_hold(out, rule);
 	else if (r->retry_at_ms > now_ms)

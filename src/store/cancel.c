@@ -17,7 +17,7 @@ static const struct pg_stmt stmt_cancel = { "cancel",
 	"AND e.account = $3::int4)), "
 	"c AS (INSERT INTO attempts (recipient, n, worker, claimed_at, "
 	"finished_at, outcome) SELECT r.id, r.attempts + 1, 0, "
-	"$4::timestamptz, $4, " STORE_SQL(STORE_NOT_TRIED) " FROM r "
+	"$4::timestamptz, $4, " SQL_NOT_TRIED " FROM r "
 	"ON CONFLICT DO NOTHING RETURNING recipient, n), "
 	"e AS (INSERT INTO events (recipient, at, account, dedupe, kind, data) "
 	"SELECT c.recipient, $4, $3, 0, $5::int2, $6::text FROM c "

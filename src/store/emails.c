@@ -22,14 +22,16 @@ static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"coalesce(a.outcome, 0::int2), coalesce(a.stage, 0::int2), "
 	"coalesce(a.code, 0::int2), a.status, a.reply, a.mx, a.tls, "
 	"a.finished_at, coalesce(a.class, 0::int2), r.pool, r.lane, "
-	"EXISTS (SELECT FROM attempts o "
-	"WHERE o.recipient = r.id AND o.recipient BETWEEN $1 AND $2 "
-	"AND o.n = r.attempts + 1 AND o.outcome IS NULL), c.data "
+	"o.n IS NOT NULL, o.source, c.data "
 	"FROM recipients r LEFT JOIN LATERAL (SELECT a.* "
 	"FROM attempts a WHERE a.recipient = r.id "
 	"AND a.recipient BETWEEN $1::uuid AND $2::uuid "
-	"AND a.outcome <> " STORE_SQL(STORE_NOT_TRIED) " "
+	"AND a.outcome <> " SQL_NOT_TRIED " "
 	"ORDER BY a.n DESC LIMIT 1) a ON true "
+	"LEFT JOIN LATERAL (SELECT a.n, " SQL_SOURCE " AS source "
+	"FROM attempts a LEFT JOIN sources s ON s.number = a.source "
+	"WHERE a.recipient = r.id AND a.recipient BETWEEN $1 AND $2 "
+	"AND a.n = r.attempts + 1 AND a.outcome IS NULL) o ON true "
 	"LEFT JOIN events c ON r.status = 50 AND c.recipient = r.id "
 	"AND c.recipient BETWEEN $1 AND $2 AND c.kind = 9 AND c.dedupe = 0 "
 	"WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id" };
@@ -127,7 +129,8 @@ read_recipient(struct pg_row row, struct store_recipient *r)
 	r->pool = pg_get_int4(row, 19);
 	r->lane = pg_get_text(row, 20);
 	r->is_claimed = pg_get_bool(row, 21);
-	r->canceled = pg_get_text(row, 22);
+	r->claim_source = pg_get_text(row, 22);
+	r->canceled = pg_get_text(row, 23);
 }
 
 /* All chunks in a row; one chunk is used where it lies. */

@@ -126,7 +126,7 @@ struct email_seen {
 	struct error err;
 	struct store_email email;
 	struct store_recipient recipient[3];
-	char reason; /* the first letter of the first one's */
+	char reason;	   /* the first letter of the first one's */
 	char canceled[32]; /* of the first one */
 	char content[64];
 };

@@ -356,7 +356,9 @@ class Status(RulesTest):
         self.verpost.clock.advance(HOUR)
         self.sink.wait_for("why@sink.zz")
         self.assertEqual(self.recipient(held)["delayed_because"],
-                         "being sent")
+                         "being sent from %s.20" % self.world.net)
+        _, out, _ = self.verpost.command("queue show", held)
+        self.assertIn("being sent from %s.20" % self.world.net, out)
         gate.set()
         self.api.wait_event(held, "delivered")
         self.assertIsNone(self.recipient(held)["delayed_because"])

@@ -38,8 +38,10 @@ static const struct {
 	/* What is being sent may still be delivered. */
 	{ { .status = STATUS_QUEUED, .is_claimed = true }, &cancel, "",
 	    STATUS_QUEUED, "being sent" },
-	{ { .status = STATUS_QUEUED, .is_claimed = true }, &hold, "",
-	    STATUS_QUEUED, "being sent" },
+	{ { .status = STATUS_QUEUED,
+	      .is_claimed = true,
+	      .claim_source = SLICE("192.0.2.9") },
+	    &hold, "", STATUS_QUEUED, "being sent from 192.0.2.9" },
 	/* What is finished is not canceled any more, nor on hold. */
 	{ { .status = STATUS_DELIVERED, .finished_at_ms = 1 }, &cancel, "",
 	    STATUS_DELIVERED, NULL },
