@@ -197,6 +197,27 @@ write_cell(struct json_writer *w, const char *name, const struct cell *cell)
 }
 
 static void
+write_row(struct json_writer *w, const struct table *t, size_t row)
+{
+	json_begin_object(w, NULL);
+	for (size_t i = 0; i < t->width; i++)
+		write_cell(w, t->json_columns[i], &t->cell[row * t->width + i]);
+	json_end(w);
+}
+
+void
+table_print_object(const struct table *t)
+{
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	json_writer_init(&w, &out);
+	write_row(&w, t, 0);
+	puts(strbuf_text(&out));
+	strbuf_fini(&out);
+}
+
+static void
 print_json(const struct table *t)
 {
 	struct strbuf out = STRBUF_INIT;
@@ -204,13 +225,8 @@ print_json(const struct table *t)
 
 	json_writer_init(&w, &out);
 	json_begin_array(&w, NULL);
-	for (size_t row = 0; row < table_rows(t); row++) {
-		json_begin_object(&w, NULL);
-		for (size_t i = 0; i < t->width; i++)
-			write_cell(&w, t->json_columns[i],
-			    &t->cell[row * t->width + i]);
-		json_end(&w);
-	}
+	for (size_t row = 0; row < table_rows(t); row++)
+		write_row(&w, t, row);
 	json_end(&w);
 	puts(strbuf_text(&out));
 	strbuf_fini(&out);

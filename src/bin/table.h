@@ -29,6 +29,8 @@ void table_add_none(struct table *t); /* "-", and null in JSON */
 void table_add_some(struct table *t, struct slice text);
 /* Milliseconds since 1970; 0 is none. */
 void table_add_time(struct table *t, int64_t ms);
+/* As JSON: its first row alone, as one object. */
+void table_print_object(const struct table *t);
 size_t table_rows(const struct table *t);
 /* empty: what to say when there are no rows (not in JSON). */
 void table_print(const struct table *t, bool json, const char *empty);

@@ -117,6 +117,35 @@ class Rules(RulesTest):
                 self.release(scope, value)
                 self.api.wait_event(held, "delivered")
 
+    def test_what_was_done_is_told_to_programs_too(self):
+        made = self.verpost.command_json(
+            "queue hold", "domain", "SINK.zz", "--account", "tester",
+            "--reason", "ticket 7", "--for", "2h")
+        listed, = [r for r in self.rules() if r["kind"] == "hold"]
+        self.assertEqual(made, listed)
+        self.assertEqual(
+            [made[k] for k in ("kind", "scope", "value", "account",
+                               "reason")],
+            ["hold", "domain", "sink.zz", "tester", "ticket 7"])
+        # Again: the same one, with another reason and no end.
+        again = self.verpost.command_json("queue hold", "domain", "sink.zz",
+                                          "--account", "tester")
+        self.assertEqual(again, dict(made, reason="", until=None))
+        ident = self.mail("told@sink.zz", "held")
+        self.wait_parked(1)
+        ended = self.verpost.command_json(
+            "queue release", "domain", "sink.zz", "--account", "tester")
+        # The keeper may have been first.
+        self.assertIn(ended.pop("given_back"), (0, 1))
+        self.assertEqual(ended, again)
+        self.api.wait_event(ident, "delivered")
+        cancels = [self.verpost.command_json("queue cancel", "tag", "a=b")
+                   for _ in range(2)]
+        self.assertEqual(cancels,
+                         [r for r in self.rules() if r["value"] == "a=b"])
+        self.assertNotEqual(cancels[0]["id"], cancels[1]["id"])
+        self.verpost.pg.sql("DELETE FROM rules")
+
     def test_of_one_account_only(self):
         self.verpost.command("account add", "quiet")
         _, out, _ = self.verpost.command("queue hold", "domain", "sink.zz",
