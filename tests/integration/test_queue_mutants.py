@@ -265,7 +265,8 @@ MUTANTS = [
     model("an end is taken back", OUTCOME,
           '"ELSE r.finished_at END "', '"ELSE NULL END "', "an end stays"),
     model("attempts are not counted", OUTCOME,
-          '"greatest(r.attempts, i.n), "', '"r.attempts, "', "2 "),
+          '"greatest(r.attempts, i.n), "', '"r.attempts, "',
+          "(2|4 max age) "),
 
     # The keeper.
     model("expiry does not wait for a claim's end", EXPIRE,
