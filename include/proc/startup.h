@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/error.h"
+#include "base/slice.h"
 #include "proc/privileges.h"
 #include "proc/settings.h"
 
@@ -18,6 +19,8 @@ enum finding {
 
 /* domains.checks of a domain that is verified without a look at DNS. */
 #define STARTUP_DOMAIN_UNCHECKED "[{\"record\":\"unchecked\"}]"
+/* Whether they are those, as they come back from the database. */
+bool startup_domain_is_unchecked(struct slice checks);
 
 /* what: "postgres", "source 192.0.2.1"; text: what is so, and what to do. */
 typedef void startup_say(void *ctx, enum finding finding, const char *what,

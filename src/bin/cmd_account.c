@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/strbuf.h"
+#include "bin/senders.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
@@ -200,6 +201,10 @@ run_set(const struct args *a)
 		printf("Account %s changed. A running httpd knows it within "
 		       "seconds.\n",
 		    a->operand[0]);
+	fflush(stdout);
+	if (args_flag(a, "transactional-pool") != NULL ||
+	    args_flag(a, "broadcast-pool") != NULL)
+		senders_warn_spf(&call.s, NULL, call.number);
 	session_close(&call.s);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "bin/poolwhy.h"
+#include "bin/senders.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "mail/address.h"
@@ -186,6 +187,8 @@ run_add(const struct args *a)
 		printf("Source %s added. A running mta takes it within "
 		       "seconds.\n",
 		    text);
+	fflush(stdout);
+	senders_warn_spf(&s, text, 0);
 	session_close(&s);
 	arena_fini(&arena);
 	return 0;
@@ -299,7 +302,10 @@ run_set(const struct args *a)
 		printf("Source %s changed. A running mta takes it within "
 		       "seconds.\n",
 		    a->operand[0]);
+	fflush(stdout);
 	poolwhy_warn_emptied(&before);
+	if (change.pool_name.ptr != NULL)
+		senders_warn_spf(&s, a->operand[0], 0);
 	poolwhy_fini(&before);
 	session_close(&s);
 	return 0;

@@ -149,6 +149,12 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
  * The checks come back from jsonb, which puts its own blanks: so it is the
  * word that is looked for.
  */
+bool
+startup_domain_is_unchecked(struct slice checks)
+{
+	return slice_find(checks, SLICE("\"unchecked\"")) < checks.len;
+}
+
 static void
 got_domains(void *ctx, const struct store_domain *domain, size_t count,
     const struct error *failed)
@@ -166,8 +172,7 @@ got_domains(void *ctx, const struct store_domain *domain, size_t count,
 
 		verified += domain[i].verified;
 		if (!domain[i].verified ||
-		    slice_find(domain[i].checks, SLICE("\"unchecked\"")) ==
-			domain[i].checks.len)
+		    !startup_domain_is_unchecked(domain[i].checks))
 			continue;
 		snprintf(what, sizeof(what), "domain %.*s",
 		    SLICE_FMT(domain[i].name));
