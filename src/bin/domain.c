@@ -47,8 +47,8 @@ read_sources(struct domain_view *v)
 	struct senders senders;
 
 	senders_read(&senders, v->s);
-	v->d.source_count = senders_of(&senders, v->account, v->source,
-	    ARRAY_LEN(v->source));
+	v->d.source_count =
+	    senders_of(&senders, v->account, v->source, ARRAY_LEN(v->source));
 	for (size_t i = 0; i < v->d.source_count; i++)
 		v->source[i] = arena_slice(&v->arena, v->source[i]);
 	senders_fini(&senders);

@@ -140,9 +140,8 @@ found_spf(struct arena *arena, struct slice checks)
 
 	if (json_parse(arena, text, checks.len, &all, NULL) != 0)
 		return SLICE("");
-	json_each(one, all)
-		if (slice_eq_text(json_get_text(one, "record"), "SPF"))
-			return json_get_text(one, "found");
+	json_each(one, all) if (slice_eq_text(json_get_text(one, "record"),
+				    "SPF")) return json_get_text(one, "found");
 	return SLICE("");
 }
 

@@ -325,6 +325,29 @@ startup_probe(const struct settings *s, startup_say *fn, void *ctx)
 }
 
 static void
+check_readable(struct probe *p, const char *what, const char *path)
+{
+	if (path[0] == '\0' || access(path, R_OK) == 0 || errno != EACCES)
+		return;
+	say(p, FINDING_ROOT, what,
+	    "%s can be read by root, not by %s: serve would start by root, not "
+	    "by verpost.service (User=): chown %s %s, and let it into the "
+	    "directory",
+	    path, p->s->user, p->s->user, path);
+}
+
+void
+startup_files(const struct settings *s, const char *config, startup_say *fn,
+    void *ctx)
+{
+	struct probe p = { .s = s, .say = fn, .ctx = ctx };
+
+	check_readable(&p, "settings", config);
+	check_readable(&p, "key_file", s->key_file);
+	check_readable(&p, "shaping_file", s->shaping_file);
+}
+
+static void
 made_days(void *ctx, size_t count, const struct error *failed)
 {
 	struct probe *p = ctx;

@@ -192,6 +192,70 @@ class Commands(WorldTest):
         self.assertEqual(len(texts), 1, out)
         self.assertIn("verpost.pid: Permission denied", texts[0])
 
+    def test_check_by_root_looks_whether_the_user_could_start_it(self):
+        """The tests' key file is root's, who starts serve here."""
+        alone = self.verpost.base + "/alone-too"
+        free = self.world.net + ".10:0"
+        settings = {"run_dir": alone, "http_listen": free,
+                    "smtp_in_listen": free, "simulator_listen": free}
+        keys = self.verpost.settings["key_file"]
+
+        def found():
+            status, rows = self.checked(**settings)
+            self.assertEqual(status, 0, rows)
+            _, out, _ = self.verpost.command(
+                "check", "-c", self.verpost.base + "/other.conf")
+            said = [row["text"] for row in rows
+                    if (row["what"], row["finding"]) == ("key_file",
+                                                         "warning")]
+            return said, out
+        said, out = found()
+        self.assertEqual(len(said), 1, out)
+        self.assertIn("can be read by root, not by nobody", said[0])
+        self.assertIn("verpost can start by root, but not by its unit: 0 bad",
+                      out)
+        self.assertRegex(out, "ok +user +nobody: .* as root")
+        shutil.chown(keys, "nobody")
+        try:
+            said, out = found()
+        finally:
+            os.chown(keys, 0, -1)
+        self.assertEqual(said, [])
+        self.assertIn("verpost can start: 0 bad", out)
+
+    def test_a_key_file_made_by_root_is_its_users(self):
+        theirs = self.verpost.base + "/etc-of-nobody"
+        os.makedirs(theirs)
+        shutil.chown(theirs, "nobody", "nogroup")
+        path = theirs + "/keys"
+        _, out, _ = self.verpost.command("keyfile create", path)
+        self.assertIn("created for nobody", out)
+        was, of_dir = os.stat(path), os.stat(theirs)
+        self.assertEqual((was.st_uid, was.st_gid, was.st_mode & 0o7777),
+                         (of_dir.st_uid, of_dir.st_gid, 0o600))
+
+    def test_a_key_file_that_may_not_be_read_says_whose_it_is(self):
+        status, out, errors = run(
+            ["setpriv", "--reuid", "nobody", "--clear-groups", PROGRAM,
+             "domain", "add", "denied.zz", "-c", self.verpost.config],
+            check=False)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("keys: Permission denied: belongs to root, not to "
+                      "nobody: run this as root", errors)
+
+    def test_check_refuses_the_run_dir_of_another_node_that_runs(self):
+        status, rows = self.checked(node="another")
+        self.assertEqual(status, 1)
+        texts = [row["text"] for row in rows if row["what"] == "run_dir"
+                 and row["finding"] == "bad"]
+        self.assertEqual(len(texts), 1, rows)
+        self.assertIn("is that of node 'node1', which runs (process %d)"
+                      % self.verpost.process.pid, texts[0])
+        self.assertNotIn("running", [row["what"] for row in rows])
+        in_use = [row["what"] for row in rows if row["finding"] == "bad"
+                  and "in use" in row["text"]]
+        self.assertIn("http_listen", in_use)
+
     def test_commands_before_migrate_say_so(self):
         with open(self.verpost.config) as stream:
             lines = [line for line in stream
