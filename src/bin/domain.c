@@ -63,7 +63,7 @@ domain_view_load(struct domain_view *v, struct session *s, const char *name)
 
 	*v = (struct domain_view){ .s = s };
 	if (mail_domain_parse(&v->arena, slice_of(name), 1, &host, &err) != 0)
-		die("'%s' is no domain name: %s", name, err.text);
+		args_die("'%s' is no domain name: %s", name, err.text);
 	store_domain_find_name(s->pg, 0, host, got_domain, v);
 	err = session_try(s);
 	if (err.kind == ERR_NOTFOUND)

@@ -356,8 +356,13 @@ class Commands(WorldTest):
         self.assertIn(changed, self.verpost.command_json("source list"))
         self.assertEqual(self.verpost.command_json("source remove", spare),
                          {"removed": spare})
-        self.verpost.command("account remove", "second")
         status, text = self.run_command("account remove", "second")
+        self.assertEqual(status, 1)
+        self.assertIn("its domains and their DKIM keys (0), API keys (1), "
+                      "webhooks (0) and suppressions (0), for good: say "
+                      "--yes", text)
+        self.verpost.command("account remove", "second", "--yes")
+        status, text = self.run_command("account remove", "second", "--yes")
         self.assertNotEqual(status, 0)
         self.assertIn("second", text)
 
@@ -369,7 +374,7 @@ class Commands(WorldTest):
                     if (command, bad) == ("key add", " "):
                         continue
                     status, text = self.run_command(command, bad)
-                    self.assertEqual(status, 1)
+                    self.assertEqual(status, 2)
                     self.assertIn("control characters", text)
             for words in (["source add", "192.0.2.77", "--helo", "far.zz"],
                           ["source set", self.world.net + ".20"]):
@@ -377,12 +382,12 @@ class Commands(WorldTest):
                     if bad == " ":
                         continue
                     status, text = self.run_command(*words, "--pool", bad)
-                    self.assertEqual(status, 1)
+                    self.assertEqual(status, 2)
                     self.assertIn("control characters", text)
         name = 'B\u00fccher "& S\u00f6hne" \\ x'
         self.assertEqual(
             self.verpost.command_json("account add", name)["name"], name)
-        self.verpost.command("account remove", name)
+        self.verpost.command("account remove", name, "--yes")
 
     def test_a_source_is_removed_while_an_mta_owns_it(self):
         address = self.world.net + ".98"
@@ -415,8 +420,9 @@ class Commands(WorldTest):
         self.verpost.command("source remove", "192.0.2.77")
         _, _, errors = self.verpost.command(
             "source add", "192.0.2.77", "--helo", "far.sender.zz", "--node",
-            "another")
-        self.assertEqual(errors, "")
+            "another", "--pool", "apart")
+        self.assertRegex(errors, r"^warning: no node named 'another' runs: "
+                         r".*\nThis one is 'node1' .*\n$")
         self.verpost.command("source remove", "192.0.2.77")
 
     def test_what_an_account_is_answered_can_be_changed(self):
@@ -432,15 +438,18 @@ class Commands(WorldTest):
                 ([], "nothing to set"),
                 (["--suppressed-answer", "300"], "must be 200 or 422"),
                 (["--weight", "3"], "--weight 3: must be 1, 2, 4"),
-                (["--weight", "256"], "--weight"),
-                (["--broadcast-pool", "none"], "none: no such pool")):
+                (["--weight", "256"], "--weight")):
             status, text = self.run_command("account set", "tester", *words)
-            self.assertEqual(status, 1)
+            self.assertEqual(status, 2)
             self.assertIn(said, text)
+        status, text = self.run_command("account set", "tester",
+                                        "--broadcast-pool", "none")
+        self.assertEqual(status, 1)
+        self.assertIn("none: no such pool", text)
 
     def test_help_of_what_is_no_command_is_an_error(self):
         status, text = self.run_command("help", "frobnicate")
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 2)
         self.assertIn("no command 'frobnicate'", text)
         status, _ = self.run_command("help", "domain", "add")
         self.assertEqual(status, 0)
@@ -503,11 +512,55 @@ class Commands(WorldTest):
 
     def test_suppressions_of_an_origin_that_is_none_are_refused(self):
         status, text = self.run_command("suppression list", "--origin", "foo")
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 2)
         self.assertIn("bounce, complaint or manual, not 'foo'", text)
         status, text = self.run_command("suppression list", "--origin",
                                         "complaint")
         self.assertEqual(status, 0, text)
+
+    def test_a_domain_that_is_there_already_is_said_to_be_whose(self):
+        self.verpost.command("account add", "owner")
+        self.verpost.command("domain add", "owned.zz", "--account", "owner")
+        status, text = self.run_command("domain add", "owned.zz", "--account",
+                                        "tester")
+        self.assertEqual(status, 1)
+        self.assertIn("'owned.zz' is there already, of account 'owner'", text)
+        self.verpost.command("account remove", "owner", "--yes")
+
+    def test_a_source_can_be_given_to_a_node_and_to_all_again(self):
+        address = self.world.net + ".97"
+        self.verpost.command("source add", address, "--helo", "to.sender.zz",
+                             "--pool", "apart")
+
+        def node():
+            return [row["node"] for row
+                    in self.verpost.command_json("source list")
+                    if row["address"] == address]
+        self.assertEqual(node(), [None])
+        _, _, errors = self.verpost.command("source set", address, "--node",
+                                            "far")
+        self.assertIn("no node named 'far' runs", errors)
+        self.assertEqual(node(), ["far"])
+        self.verpost.command("source set", address, "--weight", "3")
+        self.assertEqual(node(), ["far"])
+        _, _, errors = self.verpost.command("source set", address, "--node",
+                                            "none")
+        self.assertEqual((node(), errors), ([None], ""))
+        self.verpost.command("source remove", address)
+
+    def test_what_is_wrong_with_a_command_line_ends_with_2(self):
+        for words in (["queue", "--by", "foo"], ["source set", "192.0.2.1"],
+                      ["queue hold", "planet", "x"], ["account set", "tester"],
+                      ["source add", "192.0.2.1"], ["source add", "x"],
+                      ["source set", "192.0.2.1", "--weight", "0"],
+                      ["trace", "x.zz", "--for", "soon"],
+                      ["webhook add", "http://127.0.0.1:9/", "--events", "x"],
+                      ["suppression add", "nobody"], ["domain show", "-"],
+                      ["key remove", "x"], ["no-such-command"],
+                      ["domain add", "x.zz", "--no-such-option"]):
+            with self.subTest(words):
+                status, text = self.run_command(*words)
+                self.assertEqual(status, 2, text)
 
     def test_unknown_commands_and_options_say_what_there_is(self):
         for words in (["frobnicate"], ["domain"], ["domain add"],
