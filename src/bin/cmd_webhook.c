@@ -120,7 +120,7 @@ check_url(const struct session *s, struct slice url)
 		&err) != 0)
 		die("webhook_private: %s", err.text);
 	if (fetch_url_check(url, &guard, &err) < 0)
-		args_die("'%.*s' %s", SLICE_FMT(url), err.text);
+		die("'%.*s' %s", SLICE_FMT(url), err.text);
 	net_guard_fini(&guard);
 }
 
