@@ -11,10 +11,13 @@
 #include "base/error.h"
 #include "proc/privileges.h"
 
+/* Octets of a node's name that are kept. */
+#define RUNLOCK_NODE_MAX 400
+
 /*
- * Takes the lock and writes our number and node. The file is given to who, so that a
- * master which that user starts later can take it, too. One that is held is
- * waited for, patience_ms in all: its master may just be ending. Ends early,
+ * Takes the lock and writes our number and node. The file is given to who, so
+ * that a master which that user starts later can take it, too. One that is held
+ * is waited for, patience_ms in all: its master may just be ending. Ends early,
  * with ERR_UNAVAIL, when stop_fd becomes readable. Returns the descriptor, or
  * -1 with ERR_CONFLICT naming who holds it.
  */

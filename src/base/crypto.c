@@ -172,7 +172,8 @@ cannot_open(const char *path, struct error *err)
 		    user_name(st.st_uid), me, user_name(st.st_uid));
 	else
 		text = xasprintf("its directory is closed to %s: run this as "
-				 "the user that serves", me);
+				 "the user that serves",
+		    me);
 	error_set(err, ERR_SYS, "%s: %s", strerror(sys), text);
 	if (err != NULL)
 		err->sys = sys;
@@ -243,15 +244,17 @@ keyring_load(struct keyring *ring, const char *path, struct error *err)
 static int
 give_to_owner_of_dir(int fd, const char *path)
 {
-	char *copy = xasprintf("%s", path);
+	char *copy;
 	struct stat dir;
-	int rc = 0;
+	int rc;
 
-	if (geteuid() == 0)
-		rc = stat(dirname(copy), &dir);
-	if (geteuid() == 0 && rc == 0 && dir.st_uid != 0)
-		rc = fchown(fd, dir.st_uid, dir.st_gid);
+	if (geteuid() != 0)
+		return 0;
+	copy = xasprintf("%s", path);
+	rc = stat(dirname(copy), &dir);
 	free(copy);
+	if (rc == 0 && dir.st_uid != 0)
+		rc = fchown(fd, dir.st_uid, dir.st_gid);
 	return rc;
 }
 

@@ -17,7 +17,7 @@ struct check_call {
 	struct strbuf out;
 	unsigned int bad, warnings;
 	bool only_root; /* could start it */
-	long running; /* the process that serves with these settings, or 0 */
+	long running;	/* the process that serves with these settings, or 0 */
 };
 
 static const char *

@@ -19,7 +19,7 @@
 
 #define RETRY_MS 50
 /* A number and a name of a node, a line each. */
-#define TEXT_MAX 512
+#define TEXT_MAX (RUNLOCK_NODE_MAX + 32)
 
 static char *
 lock_path(const char *run_dir)
@@ -79,8 +79,8 @@ runlock_take(const char *run_dir, const char *node, const struct identity *who,
 {
 	char *path = lock_path(run_dir);
 	char text[TEXT_MAX];
-	int len = snprintf(text, sizeof(text), "%ld\n%.400s\n", (long)getpid(),
-	    node);
+	int len = snprintf(text, sizeof(text), "%ld\n%.*s\n", (long)getpid(),
+	    RUNLOCK_NODE_MAX, node);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	int rc;
 

@@ -300,7 +300,7 @@ find_holder(struct check *c)
 
 	c->holder = runlock_holder(c->s->run_dir, &node);
 	if (c->holder != 0 && node != NULL && node[0] != '\0' &&
-	    strcmp(node, c->s->node) != 0) {
+	    strncmp(node, c->s->node, RUNLOCK_NODE_MAX) != 0) {
 		say(c, FINDING_BAD, "run_dir",
 		    "%s is that of node '%s', which runs (process %ld): give "
 		    "node '%s' a run_dir, a state_dir and addresses of its own",
