@@ -47,7 +47,8 @@ struct keyring {
  */
 int keyring_load(struct keyring *ring, const char *path,
     struct error *err) MUST_CHECK;
-/* Creates the file (mode 0600) with one random key; ERR_CONFLICT if there. */
+/* Creates the file (mode 0600) with one random key; ERR_CONFLICT if there.
+ * Made by root it is given to the owner of its directory. */
 int keyring_create(const char *path, struct error *err) MUST_CHECK;
 void keyring_wipe(struct keyring *ring);
 const struct keyring_key *keyring_find(const struct keyring *ring,

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "base/strbuf.h"
 #include "net/addr.h"
 #include "net/loop.h"
 
@@ -70,6 +71,9 @@ struct dns_answer {
 	const struct dns_record *record; /* MX sorted by preference */
 	char why[96];			 /* DNS_FAILED: text for people */
 };
+
+/* Appends whom it asks, for people: "127.0.0.1:53, [::1]:53". */
+void resolver_add_servers(const struct resolver *r, struct strbuf *out);
 
 struct dns_query;
 /* answer is borrowed for the call; the query is over then. */

@@ -5,8 +5,8 @@
  *   delivered@, success@        taken (as is every other name)
  *   bounced@, bounce@           550 5.1.1 to RCPT
  *   bounced-later@, asyncbounce@   taken; a DSN follows to the return path
- *   deferred@                   451 4.7.1 at first, taken when tried again
- *   greylisted@                 the same with the words of a greylist
+ *   deferred@                   451 4.3.0 at first, taken when tried again
+ *   greylisted@                 451 4.7.1 in the words of a greylist, likewise
  *   rejected@                   554 5.6.0 to the final dot
  *   full@ / mailboxfull@        452 4.2.2 / 552 5.2.2 to RCPT
  *   code-NNN[-X.Y.Z]@           that reply to RCPT

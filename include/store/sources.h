@@ -38,6 +38,7 @@ struct store_source_change {
 	int weight;		/* 0: as it is */
 	int daily_limit;	/* -1: as it is; 0: none */
 	struct slice pool_name; /* ptr NULL: as it is; made when it is new */
+	struct slice node;	/* ptr NULL: as it is; len 0: any */
 };
 struct pg_tx *store_source_set(struct pg *pg, struct slice id_or_address,
     const struct store_source_change *change, store_done *done, void *ctx);

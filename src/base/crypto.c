@@ -7,11 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +147,41 @@ parse_keys(struct keyring *ring, struct slice text, struct error *err)
 	return 0;
 }
 
+static const char *
+user_name(uid_t uid)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	return pw != NULL ? pw->pw_name : "a user without a name";
+}
+
+/* Behind a failed open: whose it is, and what to do. */
+static int
+cannot_open(const char *path, struct error *err)
+{
+	int sys = errno;
+	char *me, *text;
+	struct stat st;
+
+	if (sys != EACCES)
+		return error_sys(err, "cannot open");
+	me = xasprintf("%s", user_name(geteuid()));
+	if (stat(path, &st) == 0)
+		text = xasprintf("belongs to %s, not to %s: run this as %s, or "
+				 "chown it to the user that serves",
+		    user_name(st.st_uid), me, user_name(st.st_uid));
+	else
+		text = xasprintf("its directory is closed to %s: run this as "
+				 "the user that serves",
+		    me);
+	error_set(err, ERR_SYS, "%s: %s", strerror(sys), text);
+	if (err != NULL)
+		err->sys = sys;
+	free(text);
+	free(me);
+	return -1;
+}
+
 /* Reads at most size octets; returns how many, or -1. */
 static ssize_t
 read_private(const char *path, char *buf, size_t size, struct error *err)
@@ -156,7 +195,7 @@ read_private(const char *path, char *buf, size_t size, struct error *err)
 		    "there is none: 'verpost keyfile create' makes the first "
 		    "one; another node must have the same");
 	if (fd < 0)
-		return error_sys(err, "cannot open");
+		return cannot_open(path, err);
 	if (fstat(fd, &st) != 0) {
 		error_sys(err, "cannot stat");
 	} else if (!S_ISREG(st.st_mode)) {
@@ -200,6 +239,25 @@ keyring_load(struct keyring *ring, const char *path, struct error *err)
 	return rc;
 }
 
+/* What root makes is for whom the directory belongs to, who serves. By the
+ * descriptor: that user may change the name meanwhile. */
+static int
+give_to_owner_of_dir(int fd, const char *path)
+{
+	char *copy;
+	struct stat dir;
+	int rc;
+
+	if (geteuid() != 0)
+		return 0;
+	copy = xasprintf("%s", path);
+	rc = stat(dirname(copy), &dir);
+	free(copy);
+	if (rc == 0 && dir.st_uid != 0)
+		rc = fchown(fd, dir.st_uid, dir.st_gid);
+	return rc;
+}
+
 int
 keyring_create(const char *path, struct error *err)
 {
@@ -220,7 +278,7 @@ keyring_create(const char *path, struct error *err)
 	hex_encode(&text, slice_mem(secret, sizeof(secret)));
 	strbuf_add_char(&text, '\n');
 	if (write(fd, text.ptr, text.len) != (ssize_t)text.len ||
-	    fsync(fd) != 0) {
+	    give_to_owner_of_dir(fd, path) != 0 || fsync(fd) != 0) {
 		rc = error_sys(err, "cannot write key file %s", path);
 		unlink(path);
 	}

@@ -3,6 +3,7 @@
  * FILE", "--" ends the options. Options may stand before, between and behind
  * operands.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,19 @@ args_flag(const struct args *a, const char *name)
 	return NULL;
 }
 
+void
+args_die(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("verpost: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(2);
+}
+
 long
 args_number(const struct args *a, const char *name, long low, long high,
     long fallback)
@@ -138,8 +152,8 @@ args_number(const struct args *a, const char *name, long low, long high,
 		return fallback;
 	if (!slice_to_i64(slice_of(text), &value) || value < low ||
 	    value > high)
-		die("--%s must be a number from %ld to %ld, not '%s'", name,
-		    low, high, text);
+		args_die("--%s must be a number from %ld to %ld, not '%s'",
+		    name, low, high, text);
 	return (long)value;
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/strbuf.h"
+#include "bin/senders.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
@@ -15,6 +16,7 @@ struct account_call {
 	struct table *table;
 	int number;
 	struct id id;
+	struct store_account_holdings held;
 };
 
 static const struct flag no_flags[] = { { NULL, NULL, NULL } };
@@ -56,7 +58,8 @@ run_add(const struct args *a)
 	struct error err;
 
 	if (!args_name_is_good(name, 100))
-		die("an account's name has 1 to 100 octets of UTF-8 and no "
+		args_die(
+		    "an account's name has 1 to 100 octets of UTF-8 and no "
 		    "control characters");
 	session_open(&call.s, a, 0);
 	store_account_add(call.s.pg, id_new(now_ms), name, now_ms, got_one,
@@ -154,7 +157,7 @@ weight_log2(const struct args *a)
 		if (weight == 1L << log2)
 			return log2;
 	if (weight != 0)
-		die("--weight %ld: must be 1, 2, 4, 8, 16, 32, 64 or 128",
+		args_die("--weight %ld: must be 1, 2, 4, 8, 16, 32, 64 or 128",
 		    weight);
 	return -1;
 }
@@ -183,11 +186,11 @@ run_set(const struct args *a)
 		    (int)args_number(a, "suppressed-answer", 200, 422, 0);
 	if (change.suppressed_answer != 0 && change.suppressed_answer != 200 &&
 	    change.suppressed_answer != 422)
-		die("--suppressed-answer: must be 200 or 422");
+		args_die("--suppressed-answer: must be 200 or 422");
 	if (change.suppressed_answer == 0 && change.weight_log2 < 0 &&
 	    args_flag(a, "transactional-pool") == NULL &&
 	    args_flag(a, "broadcast-pool") == NULL)
-		die("nothing to set: see verpost account set --help");
+		args_die("nothing to set: see verpost account set --help");
 	session_open(&call.s, a, 0);
 	store_account_find(call.s.pg, slice_of(a->operand[0]), got_one, &call);
 	session_wait(&call.s, "looking for account '%s'", a->operand[0]);
@@ -200,6 +203,10 @@ run_set(const struct args *a)
 		printf("Account %s changed. A running httpd knows it within "
 		       "seconds.\n",
 		    a->operand[0]);
+	fflush(stdout);
+	if (args_flag(a, "transactional-pool") != NULL ||
+	    args_flag(a, "broadcast-pool") != NULL)
+		senders_warn_spf(&call.s, NULL, call.number);
 	session_close(&call.s);
 	return 0;
 }
@@ -214,6 +221,35 @@ const struct command command_account_set = {
 	.run = run_set,
 };
 
+static void
+got_holdings(void *ctx, const struct store_account_holdings *held, size_t count,
+    const struct error *err)
+{
+	struct account_call *call = ctx;
+
+	if (err == NULL && count == 1)
+		call->held = held[0];
+	session_end(&call->s, err);
+}
+
+/* Nobody gets these back. */
+NORETURN static void
+refuse_without_yes(struct account_call *call, const char *name)
+{
+	store_account_count(call->s.pg, call->number, got_holdings, call);
+	session_wait(&call->s, "counting what account '%s' has", name);
+	die("with account '%s' go its domains and their DKIM keys (%lld), API "
+	    "keys (%lld), webhooks (%lld) and suppressions (%lld), for good: "
+	    "say --yes to remove it",
+	    name, (long long)call->held.domains, (long long)call->held.keys,
+	    (long long)call->held.webhooks, (long long)call->held.suppressions);
+}
+
+static const struct flag remove_flags[] = {
+	{ "yes", NULL, "do it; without, it only says what would go" },
+	{ NULL, NULL, NULL },
+};
+
 static int
 run_remove(const struct args *a)
 {
@@ -222,6 +258,8 @@ run_remove(const struct args *a)
 	session_open(&call.s, a, 0);
 	store_account_find(call.s.pg, slice_of(a->operand[0]), got_one, &call);
 	session_wait(&call.s, "looking for account '%s'", a->operand[0]);
+	if (args_flag(a, "yes") == NULL)
+		refuse_without_yes(&call, a->operand[0]);
 	store_account_remove(call.s.pg, call.number, session_done, &call.s);
 	session_wait(&call.s, "removing account '%s'", a->operand[0]);
 	if (!a->json)
@@ -238,6 +276,6 @@ const struct command command_account_remove = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "remove an account with its domains, keys and webhooks",
-	.flags = no_flags,
+	.flags = remove_flags,
 	.run = run_remove,
 };

@@ -16,7 +16,8 @@ struct check_call {
 	struct json_writer w;
 	struct strbuf out;
 	unsigned int bad, warnings;
-	long running; /* the process that serves with these settings, or 0 */
+	bool only_root; /* could start it */
+	long running;	/* the process that serves with these settings, or 0 */
 };
 
 static const char *
@@ -26,6 +27,7 @@ finding_name(enum finding f)
 	case FINDING_OK:
 		return "ok";
 	case FINDING_WARN:
+	case FINDING_ROOT:
 		return "warning";
 	case FINDING_BAD:
 		return "bad";
@@ -39,7 +41,8 @@ say(void *ctx, enum finding finding, const char *what, const char *text)
 	struct check_call *call = ctx;
 
 	call->bad += finding == FINDING_BAD;
-	call->warnings += finding == FINDING_WARN;
+	call->warnings += finding == FINDING_WARN || finding == FINDING_ROOT;
+	call->only_root = call->only_root || finding == FINDING_ROOT;
 	if (!call->json) {
 		printf("%-8s %-20s %s\n", finding_name(finding), what, text);
 		return;
@@ -87,6 +90,8 @@ print_sum(const struct check_call *call)
 		printf("verpost would not start");
 	else if (call->running != 0)
 		printf("verpost runs (process %ld)", call->running);
+	else if (call->only_root)
+		printf("verpost can start by root, but not by its unit");
 	else
 		printf("verpost can start");
 	printf(": %u bad, %u warning%s\n", call->bad, call->warnings,
@@ -147,7 +152,7 @@ run(const struct args *a)
 	}
 	check_file(&call, &s, a->config);
 	say(&call, FINDING_OK, "mode", mode_name(s.mode));
-	call.running = startup_check(&s, say, &call);
+	call.running = startup_check(&s, a->config, say, &call);
 	settings_fini(&s);
 	return end(&call);
 }

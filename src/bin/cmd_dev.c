@@ -375,7 +375,7 @@ run(const struct args *a)
 	struct error err = { 0 };
 
 	if (dir[0] == '\0')
-		die("--data names no directory");
+		args_die("--data names no directory");
 	log_setup("dev", LOG_LEVEL_WARN);
 	s.deadline_ms = -1;
 	if (set_up(&s.d, dir, &err) != 0) {

@@ -47,6 +47,17 @@ print_added(const struct session *s, const struct provision_domain *d)
 		    d->name);
 }
 
+NORETURN static void
+die_of_owner(struct session *s, const char *name)
+{
+	struct domain_view view;
+
+	domain_view_load(&view, s, name);
+	die("domain '%s' is there already, of account '%s': 'verpost domain "
+	    "show %s' shows it",
+	    name, session_account_name(s, view.account), name);
+}
+
 static int
 run_add(const struct args *a)
 {
@@ -68,7 +79,7 @@ run_add(const struct args *a)
 	d.account = session_account(&s, a);
 	if (provision_domain(&s, &d, &err) != 0) {
 		if (err.kind == ERR_CONFLICT)
-			die("domain '%s' is there already", d.name);
+			die_of_owner(&s, d.name);
 		die("adding domain '%s': %s", d.name, err.text);
 	}
 	domain_view_load(&view, &s, d.name);

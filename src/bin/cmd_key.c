@@ -51,8 +51,8 @@ run_add(const struct args *a)
 	char text[PROVISION_KEY_LEN + 1];
 
 	if (!args_name_is_good(slice_of(key.name), 50))
-		die("the name of a key has 1 to 50 octets of UTF-8 and no "
-		    "control characters");
+		args_die("the name of a key has 1 to 50 octets of UTF-8 and no "
+			 "control characters");
 	session_open(&call.s, a, 0);
 	key.account = session_account(&call.s, a);
 	if (domain != NULL) {
@@ -132,7 +132,7 @@ run_remove(const struct args *a)
 	struct id id;
 
 	if (!id_parse(slice_of(a->operand[0]), &id))
-		die("'%s' is no id: 'verpost key list' shows them",
+		args_die("'%s' is no id: 'verpost key list' shows them",
 		    a->operand[0]);
 	session_open(&s, a, 0);
 	store_key_remove(s.pg, session_account(&s, a), id, session_done, &s);

@@ -277,8 +277,9 @@ run_list(const struct args *a)
 		return destinations_list(a, false, limit);
 	if (strcmp(by, "limit") == 0)
 		return daylimits_list(a, limit);
-	die("--by must be provider, lane, domain, account, site, source or "
-	    "limit, not '%s'",
+	args_die("--by must be provider, lane, domain, account, site, source "
+		 "or "
+		 "limit, not '%s'",
 	    by);
 }
 

@@ -55,7 +55,7 @@ read_domain(struct arena *arena, const char *text)
 	struct error err = { 0 };
 
 	if (mail_domain_parse(arena, slice_of(text), 1, &domain, &err) != 0)
-		die("'%s' is no domain: %s", text, err.text);
+		args_die("'%s' is no domain: %s", text, err.text);
 	return domain;
 }
 
@@ -67,7 +67,7 @@ read_source(struct arena *arena, const char *text)
 	struct error err = { 0 };
 
 	if (net_addr_parse(slice_of(text), 0, &addr, &err) != 0)
-		die("%s", err.text);
+		args_die("%s", err.text);
 	net_addr_format(&addr, ip);
 	return arena_slice(arena, slice_of(ip));
 }
@@ -90,8 +90,8 @@ check_tag(struct slice tag)
 
 	if (!is_tag_text(name) ||
 	    (slice_has_char(tag, '=') && !is_tag_text(value)))
-		die("no mail can have the tag '%.*s': give its name, or "
-		    "name=value, of ASCII letters, digits, '_' and '-'",
+		args_die("no mail can have the tag '%.*s': give its name, or "
+			 "name=value, of ASCII letters, digits, '_' and '-'",
 		    SLICE_FMT(tag));
 }
 
@@ -102,7 +102,7 @@ read_target(const struct args *a, struct arena *arena, struct store_rule *rule)
 	const char *value = a->operand[1];
 
 	if (!store_rule_scope_parse(slice_of(a->operand[0]), &rule->scope))
-		die("'%s' is no scope: domain, account, tag or source",
+		args_die("'%s' is no scope: domain, account, tag or source",
 		    a->operand[0]);
 	switch (rule->scope) {
 	case RULE_DOMAIN:
@@ -118,7 +118,7 @@ read_target(const struct args *a, struct arena *arena, struct store_rule *rule)
 	}
 	if (args_flag(a, "account") != NULL && rule->scope != RULE_DOMAIN &&
 	    rule->scope != RULE_TAG)
-		die("--account goes with a domain or a tag only");
+		args_die("--account goes with a domain or a tag only");
 }
 
 static void
@@ -142,8 +142,9 @@ read_end(const struct args *a, int64_t now_ms)
 		return 0;
 	if (!config_duration_read(slice_of(text), &ms) || ms < 1000 ||
 	    ms > FOR_MOST_MS)
-		die("--for must be a time from 1s to 365d, such as 2h, not "
-		    "'%s'",
+		args_die("--for must be a time from 1s to 365d, such as 2h, "
+			 "not "
+			 "'%s'",
 		    text);
 	return now_ms + (int64_t)ms;
 }

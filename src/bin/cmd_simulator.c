@@ -151,7 +151,7 @@ run_show(const struct args *a)
 	struct error err;
 
 	if (!id_parse(slice_of(asked), &call.id))
-		die("'%s' is no id: 'verpost simulator list' shows them",
+		args_die("'%s' is no id: 'verpost simulator list' shows them",
 		    asked);
 	session_open(&call.s, a, 0);
 	store_simulator_find(call.s.pg, call.id, got_one, &call);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "bin/poolwhy.h"
+#include "bin/senders.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "mail/address.h"
@@ -14,6 +15,7 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "store/sources.h"
+#include "store/workers.h"
 
 /* Some beats of an mta. */
 #define GIVE_UP_MS 20000
@@ -35,8 +37,9 @@ read_pool(const struct args *a)
 	struct slice pool = slice_of(args_flag(a, "pool"));
 
 	if (pool.ptr != NULL && !args_name_is_good(pool, POOL_NAME_MAX))
-		die("the name of a pool has 1 to %d octets of UTF-8 and no "
-		    "control characters",
+		args_die("the name of a pool has 1 to %d octets of UTF-8 and "
+			 "no "
+			 "control characters",
 		    POOL_NAME_MAX);
 	return pool;
 }
@@ -57,6 +60,42 @@ warn_unless_here(const struct net_addr *addr, const char *text,
 	    "sent from it\nunless another node has it. 'ip address' lists "
 	    "those of this machine.\n",
 	    text, strerror(err.sys));
+}
+
+struct node_call {
+	struct session *s;
+	const char *name;
+	bool runs;
+};
+
+static void
+got_workers(void *ctx, const struct store_worker *worker, size_t count,
+    const struct error *err)
+{
+	struct node_call *call = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++)
+		call->runs =
+		    call->runs || slice_eq_text(worker[i].node, call->name);
+	session_end(call->s, err);
+}
+
+/* It may be started later: no reason to refuse it. */
+static void
+warn_unless_node(struct session *s, const char *name)
+{
+	struct node_call call = { .s = s, .name = name };
+
+	if (name == NULL || strcmp(name, "none") == 0 ||
+	    strcmp(name, s->settings.node) == 0)
+		return;
+	store_worker_list(s->pg, got_workers, &call);
+	session_wait(s, "listing the processes of all nodes");
+	if (!call.runs)
+		fprintf(stderr,
+		    "warning: no node named '%s' runs: nothing is sent from it "
+		    "until one does.\nThis one is '%s' (setting node).\n",
+		    name, s->settings.node);
 }
 
 static const char *const columns[] = { "address", "helo", "pool", "weight",
@@ -162,14 +201,15 @@ run_add(const struct args *a)
 	struct error err = { 0 };
 
 	if (net_addr_parse(slice_of(a->operand[0]), 0, &addr, &err) != 0)
-		die("%s", err.text);
+		args_die("%s", err.text);
 	if (helo == NULL)
-		die("--helo is missing: the name that the PTR record of %s "
-		    "says",
+		args_die("--helo is missing: the name that the PTR record of "
+			 "%s "
+			 "says",
 		    a->operand[0]);
 	if (mail_domain_parse(&arena, slice_of(helo), 1, &source.helo, &err) !=
 	    0)
-		die("--helo %s: %s", helo, err.text);
+		args_die("--helo %s: %s", helo, err.text);
 	net_addr_format(&addr, text);
 	source.address = slice_of(text);
 	session_open(&s, a, 0);
@@ -186,6 +226,9 @@ run_add(const struct args *a)
 		printf("Source %s added. A running mta takes it within "
 		       "seconds.\n",
 		    text);
+	fflush(stdout);
+	warn_unless_node(&s, args_flag(a, "node"));
+	senders_warn_spf(&s, text, 0);
 	session_close(&s);
 	arena_fini(&arena);
 	return 0;
@@ -256,6 +299,7 @@ static const struct flag set_flags[] = {
 	{ "daily", "N", "mails in a UTC day at most; 'none': no limit" },
 	{ "weight", "N", "share within the pool, 1 to 1000" },
 	{ "pool", "NAME", "pool it belongs to from now on" },
+	{ "node", "NAME", "only this node may send from it; 'none': any" },
 	{ NULL, NULL, NULL },
 };
 
@@ -279,11 +323,15 @@ run_set(const struct args *a)
 		.weight = (int)args_number(a, "weight", 1, 1000, 0),
 		.daily_limit = daily_limit(a),
 		.pool_name = read_pool(a),
+		.node = slice_of(args_flag(a, "node")),
 	};
 
+	if (slice_eq_text(change.node, "none"))
+		change.node = SLICE("");
 	if (change.weight == 0 && change.daily_limit == -1 &&
-	    change.pool_name.ptr == NULL)
-		die("nothing to set: say --daily, --weight or --pool");
+	    change.pool_name.ptr == NULL && change.node.ptr == NULL)
+		args_die("nothing to set: say --daily, --weight, --pool or "
+			 "--node");
 	session_open(&s, a, 0);
 	poolwhy_read(&before, &s);
 	store_source_set(s.pg, slice_of(a->operand[0]), &change, session_done,
@@ -299,7 +347,11 @@ run_set(const struct args *a)
 		printf("Source %s changed. A running mta takes it within "
 		       "seconds.\n",
 		    a->operand[0]);
+	fflush(stdout);
 	poolwhy_warn_emptied(&before);
+	warn_unless_node(&s, args_flag(a, "node"));
+	if (change.pool_name.ptr != NULL)
+		senders_warn_spf(&s, a->operand[0], 0);
 	poolwhy_fini(&before);
 	session_close(&s);
 	return 0;
@@ -310,7 +362,7 @@ const struct command command_source_set = {
 	.operands = "ADDRESS",
 	.operands_min = 1,
 	.operands_max = 1,
-	.summary = "change the limit, share or pool of an address",
+	.summary = "change the limit, share, pool or node of an address",
 	.help = "The daily limit holds for all mail from the address; what is "
 		"beyond it waits for\nanother address of the pool, or for the "
 		"next day. Mail that the simulator takes is\nnot counted.",

@@ -52,7 +52,7 @@ parse_address(const char *text, struct strbuf *key)
 	struct error err = { 0 };
 
 	if (mail_address_parse(&arena, slice_of(text), &address, &err) != 0)
-		die("'%s' is no address: %s", text, err.text);
+		args_die("'%s' is no address: %s", text, err.text);
 	mail_address_add_key(key, &address);
 	arena_fini(&arena);
 }
@@ -128,7 +128,8 @@ run_list(const struct args *a)
 
 	if (origin != NULL && strcmp(origin, "bounce") != 0 &&
 	    strcmp(origin, "complaint") != 0 && strcmp(origin, "manual") != 0)
-		die("--origin must be bounce, complaint or manual, not '%s'",
+		args_die("--origin must be bounce, complaint or manual, not "
+			 "'%s'",
 		    origin);
 	session_open(&call.s, a, 0);
 	account = session_account(&call.s, a);

@@ -108,8 +108,9 @@ how_long(const struct args *a)
 	if (text != NULL &&
 	    (!config_duration_read(slice_of(text), &ms) || ms < 1000 ||
 		ms > FOR_MOST_MS))
-		die("--for must be a time from 1s to 24h, such as 10m, not "
-		    "'%s'",
+		args_die("--for must be a time from 1s to 24h, such as 10m, "
+			 "not "
+			 "'%s'",
 		    text);
 	return ms;
 }
@@ -124,7 +125,7 @@ make_question(struct tracing *t, const char *target)
 	struct error err = { 0 };
 
 	if (mail_domain_parse(&arena, slice_of(target), 1, &domain, &err) != 0)
-		die("'%s' is neither a domain nor a mail host: %s", target,
+		args_die("'%s' is neither a domain nor a mail host: %s", target,
 		    err.text);
 	crypto_random(random, sizeof(random));
 	for (size_t i = 0; i < TRACE_TOKEN_LEN; i++)

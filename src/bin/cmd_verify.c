@@ -17,7 +17,8 @@
 struct verify_call {
 	struct session s;
 	struct domain_view view;
-	size_t open; /* questions without an answer */
+	struct strbuf servers; /* who is asked, for people */
+	size_t open;	       /* questions without an answer */
 	bool done;
 };
 
@@ -50,6 +51,7 @@ ask(struct verify_call *call)
 
 	if (resolver == NULL)
 		die("%s", err.text);
+	resolver_add_servers(resolver, &call->servers);
 	call->open = DNSCHECK_COUNT;
 	for (size_t i = 0; i < DNSCHECK_COUNT; i++) {
 		struct dnscheck *c = &call->view.check[i];
@@ -67,8 +69,10 @@ static void
 print_check(const struct dnscheck *c)
 {
 	const char *mark = c->state == DNSCHECK_OK ? "ok"
-	    : c->required			   ? "BAD"
-						   : "advice";
+	    : c->state == DNSCHECK_FAILED	   ? "unknown"
+	    : !c->required			   ? "advice"
+	    : c->state == DNSCHECK_PARTLY	   ? "warning"
+						   : "BAD";
 
 	printf("%-7s %s: %s\n        %s %s\n", mark, c->record,
 	    dnscheck_state_name(c->state), c->name,
@@ -79,6 +83,33 @@ print_check(const struct dnscheck *c)
 		printf("        found:    %s\n", c->found);
 	if (c->advice[0] != '\0')
 		printf("        do:       %s\n", c->advice);
+}
+
+/* What became of its status: nobody should have to compare. */
+static void
+print_end(const struct verify_call *call, const char *status)
+{
+	const struct domain_view *v = &call->view;
+	bool may = strcmp(status, "verified") == 0;
+	bool might = slice_eq_text(v->status, "verified");
+
+	printf("\n%.*s ", SLICE_FMT(v->d.name));
+	if (dnscheck_status(v->check, might) == NULL)
+		printf("stays %s: %s gave no answer to some questions\n",
+		    status, strbuf_text(&call->servers));
+	else if (may && dnscheck_all_ok(v->check))
+		printf("is verified%s\n",
+		    might ? "" : ": it may send within seconds");
+	else if (may)
+		printf("stays verified: it sends, but mail from an address "
+		       "that its SPF lacks may be refused\n");
+	else if (might)
+		printf("was verified, and now is %s: nothing is accepted from "
+		       "it until what is BAD is mended\nand this is run "
+		       "again\n",
+		    status);
+	else
+		printf("is %s: it may not send\n", status);
 }
 
 static void
@@ -94,10 +125,7 @@ print(const struct verify_call *call, const char *status, bool json)
 	} else {
 		for (size_t i = 0; i < DNSCHECK_COUNT; i++)
 			print_check(&v->check[i]);
-		printf("\n%.*s is %s%s\n", SLICE_FMT(v->d.name), status,
-		    strcmp(status, "verified") == 0
-			? ": it may send within seconds"
-			: "");
+		print_end(call, status);
 	}
 	strbuf_fini(&out);
 }
@@ -133,10 +161,11 @@ static const struct flag flags[] = {
 static int
 run(const struct args *a)
 {
-	struct verify_call call = { 0 };
+	struct verify_call call = { .servers = STRBUF_INIT };
 	struct strbuf json = STRBUF_INIT;
 	const char *status;
 	char before[40];
+	bool all_ok;
 
 	session_open(&call.s, a, 0);
 	if (args_flag(a, "unchecked") != NULL)
@@ -149,10 +178,16 @@ run(const struct args *a)
 	if (call.view.d.mx_host == NULL)
 		die("%s", call.view.check[DNSCHECK_RETURN_PATH].advice);
 	if (call.view.d.source_count == 0)
-		die("there is no source yet, so nobody knows what SPF must "
-		    "say: verpost source add ADDRESS --helo NAME");
+		die("%s", call.view.check[DNSCHECK_SPF].advice);
 	ask(&call);
-	status = dnscheck_status(call.view.check);
+	if (dnscheck_none_answered(call.view.check))
+		die("nothing could be looked up, and %.*s stays %.*s: %s gave "
+		    "no answer: is it running, and is 'dns_servers' in %s "
+		    "right?",
+		    SLICE_FMT(call.view.d.name), SLICE_FMT(call.view.status),
+		    strbuf_text(&call.servers), a->config);
+	status = dnscheck_status(call.view.check,
+	    slice_eq_text(call.view.status, "verified"));
 	if (status != NULL) {
 		dnscheck_json(call.view.check, &json);
 		store_domain_set_checks(call.s.pg, call.view.number,
@@ -166,9 +201,11 @@ run(const struct args *a)
 		status = before;
 	}
 	print(&call, status, a->json);
+	all_ok = dnscheck_all_ok(call.view.check);
 	domain_view_fini(&call.view);
+	strbuf_fini(&call.servers);
 	session_close(&call.s);
-	return strcmp(status, "verified") == 0 ? 0 : 1;
+	return all_ok ? 0 : 1;
 }
 
 const struct command command_domain_verify = {
@@ -177,9 +214,13 @@ const struct command command_domain_verify = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "look whether the DNS records of a domain are right",
-	.help = "Only a verified domain may send. Exits 0 when it is "
-		"verified. When DNS gives no\nanswer the domain stays what "
-		"it was.",
+	.help =
+	    "Only a verified domain may send. This sets the status by what is "
+	    "found: a verified\ndomain whose DKIM key, return path or SPF "
+	    "record is gone is not verified any more.\nOne whose SPF lacks "
+	    "some of the addresses it is sent from stays verified. When DNS\n"
+	    "gives no answer it stays what it was. Exits 0 when every record "
+	    "is right.",
 	.flags = flags,
 	.run = run,
 };

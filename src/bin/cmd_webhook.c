@@ -52,8 +52,9 @@ refuse_event(struct slice one)
 		if (type != NULL)
 			strbuf_add_fmt(&all, " %s", type);
 	}
-	die("--events: '%.*s' is no kind of event, or is there twice; there "
-	    "are:%s",
+	args_die("--events: '%.*s' is no kind of event, or is there twice; "
+		 "there "
+		 "are:%s",
 	    SLICE_FMT(one), strbuf_text(&all));
 }
 
@@ -81,7 +82,7 @@ parse_events(const char *list)
 			refuse_event(one);
 	}
 	if (bits == 0)
-		die("--events names none");
+		args_die("--events names none");
 	return bits;
 }
 
@@ -245,7 +246,7 @@ run_remove(const struct args *a)
 	struct id id;
 
 	if (!id_parse(slice_of(a->operand[0]), &id))
-		die("'%s' is no id: 'verpost webhook list' shows them",
+		args_die("'%s' is no id: 'verpost webhook list' shows them",
 		    a->operand[0]);
 	session_open(&s, a, 0);
 	store_webhook_remove(s.pg, session_account(&s, a), id, session_done,

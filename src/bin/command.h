@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/attr.h"
 #include "base/slice.h"
 
 #define ARGS_MAX 16
@@ -51,6 +52,8 @@ const char *args_flag(const struct args *a, const char *name);
 long args_number(const struct args *a, const char *name, long low, long high,
     long fallback);
 
+/* As die(), but with status 2: what is wrong is the command line. */
+NORETURN void args_die(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Whether it can be a name that is shown to people: 1 to most octets of UTF-8
  * without control characters. */
 bool args_name_is_good(struct slice name, size_t most);

@@ -17,6 +17,8 @@ dnscheck_state_name(enum dnscheck_state s)
 		return "ok";
 	case DNSCHECK_MISSING:
 		return "missing";
+	case DNSCHECK_PARTLY:
+		return "incomplete";
 	case DNSCHECK_WRONG:
 		return "wrong";
 	case DNSCHECK_FAILED:
@@ -33,6 +35,13 @@ dnscheck_type_name(enum dns_type t)
 
 /* ---- What to publish ----------------------------------------------------- */
 
+void
+dnscheck_spf_term(struct strbuf *out, struct slice source)
+{
+	strbuf_add_fmt(out, " %s:%.*s",
+	    slice_has_char(source, ':') ? "ip6" : "ip4", SLICE_FMT(source));
+}
+
 const char *
 dnscheck_spf_value(struct arena *arena, const struct slice *sources, size_t n)
 {
@@ -41,9 +50,7 @@ dnscheck_spf_value(struct arena *arena, const struct slice *sources, size_t n)
 
 	strbuf_add_text(&text, "v=spf1");
 	for (size_t i = 0; i < n; i++)
-		strbuf_add_fmt(&text, " %s:%.*s",
-		    slice_has_char(sources[i], ':') ? "ip6" : "ip4",
-		    SLICE_FMT(sources[i]));
+		dnscheck_spf_term(&text, sources[i]);
 	strbuf_add_text(&text, " -all");
 	value = arena_dup(arena, strbuf_slice(&text));
 	strbuf_fini(&text);
@@ -101,8 +108,9 @@ dnscheck_make(struct arena *arena, const struct dnscheck_domain *d,
 		    "it";
 	if (d->source_count == 0)
 		out[DNSCHECK_SPF].advice =
-		    "there is no address to send from yet: verpost source add "
-		    "ADDRESS --helo NAME, then ask again: SPF must name it";
+		    "there is no address to send from in the pools of its "
+		    "account yet: verpost source add ADDRESS --helo NAME, then "
+		    "ask again: SPF must name it";
 }
 
 /* ---- What is there ------------------------------------------------------- */
@@ -274,31 +282,44 @@ spf_holds(struct slice spf, struct slice source, bool *unseen)
 	return false;
 }
 
+bool
+dnscheck_spf_names(struct slice found, struct slice source)
+{
+	bool unseen = false;
+
+	return spf_holds(found, source, &unseen);
+}
+
 static void
 judge_spf_record(struct arena *arena, const struct dnscheck_domain *d,
     struct dnscheck *c, struct slice spf, const char *found)
 {
+	struct strbuf terms = STRBUF_INIT;
 	bool unseen = false;
+	size_t lacking = 0;
 
-	for (size_t i = 0; i < d->source_count; i++) {
-		if (spf_holds(spf, d->sources[i], &unseen))
-			continue;
-		if (unseen)
-			set(c, DNSCHECK_OK, found,
-			    arena_fmt(arena,
-				"%.*s is not named itself; make sure that "
-				"include, a, mx or redirect bring it",
-				SLICE_FMT(d->sources[i])));
-		else
-			set(c, DNSCHECK_WRONG, found,
-			    arena_fmt(arena, "%.*s is not in it: add %s:%.*s",
-				SLICE_FMT(d->sources[i]),
-				slice_has_char(d->sources[i], ':') ? "ip6"
-								   : "ip4",
-				SLICE_FMT(d->sources[i])));
-		return;
-	}
-	set(c, DNSCHECK_OK, found, "");
+	for (size_t i = 0; i < d->source_count; i++)
+		if (!spf_holds(spf, d->sources[i], &unseen)) {
+			lacking++;
+			dnscheck_spf_term(&terms, d->sources[i]);
+		}
+	if (lacking == 0)
+		set(c, DNSCHECK_OK, found, "");
+	else if (unseen)
+		set(c, DNSCHECK_OK, found,
+		    arena_fmt(arena,
+			"not named in it:%.*s; make sure that include, a, mx "
+			"or redirect bring it",
+			SLICE_FMT(strbuf_slice(&terms))));
+	else
+		set(c,
+		    lacking < d->source_count ? DNSCHECK_PARTLY
+					      : DNSCHECK_WRONG,
+		    found,
+		    arena_fmt(arena,
+			"add%.*s: mail is sent from there, and fails SPF",
+			SLICE_FMT(strbuf_slice(&terms))));
+	strbuf_fini(&terms);
 }
 
 /* The one TXT record that begins with that version; *count: how many. */
@@ -388,8 +409,26 @@ dnscheck_judge(struct arena *arena, const struct dnscheck_domain *d,
 
 /* ---- All together -------------------------------------------------------- */
 
+bool
+dnscheck_all_ok(const struct dnscheck checks[DNSCHECK_COUNT])
+{
+	for (size_t i = 0; i < DNSCHECK_COUNT; i++)
+		if (checks[i].required && checks[i].state != DNSCHECK_OK)
+			return false;
+	return true;
+}
+
+bool
+dnscheck_none_answered(const struct dnscheck checks[DNSCHECK_COUNT])
+{
+	for (size_t i = 0; i < DNSCHECK_COUNT; i++)
+		if (checks[i].state != DNSCHECK_FAILED)
+			return false;
+	return true;
+}
+
 const char *
-dnscheck_status(const struct dnscheck checks[DNSCHECK_COUNT])
+dnscheck_status(const struct dnscheck checks[DNSCHECK_COUNT], bool was_verified)
 {
 	size_t required = 0, ok = 0;
 
@@ -399,7 +438,8 @@ dnscheck_status(const struct dnscheck checks[DNSCHECK_COUNT])
 		required++;
 		if (checks[i].state == DNSCHECK_FAILED)
 			return NULL;
-		ok += checks[i].state == DNSCHECK_OK;
+		ok += checks[i].state == DNSCHECK_OK ||
+		    (checks[i].state == DNSCHECK_PARTLY && was_verified);
 	}
 	if (ok == required)
 		return "verified";
@@ -413,6 +453,7 @@ json_status(enum dnscheck_state s)
 	case DNSCHECK_OK:
 		return "verified";
 	case DNSCHECK_MISSING:
+	case DNSCHECK_PARTLY:
 	case DNSCHECK_WRONG:
 		return "failed";
 	case DNSCHECK_FAILED:

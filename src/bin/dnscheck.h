@@ -17,6 +17,7 @@ enum dnscheck_state {
 	DNSCHECK_UNASKED,
 	DNSCHECK_OK,
 	DNSCHECK_MISSING, /* no such record */
+	DNSCHECK_PARTLY,  /* an SPF record that lacks some of the sources */
 	DNSCHECK_WRONG,	  /* there, but not what it must be */
 	DNSCHECK_FAILED,  /* DNS gave no answer: ask later */
 };
@@ -56,9 +57,17 @@ void dnscheck_make(struct arena *arena, const struct dnscheck_domain *d,
 void dnscheck_judge(struct arena *arena, const struct dnscheck_domain *d,
     struct dnscheck *c, const struct dns_answer *answer);
 
-/* "verified", "partially_verified", "failed", or NULL: keep what it was,
- * because DNS gave no answer. */
-const char *dnscheck_status(const struct dnscheck checks[DNSCHECK_COUNT]);
+/*
+ * "verified", "partially_verified", "failed", or NULL: keep what it was,
+ * because DNS gave no answer. Whoever is verified stays so with an SPF record
+ * that lacks some of the sources: their mail is signed all the same.
+ */
+const char *dnscheck_status(const struct dnscheck checks[DNSCHECK_COUNT],
+    bool was_verified);
+/* Whether every required record is as it must be. */
+bool dnscheck_all_ok(const struct dnscheck checks[DNSCHECK_COUNT]);
+/* Whether DNS gave no answer at all, to anything. */
+bool dnscheck_none_answered(const struct dnscheck checks[DNSCHECK_COUNT]);
 /* The JSON array that is kept with the domain. */
 void dnscheck_json(const struct dnscheck checks[DNSCHECK_COUNT],
     struct strbuf *out);
@@ -68,5 +77,9 @@ const char *dnscheck_type_name(enum dns_type t);
 /* "v=spf1 ip4:... -all" for these addresses. */
 const char *dnscheck_spf_value(struct arena *arena, const struct slice *sources,
     size_t n);
+/* Appends " ip4:192.0.2.10", the term that names the source. */
+void dnscheck_spf_term(struct strbuf *out, struct slice source);
+/* Whether a record as it was found (struct dnscheck) names the source. */
+bool dnscheck_spf_names(struct slice found, struct slice source);
 
 #endif

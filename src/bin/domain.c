@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
+#include "bin/senders.h"
 #include "mail/address.h"
 #include "store/domains.h"
-#include "store/sources.h"
 
 static void
 got_domain(void *ctx, const struct store_domain *domain, size_t count,
@@ -39,17 +40,19 @@ got_keys(void *ctx, const struct store_dkim_key *key, size_t count,
 	session_end(v->s, err);
 }
 
+/* Those that its mail may leave by: others have no place in its SPF. */
 static void
-got_sources(void *ctx, const struct store_source *source, size_t count,
-    const struct error *err)
+read_sources(struct domain_view *v)
 {
-	struct domain_view *v = ctx;
+	struct senders senders;
 
-	for (size_t i = 0; err == NULL && i < count; i++)
-		if (source[i].enabled && v->d.source_count < DOMAIN_SOURCES_MAX)
-			v->source[v->d.source_count++] =
-			    arena_slice(&v->arena, source[i].address);
-	session_end(v->s, err);
+	senders_read(&senders, v->s);
+	v->d.source_count =
+	    senders_of(&senders, v->account, v->source, ARRAY_LEN(v->source));
+	for (size_t i = 0; i < v->d.source_count; i++)
+		v->source[i] = arena_slice(&v->arena, v->source[i]);
+	senders_fini(&senders);
+	v->d.sources = v->source;
 }
 
 void
@@ -60,7 +63,7 @@ domain_view_load(struct domain_view *v, struct session *s, const char *name)
 
 	*v = (struct domain_view){ .s = s };
 	if (mail_domain_parse(&v->arena, slice_of(name), 1, &host, &err) != 0)
-		die("'%s' is no domain name: %s", name, err.text);
+		args_die("'%s' is no domain name: %s", name, err.text);
 	store_domain_find_name(s->pg, 0, host, got_domain, v);
 	err = session_try(s);
 	if (err.kind == ERR_NOTFOUND)
@@ -71,9 +74,7 @@ domain_view_load(struct domain_view *v, struct session *s, const char *name)
 		die("looking for domain '%s': %s", name, err.text);
 	store_dkim_key_list(s->pg, v->number, got_keys, v);
 	session_wait(s, "reading the DKIM key of '%s'", name);
-	store_source_list(s->pg, slice_of(NULL), got_sources, v);
-	session_wait(s, "listing sources");
-	v->d.sources = v->source;
+	read_sources(v);
 	if (settings_has_full_hostname(&s->settings))
 		v->d.mx_host = s->settings.smtp_in_hostname;
 	dnscheck_make(&v->arena, &v->d, v->check);

@@ -31,6 +31,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/poolwhy.c %reldir%/poolwhy.h \
 	%reldir%/provision.c %reldir%/provision.h \
 	%reldir%/rulelist.c %reldir%/rulelist.h \
+	%reldir%/senders.c %reldir%/senders.h \
 	%reldir%/session.c %reldir%/session.h \
 	%reldir%/table.c %reldir%/table.h
 # The order of the rooms: each may lean on those behind it.

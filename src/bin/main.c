@@ -124,7 +124,7 @@ run_help(const struct args *a)
 	else if (a->count == 0)
 		command_print_list();
 	else if (!list_group(a->operand[0]))
-		die("there is no command '%s'; 'verpost help' lists them",
+		args_die("there is no command '%s'; 'verpost help' lists them",
 		    a->operand[0]);
 	return 0;
 }

@@ -446,6 +446,25 @@ servers_are_loopback(ares_channel channel)
 	return yes;
 }
 
+void
+resolver_add_servers(const struct resolver *r, struct strbuf *out)
+{
+	struct ares_addr_port_node *all = NULL;
+	size_t begin = out->len;
+
+	(void)ares_get_servers_ports(r->channel, &all);
+	for (struct ares_addr_port_node *s = all; s != NULL; s = s->next) {
+		bool is_v6 = s->family == AF_INET6;
+		char text[INET6_ADDRSTRLEN] = "?";
+
+		(void)inet_ntop(s->family, &s->addr, text, sizeof(text));
+		strbuf_add_fmt(out, is_v6 ? "%s[%s]:%d" : "%s%s:%d",
+		    out->len > begin ? ", " : "", text,
+		    s->udp_port != 0 ? s->udp_port : 53);
+	}
+	ares_free_data(all);
+}
+
 static int
 open_channel(struct resolver *r, const struct resolver_options *opt,
     struct error *err)

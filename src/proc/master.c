@@ -163,8 +163,8 @@ set_up(struct master *m, struct error *err)
 	    identity_make_dir(&m->identity, s->run_dir, 0755, err) != 0 ||
 	    identity_make_dir(&m->identity, s->state_dir, 0750, err) != 0)
 		return -1;
-	m->lock_fd = runlock_take(s->run_dir, &m->identity, LOCK_PATIENCE_MS,
-	    m->signal_fd, err);
+	m->lock_fd = runlock_take(s->run_dir, s->node, &m->identity,
+	    LOCK_PATIENCE_MS, m->signal_fd, err);
 	if (m->lock_fd < 0 ||
 	    keyring_load(&m->keyring, s->key_file, err) != 0 ||
 	    shaping_load(s->shaping_file, NULL, NULL, &m->shaping, err) != 0 ||

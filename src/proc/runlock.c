@@ -18,6 +18,8 @@
 #include "base/slice.h"
 
 #define RETRY_MS 50
+/* A number and a name of a node, a line each. */
+#define TEXT_MAX (RUNLOCK_NODE_MAX + 32)
 
 static char *
 lock_path(const char *run_dir)
@@ -25,18 +27,20 @@ lock_path(const char *run_dir)
 	return xasprintf("%s/verpost.pid", run_dir);
 }
 
-/* 0: it says nothing yet. */
+/* 0: it says nothing yet. node may be NULL. */
 static long
-read_number(int fd)
+read_holder(int fd, char **node)
 {
-	char text[32];
+	char text[TEXT_MAX];
 	ssize_t n = pread(fd, text, sizeof(text), 0);
+	struct slice rest = slice_mem(text, n > 0 ? (size_t)n : 0);
+	struct slice first = slice_take_until(&rest, '\n');
 	int64_t number = 0;
 
-	if (n < 1 ||
-	    !slice_to_i64(slice_trim_lines(slice_mem(text, (size_t)n)),
-		&number))
+	if (!slice_to_i64(first, &number))
 		return 0;
+	if (node != NULL)
+		*node = slice_dup(slice_trim_lines(rest));
 	return (long)number;
 }
 
@@ -48,7 +52,7 @@ wait_for(int fd, const char *run_dir, int64_t patience_ms, int stop_fd,
 	bool told = false;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		long holder = read_number(fd);
+		long holder = read_holder(fd, NULL);
 
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_sys(err, "locking %s/verpost.pid",
@@ -70,12 +74,13 @@ wait_for(int fd, const char *run_dir, int64_t patience_ms, int stop_fd,
 }
 
 int
-runlock_take(const char *run_dir, const struct identity *who,
+runlock_take(const char *run_dir, const char *node, const struct identity *who,
     int64_t patience_ms, int stop_fd, struct error *err)
 {
 	char *path = lock_path(run_dir);
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	char text[TEXT_MAX];
+	int len = snprintf(text, sizeof(text), "%ld\n%.*s\n", (long)getpid(),
+	    RUNLOCK_NODE_MAX, node);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	int rc;
 
@@ -110,15 +115,16 @@ runlock_check(const char *run_dir, struct error *err)
 }
 
 long
-runlock_holder(const char *run_dir)
+runlock_holder(const char *run_dir, char **node)
 {
 	char *path = lock_path(run_dir);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	long holder = 0;
 
+	*node = NULL;
 	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 &&
 	    errno == EWOULDBLOCK)
-		holder = read_number(fd);
+		holder = read_holder(fd, node);
 	if (fd >= 0)
 		close(fd);
 	free(path);

@@ -133,8 +133,8 @@ const struct config_row settings_rows[] = {
 	FORM(shaping_file, "", file,
 	    "File with the limits for sites and providers: connections, "
 	    "messages in a time, messages in a day. Empty: what is built in, "
-	    "which is also there to read as shaping.conf. All nodes have the "
-	    "same."),
+	    "which is also there to read as shaping.conf beside the example of "
+	    "this file. All nodes have the same."),
 	UINT(smtp_port, "25", 1, 65535,
 	    "Port that mail exchangers are connected to. Anything but 25 is "
 	    "for tests."),

@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -49,8 +51,9 @@ send_finding(void *ctx, enum finding finding, const char *what,
 		_exit(1);
 }
 
+/* config NULL: for serve. */
 NORETURN static void
-ask(const struct settings *s, const struct identity *who, bool make_days,
+ask(const struct settings *s, const struct identity *who, const char *config,
     int fd)
 {
 	struct asker asker = { .fd = fd };
@@ -63,9 +66,11 @@ ask(const struct settings *s, const struct identity *who, bool make_days,
 	 * Behind identity_assume, because a change of user forgets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
 		_exit(1);
+	if (asker.bad == 0 && config != NULL && who->change)
+		startup_files(s, config, send_finding, &asker);
 	if (asker.bad == 0)
 		startup_probe(s, send_finding, &asker);
-	if (asker.bad == 0 && make_days)
+	if (asker.bad == 0 && config == NULL)
 		startup_make_days(s, send_finding, &asker);
 	_exit(0);
 }
@@ -96,7 +101,7 @@ hear(int fd, int stop_fd, startup_say *say, void *ctx)
 
 /* ERR_UNAVAIL when stop_fd became readable. */
 static int
-probe(const struct settings *s, const struct identity *who, bool make_days,
+probe(const struct settings *s, const struct identity *who, const char *config,
     int stop_fd, startup_say *say, void *ctx, struct error *err)
 {
 	int fds[2], status = 0;
@@ -108,7 +113,7 @@ probe(const struct settings *s, const struct identity *who, bool make_days,
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
-		ask(s, who, make_days, fds[1]);
+		ask(s, who, config, fds[1]);
 	}
 	close(fds[1]);
 	if (pid < 0) {
@@ -150,7 +155,7 @@ startup_ask(const struct settings *s, const struct identity *who, int stop_fd,
 {
 	struct error first = { 0 };
 
-	if (probe(s, who, true, stop_fd, log_finding, &first, err) != 0)
+	if (probe(s, who, NULL, stop_fd, log_finding, &first, err) != 0)
 		return -1;
 	if (first.kind == ERR_NONE)
 		return 0;
@@ -267,18 +272,55 @@ tried(void *ctx, const char *key, const char *address, const struct error *err)
 	    f == FINDING_WARN ? UNLESS_ROOT_HINT : "");
 }
 
-long
-startup_check(const struct settings *s, startup_say *fn, void *ctx)
+/* Who looks, for that decides what is found. */
+static void
+say_user(const struct check *c)
 {
-	struct check c = { .s = s,
-		.say = fn,
-		.ctx = ctx,
-		.holder = runlock_holder(s->run_dir) };
+	const struct passwd *pw = getpwuid(c->who.uid);
+
+	if (c->who.change)
+		say(c, FINDING_OK, "user",
+		    "%s: what serve does as that user is looked at with its "
+		    "rights, the rest as root",
+		    c->who.name);
+	else if (pw != NULL && strcmp(pw->pw_name, c->s->user) == 0)
+		say(c, FINDING_OK, "user", "%s, who looks", c->s->user);
+	else
+		say(c, FINDING_OK, "user",
+		    "%s looks, not '%s': serve started by another user may "
+		    "find other things",
+		    pw != NULL ? pw->pw_name : c->who.name, c->s->user);
+}
+
+/* The master that runs in run_dir may be one of another node. */
+static void
+find_holder(struct check *c)
+{
+	char *node = NULL;
+
+	c->holder = runlock_holder(c->s->run_dir, &node);
+	if (c->holder != 0 && node != NULL && node[0] != '\0' &&
+	    strncmp(node, c->s->node, RUNLOCK_NODE_MAX) != 0) {
+		say(c, FINDING_BAD, "run_dir",
+		    "%s is that of node '%s', which runs (process %ld): give "
+		    "node '%s' a run_dir, a state_dir and addresses of its own",
+		    c->s->run_dir, node, c->holder, c->s->node);
+		c->holder = 0;
+	}
+	free(node);
+}
+
+long
+startup_check(const struct settings *s, const char *config, startup_say *fn,
+    void *ctx)
+{
+	struct check c = { .s = s, .say = fn, .ctx = ctx };
 	struct error err = { 0 };
 	bool known = identity_find(s->user, s->group, &c.who, &err) == 0;
 
+	find_holder(&c);
 	if (known) {
-		say(&c, FINDING_OK, "user", "%s", c.who.name);
+		say_user(&c);
 		check_dir(&c, "run_dir", s->run_dir);
 		check_dir(&c, "state_dir", s->state_dir);
 	} else {
@@ -286,7 +328,7 @@ startup_check(const struct settings *s, startup_say *fn, void *ctx)
 	}
 	check_shaping(&c);
 	check_keys(&c);
-	if (known && probe(s, &c.who, false, -1, fn, ctx, &err) != 0)
+	if (known && probe(s, &c.who, config, -1, fn, ctx, &err) != 0)
 		say(&c, FINDING_BAD, "servers", "%s", err.text);
 	if (c.holder != 0)
 		say(&c, FINDING_OK, "running", "process %ld", c.holder);

@@ -9,6 +9,10 @@
 /* Postgres, Redis, the sources, the domains, certificates. Blocks for some
  * seconds. */
 void startup_probe(const struct settings *s, startup_say *say, void *ctx);
+/* Whether the files that serve reads before it changes its user are open to
+ * the user, too, who is us: the unit starts it as that. */
+void startup_files(const struct settings *s, const char *config,
+    startup_say *say, void *ctx);
 /* After a long pause the first mail would find no day to lie in. */
 void startup_make_days(const struct settings *s, startup_say *say, void *ctx);
 

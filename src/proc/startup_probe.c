@@ -149,6 +149,12 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
  * The checks come back from jsonb, which puts its own blanks: so it is the
  * word that is looked for.
  */
+bool
+startup_domain_is_unchecked(struct slice checks)
+{
+	return slice_find(checks, SLICE("\"unchecked\"")) < checks.len;
+}
+
 static void
 got_domains(void *ctx, const struct store_domain *domain, size_t count,
     const struct error *failed)
@@ -166,8 +172,7 @@ got_domains(void *ctx, const struct store_domain *domain, size_t count,
 
 		verified += domain[i].verified;
 		if (!domain[i].verified ||
-		    slice_find(domain[i].checks, SLICE("\"unchecked\"")) ==
-			domain[i].checks.len)
+		    !startup_domain_is_unchecked(domain[i].checks))
 			continue;
 		snprintf(what, sizeof(what), "domain %.*s",
 		    SLICE_FMT(domain[i].name));
@@ -317,6 +322,29 @@ startup_probe(const struct settings *s, startup_say *fn, void *ctx)
 	check_ca_file(&p);
 	check_live(&p);
 	loop_free(&p.loop);
+}
+
+static void
+check_readable(struct probe *p, const char *what, const char *path)
+{
+	if (path[0] == '\0' || access(path, R_OK) == 0 || errno != EACCES)
+		return;
+	say(p, FINDING_ROOT, what,
+	    "%s can be read by root, not by %s: serve would start by root, not "
+	    "by verpost.service (User=): chown %s %s, and let it into the "
+	    "directory",
+	    path, p->s->user, p->s->user, path);
+}
+
+void
+startup_files(const struct settings *s, const char *config, startup_say *fn,
+    void *ctx)
+{
+	struct probe p = { .s = s, .say = fn, .ctx = ctx };
+
+	check_readable(&p, "settings", config);
+	check_readable(&p, "key_file", s->key_file);
+	check_readable(&p, "shaping_file", s->shaping_file);
 }
 
 static void

@@ -28,6 +28,11 @@ static const struct pg_stmt stmt_set_pool = { "account_set_pool",
 	"SELECT $1::int4, $2::int2, p.number, CASE $2 WHEN 0 THEN 3 ELSE 0 END "
 	"FROM pools p WHERE p.name = $3::text "
 	"ON CONFLICT (account, stream) DO UPDATE SET pool = excluded.pool" };
+static const struct pg_stmt stmt_count = { "account_count",
+	"SELECT (SELECT count(*) FROM domains WHERE account = $1::int4), "
+	"(SELECT count(*) FROM api_keys WHERE account = $1), "
+	"(SELECT count(*) FROM webhooks WHERE account = $1), "
+	"(SELECT count(*) FROM suppressions WHERE account = $1)" };
 static const struct pg_stmt stmt_remove = { "account_remove",
 	"DELETE FROM accounts WHERE number = $1::int4" };
 
@@ -108,6 +113,28 @@ store_account_set_pool(struct pg *pg, int number, enum store_stream stream,
 	pg_tx_int2(tx, (int)stream);
 	pg_tx_text(tx, pool);
 	return store_send(tx, "no such pool", done, ctx);
+}
+
+static void
+read_holdings(struct pg_row row, struct store_account_holdings *h)
+{
+	h->domains = pg_get_int8(row, 0);
+	h->keys = pg_get_int8(row, 1);
+	h->webhooks = pg_get_int8(row, 2);
+	h->suppressions = pg_get_int8(row, 3);
+}
+
+STORE_ROWS(send_holdings, struct store_account_holdings, read_holdings)
+
+struct pg_tx *
+store_account_count(struct pg *pg, int number, store_account_holdings_got *done,
+    void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_count);
+	pg_tx_int4(tx, number);
+	return send_holdings(tx, NULL, done, ctx);
 }
 
 struct pg_tx *

@@ -20,7 +20,9 @@ static const struct pg_stmt stmt_set = { "source_set",
 	"daily_limit = CASE WHEN $3::int4 < 0 THEN daily_limit "
 	"ELSE nullif($3, 0) END, "
 	"pool = coalesce((SELECT number FROM pools WHERE name = $4::text), "
-	"pool) WHERE id::text = $1::text OR host(address) = $1" };
+	"pool), "
+	"node = CASE WHEN $5::text IS NULL THEN node ELSE nullif($5, '') END "
+	"WHERE id::text = $1::text OR host(address) = $1" };
 static const struct pg_stmt stmt_list = { "source_list",
 	"SELECT " COLUMNS " FROM sources s JOIN pools p ON p.number = s.pool "
 	"WHERE $1::text IS NULL OR (s.enabled AND (s.node IS NULL "
@@ -121,6 +123,7 @@ store_source_set(struct pg *pg, struct slice id_or_address,
 	pg_tx_int2(tx, change->weight);
 	pg_tx_int4(tx, change->daily_limit);
 	pg_tx_text_or_null(tx, change->pool_name);
+	pg_tx_text_or_null(tx, change->node);
 	return store_send(tx, "no such source", done, ctx);
 }
 

@@ -29,6 +29,7 @@ integration_tests = \
 	tests/integration/test_resend_node.py \
 	tests/integration/test_retry.py \
 	tests/integration/test_rules.py \
+	tests/integration/test_setup.py \
 	tests/integration/test_time.py \
 	tests/integration/test_transcript.py \
 	tests/integration/test_webhooks.py

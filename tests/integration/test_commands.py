@@ -192,6 +192,70 @@ class Commands(WorldTest):
         self.assertEqual(len(texts), 1, out)
         self.assertIn("verpost.pid: Permission denied", texts[0])
 
+    def test_check_by_root_looks_whether_the_user_could_start_it(self):
+        """The tests' key file is root's, who starts serve here."""
+        alone = self.verpost.base + "/alone-too"
+        free = self.world.net + ".10:0"
+        settings = {"run_dir": alone, "http_listen": free,
+                    "smtp_in_listen": free, "simulator_listen": free}
+        keys = self.verpost.settings["key_file"]
+
+        def found():
+            status, rows = self.checked(**settings)
+            self.assertEqual(status, 0, rows)
+            _, out, _ = self.verpost.command(
+                "check", "-c", self.verpost.base + "/other.conf")
+            said = [row["text"] for row in rows
+                    if (row["what"], row["finding"]) == ("key_file",
+                                                         "warning")]
+            return said, out
+        said, out = found()
+        self.assertEqual(len(said), 1, out)
+        self.assertIn("can be read by root, not by nobody", said[0])
+        self.assertIn("verpost can start by root, but not by its unit: 0 bad",
+                      out)
+        self.assertRegex(out, "ok +user +nobody: .* as root")
+        shutil.chown(keys, "nobody")
+        try:
+            said, out = found()
+        finally:
+            os.chown(keys, 0, -1)
+        self.assertEqual(said, [])
+        self.assertIn("verpost can start: 0 bad", out)
+
+    def test_a_key_file_made_by_root_is_its_users(self):
+        theirs = self.verpost.base + "/etc-of-nobody"
+        os.makedirs(theirs)
+        shutil.chown(theirs, "nobody", "nogroup")
+        path = theirs + "/keys"
+        _, out, _ = self.verpost.command("keyfile create", path)
+        self.assertIn("created for nobody", out)
+        was, of_dir = os.stat(path), os.stat(theirs)
+        self.assertEqual((was.st_uid, was.st_gid, was.st_mode & 0o7777),
+                         (of_dir.st_uid, of_dir.st_gid, 0o600))
+
+    def test_a_key_file_that_may_not_be_read_says_whose_it_is(self):
+        status, out, errors = run(
+            ["setpriv", "--reuid", "nobody", "--clear-groups", PROGRAM,
+             "domain", "add", "denied.zz", "-c", self.verpost.config],
+            check=False)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("keys: Permission denied: belongs to root, not to "
+                      "nobody: run this as root", errors)
+
+    def test_check_refuses_the_run_dir_of_another_node_that_runs(self):
+        status, rows = self.checked(node="another")
+        self.assertEqual(status, 1)
+        texts = [row["text"] for row in rows if row["what"] == "run_dir"
+                 and row["finding"] == "bad"]
+        self.assertEqual(len(texts), 1, rows)
+        self.assertIn("is that of node 'node1', which runs (process %d)"
+                      % self.verpost.process.pid, texts[0])
+        self.assertNotIn("running", [row["what"] for row in rows])
+        in_use = [row["what"] for row in rows if row["finding"] == "bad"
+                  and "in use" in row["text"]]
+        self.assertIn("http_listen", in_use)
+
     def test_commands_before_migrate_say_so(self):
         with open(self.verpost.config) as stream:
             lines = [line for line in stream
@@ -292,8 +356,13 @@ class Commands(WorldTest):
         self.assertIn(changed, self.verpost.command_json("source list"))
         self.assertEqual(self.verpost.command_json("source remove", spare),
                          {"removed": spare})
-        self.verpost.command("account remove", "second")
         status, text = self.run_command("account remove", "second")
+        self.assertEqual(status, 1)
+        self.assertIn("its domains and their DKIM keys (0), API keys (1), "
+                      "webhooks (0) and suppressions (0), for good: say "
+                      "--yes", text)
+        self.verpost.command("account remove", "second", "--yes")
+        status, text = self.run_command("account remove", "second", "--yes")
         self.assertNotEqual(status, 0)
         self.assertIn("second", text)
 
@@ -305,7 +374,7 @@ class Commands(WorldTest):
                     if (command, bad) == ("key add", " "):
                         continue
                     status, text = self.run_command(command, bad)
-                    self.assertEqual(status, 1)
+                    self.assertEqual(status, 2)
                     self.assertIn("control characters", text)
             for words in (["source add", "192.0.2.77", "--helo", "far.zz"],
                           ["source set", self.world.net + ".20"]):
@@ -313,12 +382,12 @@ class Commands(WorldTest):
                     if bad == " ":
                         continue
                     status, text = self.run_command(*words, "--pool", bad)
-                    self.assertEqual(status, 1)
+                    self.assertEqual(status, 2)
                     self.assertIn("control characters", text)
         name = 'B\u00fccher "& S\u00f6hne" \\ x'
         self.assertEqual(
             self.verpost.command_json("account add", name)["name"], name)
-        self.verpost.command("account remove", name)
+        self.verpost.command("account remove", name, "--yes")
 
     def test_a_source_is_removed_while_an_mta_owns_it(self):
         address = self.world.net + ".98"
@@ -351,8 +420,9 @@ class Commands(WorldTest):
         self.verpost.command("source remove", "192.0.2.77")
         _, _, errors = self.verpost.command(
             "source add", "192.0.2.77", "--helo", "far.sender.zz", "--node",
-            "another")
-        self.assertEqual(errors, "")
+            "another", "--pool", "apart")
+        self.assertRegex(errors, r"^warning: no node named 'another' runs: "
+                         r".*\nThis one is 'node1' .*\n$")
         self.verpost.command("source remove", "192.0.2.77")
 
     def test_what_an_account_is_answered_can_be_changed(self):
@@ -368,15 +438,18 @@ class Commands(WorldTest):
                 ([], "nothing to set"),
                 (["--suppressed-answer", "300"], "must be 200 or 422"),
                 (["--weight", "3"], "--weight 3: must be 1, 2, 4"),
-                (["--weight", "256"], "--weight"),
-                (["--broadcast-pool", "none"], "none: no such pool")):
+                (["--weight", "256"], "--weight")):
             status, text = self.run_command("account set", "tester", *words)
-            self.assertEqual(status, 1)
+            self.assertEqual(status, 2)
             self.assertIn(said, text)
+        status, text = self.run_command("account set", "tester",
+                                        "--broadcast-pool", "none")
+        self.assertEqual(status, 1)
+        self.assertIn("none: no such pool", text)
 
     def test_help_of_what_is_no_command_is_an_error(self):
         status, text = self.run_command("help", "frobnicate")
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 2)
         self.assertIn("no command 'frobnicate'", text)
         status, _ = self.run_command("help", "domain", "add")
         self.assertEqual(status, 0)
@@ -439,11 +512,55 @@ class Commands(WorldTest):
 
     def test_suppressions_of_an_origin_that_is_none_are_refused(self):
         status, text = self.run_command("suppression list", "--origin", "foo")
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 2)
         self.assertIn("bounce, complaint or manual, not 'foo'", text)
         status, text = self.run_command("suppression list", "--origin",
                                         "complaint")
         self.assertEqual(status, 0, text)
+
+    def test_a_domain_that_is_there_already_is_said_to_be_whose(self):
+        self.verpost.command("account add", "owner")
+        self.verpost.command("domain add", "owned.zz", "--account", "owner")
+        status, text = self.run_command("domain add", "owned.zz", "--account",
+                                        "tester")
+        self.assertEqual(status, 1)
+        self.assertIn("'owned.zz' is there already, of account 'owner'", text)
+        self.verpost.command("account remove", "owner", "--yes")
+
+    def test_a_source_can_be_given_to_a_node_and_to_all_again(self):
+        address = self.world.net + ".97"
+        self.verpost.command("source add", address, "--helo", "to.sender.zz",
+                             "--pool", "apart")
+
+        def node():
+            return [row["node"] for row
+                    in self.verpost.command_json("source list")
+                    if row["address"] == address]
+        self.assertEqual(node(), [None])
+        _, _, errors = self.verpost.command("source set", address, "--node",
+                                            "far")
+        self.assertIn("no node named 'far' runs", errors)
+        self.assertEqual(node(), ["far"])
+        self.verpost.command("source set", address, "--weight", "3")
+        self.assertEqual(node(), ["far"])
+        _, _, errors = self.verpost.command("source set", address, "--node",
+                                            "none")
+        self.assertEqual((node(), errors), ([None], ""))
+        self.verpost.command("source remove", address)
+
+    def test_what_is_wrong_with_a_command_line_ends_with_2(self):
+        for words in (["queue", "--by", "foo"], ["source set", "192.0.2.1"],
+                      ["queue hold", "planet", "x"], ["account set", "tester"],
+                      ["source add", "192.0.2.1"], ["source add", "x"],
+                      ["source set", "192.0.2.1", "--weight", "0"],
+                      ["trace", "x.zz", "--for", "soon"],
+                      ["webhook add", "http://127.0.0.1:9/", "--events", "x"],
+                      ["suppression add", "nobody"], ["domain show", "-"],
+                      ["key remove", "x"], ["no-such-command"],
+                      ["domain add", "x.zz", "--no-such-option"]):
+            with self.subTest(words):
+                status, text = self.run_command(*words)
+                self.assertEqual(status, 2, text)
 
     def test_unknown_commands_and_options_say_what_there_is(self):
         for words in (["frobnicate"], ["domain"], ["domain add"],

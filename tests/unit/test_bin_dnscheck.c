@@ -98,12 +98,14 @@ static const struct {
 	{ DNSCHECK_SPF, "V=SPF1 +ip4:192.0.2.0/24 ip6:2001:db8::/32 ~all",
 	    DNSCHECK_OK, NULL },
 	{ DNSCHECK_SPF, "other text|" ALL, DNSCHECK_OK, NULL },
-	{ DNSCHECK_SPF, "v=spf1 ip4:192.0.2.10 -all", DNSCHECK_WRONG,
-	    "add ip6:2001:db8::10" },
+	{ DNSCHECK_SPF, "v=spf1 ip4:192.0.2.10 -all", DNSCHECK_PARTLY,
+	    "add ip6:2001:db8::10:" },
 	{ DNSCHECK_SPF, "v=spf1 ip4:192.0.2.128/25 ip6:2001:db8::10 -all",
-	    DNSCHECK_WRONG, "add ip4:192.0.2.10" },
+	    DNSCHECK_PARTLY, "add ip4:192.0.2.10:" },
 	{ DNSCHECK_SPF, "v=spf1 -ip4:192.0.2.10 ip6:2001:db8::10 -all",
-	    DNSCHECK_WRONG, "192.0.2.10" },
+	    DNSCHECK_PARTLY, "192.0.2.10" },
+	{ DNSCHECK_SPF, "v=spf1 ip4:192.0.2.11 -all", DNSCHECK_WRONG,
+	    "add ip4:192.0.2.10 ip6:2001:db8::10:" },
 	{ DNSCHECK_SPF, "v=spf1 include:_spf.example.net -all", DNSCHECK_OK,
 	    "include" },
 	{ DNSCHECK_SPF, ALL "|" ALL, DNSCHECK_WRONG, "several" },
@@ -186,16 +188,34 @@ what_is_found_cannot_move_the_cursor(void **state)
 
 static const struct {
 	enum dnscheck_state dkim, mx, spf, dmarc;
-	const char *status;
+	const char *status; /* of one that was not verified, */
+	const char *stays;  /* and of one that was */
 } folds[] = {
-	{ DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_MISSING, "verified" },
+	{ DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_MISSING, "verified",
+	    "verified" },
+	{ DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_PARTLY, DNSCHECK_OK,
+	    "partially_verified", "verified" },
 	{ DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_WRONG, DNSCHECK_OK,
-	    "partially_verified" },
+	    "partially_verified", "partially_verified" },
+	{ DNSCHECK_OK, DNSCHECK_MISSING, DNSCHECK_PARTLY, DNSCHECK_OK,
+	    "partially_verified", "partially_verified" },
+	{ DNSCHECK_MISSING, DNSCHECK_OK, DNSCHECK_PARTLY, DNSCHECK_OK,
+	    "partially_verified", "partially_verified" },
 	{ DNSCHECK_MISSING, DNSCHECK_MISSING, DNSCHECK_MISSING, DNSCHECK_OK,
-	    "failed" },
-	{ DNSCHECK_OK, DNSCHECK_FAILED, DNSCHECK_OK, DNSCHECK_OK, NULL },
-	{ DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_FAILED, "verified" },
+	    "failed", "failed" },
+	{ DNSCHECK_OK, DNSCHECK_FAILED, DNSCHECK_OK, DNSCHECK_OK, NULL, NULL },
+	{ DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_OK, DNSCHECK_FAILED, "verified",
+	    "verified" },
 };
+
+static void
+assert_status(const char *status, const char *wanted)
+{
+	if (wanted == NULL)
+		assert_null(status);
+	else
+		assert_string_equal(status, wanted);
+}
 
 static void
 the_status_needs_every_required_record(void **state)
@@ -211,17 +231,32 @@ the_status_needs_every_required_record(void **state)
 		c[DNSCHECK_RETURN_PATH].state = folds[i].mx;
 		c[DNSCHECK_SPF].state = folds[i].spf;
 		c[DNSCHECK_DMARC].state = folds[i].dmarc;
-		if (folds[i].status == NULL)
-			assert_null(dnscheck_status(c));
-		else
-			assert_string_equal(dnscheck_status(c),
-			    folds[i].status);
+		assert_status(dnscheck_status(c, false), folds[i].status);
+		assert_status(dnscheck_status(c, true), folds[i].stays);
+		assert_int_equal(dnscheck_all_ok(c),
+		    folds[i].dkim == DNSCHECK_OK &&
+			folds[i].mx == DNSCHECK_OK &&
+			folds[i].spf == DNSCHECK_OK);
+		assert_false(dnscheck_none_answered(c));
 		arena_fini(&arena);
 	}
+}
+
+static void
+a_record_as_it_was_found_names_sources(void **state)
+{
+	struct slice found = SLICE("text | v=spf1 ip4:192.0.2.0/28 -all");
+
+	(void)state;
+	assert_true(dnscheck_spf_names(found, SLICE("192.0.2.14")));
+	assert_false(dnscheck_spf_names(found, SLICE("192.0.2.16")));
+	assert_false(dnscheck_spf_names(found, SLICE("2001:db8::1")));
+	assert_false(dnscheck_spf_names(SLICE(""), SLICE("192.0.2.14")));
 }
 
 TEST_MAIN(cmocka_unit_test(the_records_to_publish_are_spelled_out),
     cmocka_unit_test(without_a_full_host_name_there_is_no_mx_to_publish),
     cmocka_unit_test(answers_are_judged_with_an_advice),
     cmocka_unit_test(what_is_found_cannot_move_the_cursor),
-    cmocka_unit_test(the_status_needs_every_required_record))
+    cmocka_unit_test(the_status_needs_every_required_record),
+    cmocka_unit_test(a_record_as_it_was_found_names_sources))
