@@ -8,6 +8,8 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -160,7 +162,9 @@ by_name(const void *a, const void *b)
 
 /*
  * The site: all host names, sorted and joined. Domains of one mailbox host
- * have the same, and so share connections and limits.
+ * have the same, and so share connections and limits. Also those whose address
+ * is not known now: else a name server that fails for a while would make
+ * another site of it, with limits of its own.
  */
 static void
 name_site(struct route *r)
@@ -203,14 +207,14 @@ settle_hosts(struct route *r, uint32_t ttl_s)
 {
 	size_t usable = 0;
 
+	name_site(r);
+	find_limits(r);
 	for (size_t i = 0; i < r->host_count; i++)
 		if (r->host[i].addr_count > 0)
 			r->host[usable++] = r->host[i];
 	r->host_count = usable;
 	if (usable > 0) {
 		r->state = ROUTE_READY;
-		name_site(r);
-		find_limits(r);
 		/* What failed beside those that came is asked again soon. */
 		ttl_s = r->address_failed ? 0 : ttl_s;
 		ttl_s = MAX(ttl_s, (uint32_t)ROUTE_TTL_MIN_S);
@@ -315,16 +319,33 @@ ask_addresses(struct route *r)
  * -----------------------------------------------------------------------------
  */
 
+static bool
+is_behind(const struct route_host *h, struct slice name, uint16_t preference)
+{
+	return h->preference == preference ? slice_cmp(h->name, name) > 0
+					   : h->preference > preference;
+}
+
+/* By preference, then by name: name servers turn the records round, and of too
+ * many the same ones are to be kept each time. */
 static void
 add_host(struct route *r, struct slice name, uint16_t preference)
 {
-	struct route_host *host;
+	size_t at = r->host_count;
 
-	if (r->host_count == ROUTE_HOSTS_MAX)
+	while (at > 0 && is_behind(&r->host[at - 1], name, preference))
+		at--;
+	if (at == ROUTE_HOSTS_MAX)
 		return;
-	host = &r->host[r->host_count++];
-	host->name = arena_slice(&r->arena, name);
-	host->preference = preference;
+	if (r->host_count == ROUTE_HOSTS_MAX)
+		r->host_count--;
+	memmove(&r->host[at + 1], &r->host[at],
+	    (r->host_count - at) * sizeof(r->host[0]));
+	r->host[at] = (struct route_host){
+		.name = arena_slice(&r->arena, name),
+		.preference = preference,
+	};
+	r->host_count++;
 }
 
 static void

@@ -296,6 +296,54 @@ tear_down(void **state)
 	return 0;
 }
 
+/* ---- Sites ----------------------------------------------------------------
+ */
+
+static void
+a_site_is_the_same_when_an_address_is_not_known(void **state)
+{
+	static const char *const hosts[] = { "mx1.big", "mx2" };
+
+	(void)state;
+	send_to("one", false);
+	answer_mx("one", hosts, 2);
+	answer_address("mx1.big");
+	answer_address("mx2");
+	end_turn();
+	assert_site("mx1.big,mx2");
+	assert_int_equal(fake.last->host_count, 2);
+	send_to("two", false);
+	answer_mx("two", hosts, 2);
+	answer_fails("mx1.big", DNS_A);
+	answer_address("mx2");
+	end_turn();
+	assert_site("mx1.big,mx2");
+	assert_int_equal(fake.last->host_count, 1);
+	assert_int_equal(fake.last->provider, 3);
+	assert_int_equal(fake.last->limits.site_connections, 13);
+}
+
+static void
+of_too_many_hosts_the_same_are_kept(void **state)
+{
+	static const char *const turned[][11] = {
+		{ "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "z" },
+		{ "j", "i", "d", "e", "h", "g", "f", "c", "b", "a", "z" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(turned); i++) {
+		char domain[] = { (char)('0' + i), '\0' };
+
+		send_to(domain, false);
+		answer_mx(domain, turned[i], ARRAY_LEN(turned[i]));
+		for (char host[] = "a"; host[0] <= 'h'; host[0]++)
+			answer_address(host);
+		end_turn();
+		assert_site("a,b,c,d,e,f,g,h");
+	}
+}
+
 /* ---- Waiting --------------------------------------------------------------
  */
 
@@ -364,7 +412,7 @@ a_silent_host_beside_one_as_good_is_not_waited_for(void **state)
 	routes_tick(&mta);
 	end_turn();
 	assert_int_equal(fake.routed, 1);
-	assert_site("backup,good");
+	assert_site("backup,good,silent");
 	assert_int_equal(fake.last->host_count, 2);
 	/* It is asked for again soon, not at once. */
 	fake.now_ms += 29000;
@@ -397,7 +445,8 @@ a_failure_is_not_kept(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TEST_MAIN(CASE(few_wait_for_one_answer),
+TEST_MAIN(CASE(a_site_is_the_same_when_an_address_is_not_known),
+    CASE(of_too_many_hosts_the_same_are_kept), CASE(few_wait_for_one_answer),
     CASE(one_more_takes_the_place_of_those_that_waited_for_longest),
     CASE(a_silent_host_beside_one_as_good_is_not_waited_for),
     CASE(a_failure_is_not_kept))
