@@ -82,7 +82,8 @@ int config_parse(const struct config_row *rows, size_t n, struct slice text,
 /*
  * The same for a part of a file that begins at line first_line. A row without
  * a default keeps what *settings holds, so that a section can differ from
- * another in a few values.
+ * another in a few values. Of several parts the report counts all mistakes; the
+ * places are of the last one, and config_report_fini goes between them.
  */
 int config_parse_part(const struct config_row *rows, size_t n,
     struct slice text, unsigned int first_line, void *settings,
@@ -101,6 +102,13 @@ int config_load(const struct config_row *rows, size_t n, const char *path,
 void config_refuse(const struct config_row *rows, size_t n,
     struct config_report *report, const char *key, const char *other,
     const char *why);
+/* The same of a line of the file; 0: of the file as a whole. */
+void config_report_add(struct config_report *report, unsigned int line,
+    const struct error *why);
+/* The end of a report: 0, or -1 with the first mistake, and how many there are
+ * when nobody was told of the others. */
+int config_report_end(struct config_report *report,
+    struct error *err) MUST_CHECK;
 void config_report_fini(struct config_report *report);
 /* Frees the texts. */
 void config_fini(const struct config_row *rows, size_t n, void *settings);

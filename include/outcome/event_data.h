@@ -10,6 +10,7 @@
  *   retry_at  ISO 8601, when it will be tried again
  *   class     why it has to wait: "greylisted", ... (outcome/classify.h)
  *   reason    FAIL_* of a failed recipient
+ *   by, rule, scope, value, reason  of a canceled one (outcome/canceled.h)
  *   dsn       true: it came back later, in a delivery status notification
  *   outcome_unknown  true: the final dot was sent, the reply never read
  */
@@ -21,15 +22,17 @@
 
 #include "base/strbuf.h"
 #include "mail/status.h"
+#include "outcome/canceled.h"
 
 struct event_data {
 	unsigned int code;
 	struct mail_status status;
 	struct slice text, mx;
 	unsigned int attempt;
-	int64_t retry_at_ms; /* 0: none */
-	const char *class;   /* or NULL */
-	const char *reason;  /* or NULL */
+	int64_t retry_at_ms;		 /* 0: none */
+	const char *class;		 /* or NULL */
+	const char *reason;		 /* or NULL */
+	const struct canceled *canceled; /* or NULL; instead of text, reason */
 	bool dsn, outcome_unknown;
 };
 

@@ -8,21 +8,24 @@
 
 #include <stddef.h>
 
-#include "store/walks.h"
+#include "queue/walk.h"
 
 struct expire;
 struct loop;
 struct pg;
+struct rules;
 
-struct expire *expire_new(struct loop *l, struct pg *pg);
+/* rules: what cancels, borrowed. */
+struct expire *expire_new(struct loop *l, struct pg *pg,
+    const struct rules *rules);
 void expire_free(struct expire **e);
 /*
- * rows: borrowed for the call. worker: number of this process's row, under
- * which it claims. Those that are not past their max age are cancelled. A step
- * that is still under way makes the call do nothing: the walk tells the same
- * rows again in its next round.
+ * over: borrowed for the call, in the order of the ids. worker: number of this
+ * process's row, under which it claims. Those that are not past their max age
+ * are cancelled. A step that is still under way makes the call do nothing: the
+ * walk tells the same ones again in its next round.
  */
-void expire_take(struct expire *e, int worker,
-    const struct store_unfinished *rows, size_t n);
+void expire_take(struct expire *e, int worker, const struct walk_over *over,
+    size_t n);
 
 #endif

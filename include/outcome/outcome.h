@@ -20,6 +20,7 @@
 #include "model/status.h"
 #include "outcome/verdict.h"
 
+struct canceled;
 struct outcome_writer;
 struct loop;
 struct pg;
@@ -89,7 +90,7 @@ void outcome_dsn(struct outcome_writer *w, const struct outcome_dsn *d,
  * A recipient ends without a transaction (max age where nobody leases it,
  * suppressed or cancelled since it was accepted): the status with, for
  * STATUS_FAILED, its reason (FAIL_*). n and worker: of the claim that was taken
- * to end it.
+ * to end it: it is no attempt, and is not listed as one.
  */
 struct outcome_end {
 	struct id recipient;
@@ -100,6 +101,7 @@ struct outcome_end {
 	enum status status; /* STATUS_FAILED, _SUPPRESSED or _CANCELED */
 	const char *reason;
 	struct slice text;
+	const struct canceled *canceled; /* with STATUS_CANCELED, else NULL */
 };
 void outcome_end(struct outcome_writer *w, const struct outcome_end *e,
     outcome_done *done, void *ctx);

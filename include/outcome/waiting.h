@@ -6,12 +6,23 @@
 #define OUTCOME_WAITING_H
 
 #include "base/strbuf.h"
+#include "outcome/canceled.h"
 #include "queue/rules.h"
 #include "store/emails.h"
 
 /* What a rule makes of it: canceled as soon as somebody comes across it. */
 enum status waiting_status(const struct store_recipient *r,
     const struct store_rule *rule);
+
+/* What is written of who canceled it when a rule does; NULL: it is gone. Texts
+ * are the rule's. */
+struct canceled canceled_by_rule(const struct store_rule *rule);
+/*
+ * Who canceled it; false: nobody did. rule: as above, which may do so yet.
+ * Texts are the rule's, or in the arena.
+ */
+bool waiting_canceled(struct arena *arena, const struct store_recipient *r,
+    const struct store_rule *rule, struct canceled *out);
 
 /*
  * Appends one line. rule: what applies to it (rules_find), or NULL. lane_why:

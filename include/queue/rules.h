@@ -48,5 +48,7 @@ void rules_refresh(struct rules *r);
 int rules_generation(const struct rules *r);
 /* Borrowed until the loop turns. */
 const struct store_rule *rules_list(const struct rules *r, size_t *n);
+/* The one with that number, or NULL: borrowed like the list. */
+const struct store_rule *rules_numbered(const struct rules *r, int number);
 
 #endif

@@ -27,13 +27,16 @@ struct shaping_limits { /* 0: no limit */
 	uint64_t provider_daily;
 };
 
-/* From the file, or what is built in when path is "". ERR_CONFIG (with file
- * and line) or ERR_SYS. */
-int shaping_load(const char *path, struct shaping **out,
-    struct error *err) MUST_CHECK;
+/*
+ * From the file, or what is built in when path is "". ERR_CONFIG (with file
+ * and line) or ERR_SYS: the first mistake; mistake, which may be NULL, is told
+ * of each.
+ */
+int shaping_load(const char *path, config_mistake *mistake, void *ctx,
+    struct shaping **out, struct error *err) MUST_CHECK;
 /* The same from text; name is for messages. */
-int shaping_parse(struct slice text, const char *name, struct shaping **out,
-    struct error *err) MUST_CHECK;
+int shaping_parse(struct slice text, const char *name, config_mistake *mistake,
+    void *ctx, struct shaping **out, struct error *err) MUST_CHECK;
 void shaping_free(struct shaping **s);
 
 /* Providers are numbered in the order of the file. */

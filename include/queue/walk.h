@@ -33,14 +33,20 @@ struct walk;
 #define WALK_OLD_RATE 2000		     /* ids a second */
 #define WALK_SCHEDULED_AHEAD_MS (10 * 60000) /* no job before that */
 
+/* What is to be ended. */
+struct walk_over {
+	const struct store_unfinished *row;
+	int cancel; /* number of the rule; 0: it is past its max age */
+};
+
 struct walk_ops {
 	/*
 	 * These are past expires_at, or cancelled, and had no job, or it was
-	 * dropped: the owner claims them (anyway) and finishes them. rows are
-	 * borrowed for the call. Told again in the next round if that fails.
+	 * dropped: the owner claims them (anyway) and finishes them. over and
+	 * its rows are borrowed for the call, and in the order of their ids.
+	 * Told again in the next round if that fails.
 	 */
-	void (
-	    *expired)(void *ctx, const struct store_unfinished *rows, size_t n);
+	void (*expired)(void *ctx, const struct walk_over *over, size_t n);
 	/* Recipients are in a lane that the shaping does not know (any more):
 	 * they are moved, except jobs that somebody holds. May be NULL. */
 	void (*strange_lane)(void *ctx, const struct queue_lane *lane);

@@ -9,6 +9,16 @@
 #include "store/pg.h"
 
 #define STORE_CLAIM_MS (15 * 60 * 1000) /* then an open claim is unknown */
+/* An open claim of another is looked at so often: it may be taken back. */
+#define STORE_CLAIM_AGAIN_MS 30000
+
+/*
+ * attempts.outcome of a claim that was taken to end its recipient: nobody has
+ * tried, so it is no attempt to whoever asks, and does not count in
+ * recipients.attempts. Its row stays, as every claim's does: a claim that was
+ * asked for meanwhile meets it. Other outcomes: outcome/verdict.h.
+ */
+#define STORE_NOT_TRIED 20
 
 enum store_claim_result {
 	STORE_CLAIM_NONE = 0,
@@ -18,7 +28,7 @@ enum store_claim_result {
 	STORE_CLAIM_SUPPRESSED, /* finish it as suppressed */
 	/*
 	 * An open claim of holder since claimed_at_ms. Younger than
-	 * STORE_CLAIM_MS: defer to its end; older: record unknown for (id,
+	 * STORE_CLAIM_MS: look again; older: record unknown for (id,
 	 * attempts), with worker = holder and only_open.
 	 */
 	STORE_CLAIM_OPEN,
@@ -72,6 +82,8 @@ struct store_attempt {
 	int class;		  /* outcome/classify.h; 0: none */
 	struct slice status, reply, mx, tls, transcript;
 	struct slice address; /* of the recipient */
+	/* Of the source; "#7" when it was removed, ptr NULL: none. */
+	struct slice source_address;
 };
 typedef void store_attempt_got(void *ctx, const struct store_attempt *attempt,
     size_t count, const struct error *err);

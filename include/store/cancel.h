@@ -8,8 +8,6 @@ struct store_cancel {
 	int account;
 	struct id email;
 	int64_t now_ms;
-	int outcome;	   /* of the attempt that is claimed to end it */
-	struct slice text; /* why, for people: its reply */
 	struct slice data; /* of the event */
 };
 
@@ -35,7 +33,8 @@ typedef void store_cancel_got(void *ctx, const struct store_cancel_result *r,
     const struct error *err);
 /*
  * One transaction: whatever is unfinished and has no open claim is claimed and
- * becomes canceled, with its event. Texts are copied. May be repeated.
+ * becomes canceled, with its event and its webhooks. data is copied. May be
+ * repeated.
  */
 struct pg_tx *store_cancel_email(struct pg *pg, const struct store_cancel *c,
     store_cancel_got *done, void *ctx);

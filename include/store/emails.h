@@ -15,7 +15,9 @@ struct store_recipient {
 	struct slice reason; /* FAIL_*; ptr NULL: none */
 	int pool;
 	struct slice lane;
-	bool is_claimed; /* by somebody who sends it, or did */
+	bool is_claimed;	   /* by somebody who sends it, or did */
+	struct slice claim_source; /* its address, as store_attempt's */
+	struct slice canceled;	   /* data of that event; ptr NULL: none */
 	/* The last attempt that ended; n 0: none. */
 	struct {
 		int n;

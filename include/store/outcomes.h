@@ -34,7 +34,7 @@ struct store_outcome {
 	 */
 	bool only_open;
 	int64_t claimed_at_ms;
-	int outcome; /* outcome/verdict.h, > 0 */
+	int outcome; /* outcome/verdict.h, > 0; or STORE_NOT_TRIED */
 	int stage, code;
 	int class; /* outcome/classify.h; 0: none */
 	struct slice status, reply, mx, tls, transcript; /* ptr NULL: NULL */

@@ -25,4 +25,15 @@ struct pg_tx *store_quota_take(struct pg *pg, int worker, int source,
 struct pg_tx *store_quota_return(struct pg *pg, int worker, int source,
     struct slice provider, int day, int unused, store_done *done, void *ctx);
 
+/* What was handed out today; what an owner has of it in hand is included. */
+struct store_quota_use {
+	int source;
+	struct slice provider; /* "": all mail of the source */
+	int taken;
+};
+typedef void store_quota_uses_got(void *ctx, const struct store_quota_use *use,
+    size_t count, const struct error *err);
+struct pg_tx *store_quota_list(struct pg *pg, store_quota_uses_got *done,
+    void *ctx);
+
 #endif

@@ -52,6 +52,7 @@ attempt_add(struct json_writer *w, const struct store_attempt *a)
 	json_int(w, "code", a->code);
 	json_text_or_null(w, "status", a->status);
 	json_text_or_null(w, "reply", a->reply);
+	json_text_or_null(w, "source", a->source_address);
 	json_text_or_null(w, "mx", a->mx);
 	json_text_or_null(w, "tls", a->tls);
 	json_text_or_null(w, "transcript", a->transcript);

@@ -82,6 +82,7 @@ struct reading {
 	void (*go)(struct api_call *c); /* once the rules are there */
 	struct id id;			/* of the one */
 	struct api_page page;		/* of the list */
+	struct arena *arena;
 	int64_t now_ms;
 	size_t rule_count;
 	struct store_rule *rule;
@@ -109,6 +110,7 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 static void
 read_rules(struct api_call *c, struct reading *g)
 {
+	g->arena = c->arena;
 	g->now_ms = clock_now_ms();
 	g->depth = c->h->depth;
 	c->own = g;
@@ -192,6 +194,23 @@ waiting_add(struct json_writer *w, const struct reading *g,
 	strbuf_fini(&text);
 }
 
+/* null when it is not. */
+static void
+canceled_add(struct json_writer *w, const struct reading *g,
+    const struct store_recipient *r, const struct store_rule *rule)
+{
+	struct canceled c;
+
+	if (!waiting_canceled(g->arena, r, rule, &c)) {
+		json_null(w, "canceled");
+		return;
+	}
+	json_begin_object(w, "canceled");
+	canceled_write(w, &c);
+	api_time(w, "at", c.at_ms);
+	json_end(w);
+}
+
 static void
 recipient_add(struct json_writer *w, const struct reading *g,
     const struct store_recipient *r, const struct store_rule *rule)
@@ -210,6 +229,7 @@ recipient_add(struct json_writer *w, const struct reading *g,
 	api_time(w, "retry_at", r->retry_at_ms);
 	api_time(w, "expires_at", r->expires_at_ms);
 	api_time(w, "finished_at", r->finished_at_ms);
+	canceled_add(w, g, r, rule);
 	waiting_add(w, g, r, rule);
 	last_attempt_add(w, r);
 	json_end(w);

@@ -171,9 +171,9 @@ set_defaults(const struct config_row *rows, size_t n, void *settings)
 	}
 }
 
-/* line 0: of the file as a whole. */
-static void
-add_mistake(struct config_report *r, unsigned int line, const struct error *why)
+void
+config_report_add(struct config_report *r, unsigned int line,
+    const struct error *why)
 {
 	struct error err = { .kind = why->kind, .sys = why->sys };
 	char text[sizeof(why->text) + 100];
@@ -212,7 +212,7 @@ config_refuse(const struct config_row *rows, size_t n,
 	if (a.refused || b.refused)
 		return;
 	error_set(&err, ERR_CONFIG, "%s", why);
-	add_mistake(report, a.line > 0 ? a.line : b.line, &err);
+	config_report_add(report, a.line > 0 ? a.line : b.line, &err);
 }
 
 int
@@ -221,6 +221,7 @@ config_parse_part(const struct config_row *rows, size_t n, struct slice text,
 {
 	struct parse p = { rows, n, settings, report };
 	unsigned int number = first_line - 1;
+	size_t before = report->count;
 	struct slice line;
 
 	report->place = xcalloc(n, sizeof(*report->place));
@@ -230,9 +231,24 @@ config_parse_part(const struct config_row *rows, size_t n, struct slice text,
 
 		number++;
 		if (parse_line(&p, number, line, &err) != 0)
-			add_mistake(report, number, &err);
+			config_report_add(report, number, &err);
 	}
-	return report->count == 0 ? 0 : -1;
+	return report->count == before ? 0 : -1;
+}
+
+int
+config_report_end(struct config_report *report, struct error *err)
+{
+	config_report_fini(report);
+	if (report->count == 0)
+		return 0;
+	if (report->count == 1 || report->mistake != NULL) {
+		*err = report->first;
+		return -1;
+	}
+	return error_set(err, report->first.kind,
+	    "%s (one of %zu mistakes: 'verpost check' lists them)",
+	    report->first.text, report->count);
 }
 
 void
@@ -290,7 +306,7 @@ config_load(const struct config_row *rows, size_t n, const char *path,
 		rc = config_parse(rows, n, strbuf_slice(&text), settings,
 		    report);
 	else
-		add_mistake(report, 0, &err);
+		config_report_add(report, 0, &err);
 	strbuf_fini(&text);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/daylimits.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "queue/rules.h"
@@ -20,7 +21,7 @@
 
 static const struct flag flags[] = {
 	{ "by", "WHAT",
-	    "provider (default), lane, domain, account, site or source" },
+	    "provider (default), lane, domain, account, site, source, limit" },
 	{ "limit", "N", "at most that many rows, the largest; default 50" },
 	{ NULL, NULL, NULL },
 };
@@ -63,7 +64,7 @@ table_add_age(struct table *t, int64_t ms)
 			snprintf(text, sizeof(text), "%llds", (long long)n);
 		break;
 	}
-	table_add_text(t, text);
+	table_add_measure(t, text, ms / 1000);
 }
 
 /* The hold that is about the whole group, or NULL. */
@@ -173,6 +174,7 @@ add_ceiling(struct listing *l, struct slice name)
 	    ? shaping_provider_find(shaping, name)
 	    : -1;
 	struct config_rate rate = { 0 };
+	uint64_t per_hour;
 	char text[48];
 
 	if (provider >= 0)
@@ -182,9 +184,10 @@ add_ceiling(struct listing *l, struct slice name)
 		table_add_none(l->table);
 		return;
 	}
+	per_hour = rate.count * 3600000 / rate.per_ms;
 	snprintf(text, sizeof(text), "%llu/h a source",
-	    (unsigned long long)(rate.count * 3600000 / rate.per_ms));
-	table_add_text(l->table, text);
+	    (unsigned long long)per_hour);
+	table_add_measure(l->table, text, (int64_t)per_hour);
 }
 
 static void
@@ -235,6 +238,8 @@ list_groups(const struct args *a, enum store_backlog_by by, size_t limit)
 		.now_ms = clock_now_ms(),
 		.table = table_new(columns) };
 
+	table_json_name(l.table, "oldest", "oldest_age_s");
+	table_json_name(l.table, "ceiling", "ceiling_per_source_per_hour");
 	session_open(&l.s, a, 0);
 	store_rule_list(l.s.pg, l.now_ms, got_rules, &l);
 	session_wait(&l.s, "listing the rules");
@@ -270,8 +275,10 @@ run_list(const struct args *a)
 		return destinations_list(a, true, limit);
 	if (strcmp(by, "source") == 0)
 		return destinations_list(a, false, limit);
-	die("--by must be provider, lane, domain, account, site or source, not "
-	    "'%s'",
+	if (strcmp(by, "limit") == 0)
+		return daylimits_list(a, limit);
+	die("--by must be provider, lane, domain, account, site, source or "
+	    "limit, not '%s'",
 	    by);
 }
 
@@ -289,8 +296,13 @@ const struct command command_queue = {
 	    "\nBy site and by source it shows what the running processes "
 	    "have in hand at the\nmoment: what waits in them, is being sent, "
 	    "and over how many connections. rate is\nhow many mails a second "
-	    "they count on, a guess at first; ceiling is what the limits\n"
-	    "allow. 'verpost queue show ID' tells all about one email.",
+	    "leave, once there has been a backlog to show it; ceiling\nis what "
+	    "the limits allow.\n"
+	    "\nBy limit it shows what of each daily limit is used, of a source "
+	    "and of a source\nwith a provider, the fullest first. Days are "
+	    "those of UTC. A process takes from a\nlimit ahead of need, up to "
+	    "a two-hundredth of it: that counts as used.\n"
+	    "\n'verpost queue show ID' tells all about one email.",
 	.flags = flags,
 	.run = run_list,
 };

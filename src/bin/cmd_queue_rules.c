@@ -1,4 +1,4 @@
-/* verpost queue hold|release|cancel|rules */
+/* verpost queue hold|release|cancel */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,8 +7,8 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "bin/rulelist.h"
 #include "bin/session.h"
-#include "bin/table.h"
 #include "mail/address.h"
 #include "model/id.h"
 #include "net/addr.h"
@@ -42,7 +42,7 @@ static const struct flag release_flags[] = {
 
 static const struct flag cancel_flags[] = {
 	{ "account", "NAME", "only mail of this account" },
-	{ "reason", "TEXT", "what 'verpost queue rules' shows as the reason" },
+	{ "reason", "TEXT", "what is shown as the reason, by the API, too" },
 	{ NULL, NULL, NULL },
 };
 
@@ -211,6 +211,8 @@ add(const struct args *a, enum store_rule_kind kind)
 	store_rule_add(s.pg, &rule, session_done, &s);
 	session_wait(&s, "writing the rule");
 	warn_unless_source(&s, &rule);
+	if (a->json)
+		rulelist_print(&s, &arena, &rule);
 	session_close(&s);
 	arena_fini(&arena);
 }
@@ -320,10 +322,12 @@ run_release(const struct args *a)
 	struct store_rule rule = { 0 };
 	struct error err;
 	size_t count;
+	bool is_given_back;
 
 	read_target(a, &arena, &rule);
 	session_open(&s, a, 0);
 	find_account(&s, a, &rule);
+	rule = rulelist_read(&s, &arena, &rule);
 	store_rule_release(s.pg, rule.scope, rule.value, rule.account,
 	    session_done, &s);
 	err = session_try(&s);
@@ -337,12 +341,16 @@ run_release(const struct args *a)
 	if (err.kind != ERR_NONE)
 		die("releasing %s %s: %s", a->operand[0], a->operand[1],
 		    err.text);
-	if (!give_back(&s, &count))
+	is_given_back = give_back(&s, &count);
+	if (!is_given_back)
 		fprintf(stderr,
 		    "The hold is over; what waited for it goes on when Redis "
 		    "answers the keeper.\n");
 	else if (!a->json)
 		say_released(a, &rule, count);
+	if (a->json)
+		rulelist_print_released(&s, &rule,
+		    is_given_back ? (int64_t)count : -1);
 	session_close(&s);
 	arena_fini(&arena);
 	return 0;
@@ -357,74 +365,4 @@ const struct command command_queue_release = {
 	.help = "SCOPE and VALUE as they were given to 'verpost queue hold'.",
 	.flags = release_flags,
 	.run = run_release,
-};
-
-/* ---- rules --------------------------------------------------------------- */
-
-struct list_call {
-	struct session s;
-	size_t count;
-	struct store_rule rule[STORE_RULES_MAX];
-	struct arena arena;
-};
-
-static void
-got_rules(void *ctx, const struct store_rule *rule, size_t count,
-    int generation, const struct error *err)
-{
-	struct list_call *call = ctx;
-
-	(void)generation;
-	call->count = MIN(count, ARRAY_LEN(call->rule));
-	for (size_t i = 0; err == NULL && i < call->count; i++) {
-		call->rule[i] = rule[i];
-		call->rule[i].value = arena_slice(&call->arena, rule[i].value);
-		call->rule[i].reason =
-		    arena_slice(&call->arena, rule[i].reason);
-	}
-	session_end(&call->s, err);
-}
-
-static void
-add_rule(struct list_call *call, struct table *t, const struct store_rule *r)
-{
-	char *account =
-	    r->account != 0 ? session_account_name(&call->s, r->account) : NULL;
-
-	table_add_text(t, store_rule_kind_name(r->kind));
-	table_add_text(t, store_rule_scope_name(r->scope));
-	table_add(t, r->value);
-	table_add_some(t, slice_of(account));
-	table_add_time(t, r->issued_at_ms);
-	table_add_time(t, r->expires_at_ms);
-	table_add(t, r->reason);
-	free(account);
-}
-
-static int
-run_rules(const struct args *a)
-{
-	static const char *const columns[] = { "kind", "scope", "value",
-		"account", "issued_at", "until", "reason", NULL };
-	struct list_call *call = xmalloc(sizeof(*call));
-	struct table *table = table_new(columns);
-
-	session_open(&call->s, a, 0);
-	store_rule_list(call->s.pg, clock_now_ms(), got_rules, call);
-	session_wait(&call->s, "listing the rules");
-	for (size_t i = 0; i < call->count; i++)
-		add_rule(call, table, &call->rule[i]);
-	table_print(table, a->json, "Nothing is on hold or being canceled.");
-	table_free(&table);
-	session_close(&call->s);
-	arena_fini(&call->arena);
-	free(call);
-	return 0;
-}
-
-const struct command command_queue_rules = {
-	.name = "queue rules",
-	.operands = "",
-	.summary = "list what is on hold, and what is being canceled",
-	.run = run_rules,
 };

@@ -10,6 +10,7 @@
 #include "bin/session.h"
 #include "bin/table.h"
 #include "model/id.h"
+#include "model/token.h"
 #include "outcome/classify.h"
 #include "outcome/verdict.h"
 #include "outcome/waiting.h"
@@ -69,7 +70,9 @@ keep_recipient(struct show *w, size_t i, const struct store_recipient *r)
 	*mine = *r;
 	mine->address = arena_slice(&w->arena, r->address);
 	mine->reason = arena_slice(&w->arena, r->reason);
+	mine->canceled = arena_slice(&w->arena, r->canceled);
 	mine->lane = arena_slice(&w->arena, r->lane);
+	mine->claim_source = arena_slice(&w->arena, r->claim_source);
 	mine->last.status = arena_slice(&w->arena, r->last.status);
 	mine->last.reply = arena_slice(&w->arena, r->last.reply);
 	mine->last.mx = arena_slice(&w->arena, r->last.mx);
@@ -136,6 +139,7 @@ got_attempts(void *ctx, const struct store_attempt *a, size_t count,
 			table_add_none(w->attempts);
 		table_add_some(w->attempts, a[i].status);
 		table_add_some(w->attempts, a[i].reply);
+		table_add_some(w->attempts, a[i].source_address);
 		table_add_some(w->attempts, a[i].mx);
 		table_add_some(w->attempts, a[i].tls);
 		if (w->with_transcripts && w->json)
@@ -172,6 +176,25 @@ ask_lane(struct show *w, struct queue *q, const struct store_recipient *r)
 	session_wait(&w->s, "asking Redis for lane %s", lane.name);
 }
 
+/* Why it was given up, or who canceled it and when. */
+static void
+add_end(struct show *w, struct strbuf *out, const struct store_recipient *r,
+    const struct store_rule *rule)
+{
+	struct canceled c;
+	char when[CLOCK_ISO_LEN];
+
+	if (!waiting_canceled(&w->arena, r, rule, &c)) {
+		strbuf_add_slice(out, r->reason);
+		return;
+	}
+	canceled_add_text(out, &c);
+	if (!id_is_zero(c.rule))
+		strbuf_add_fmt(out, ", rule %s", id_text(c.rule).s);
+	clock_format_iso(c.at_ms, when);
+	strbuf_add_fmt(out, ", at %s", when);
+}
+
 static void
 add_recipient(struct show *w, struct table *t, struct queue *q,
     const struct store_recipient *r)
@@ -191,7 +214,7 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 		ask_lane(w, q, r);
 	if (!waiting_because(&why, r, rule,
 		idle.len > 0 ? idle : slice_of(w->why), w->now_ms))
-		strbuf_add_slice(&why, r->reason);
+		add_end(w, &why, r, rule);
 	table_add_int(t, (int64_t)id_recipient_number(r->id));
 	table_add(t, r->address);
 	table_add_text(t, status_name(waiting_status(r, rule)));
@@ -236,6 +259,21 @@ print(const struct show *w, const struct table *recipients, bool json)
 		fputs(strbuf_text(&w->transcripts), stdout);
 }
 
+/* An id as it is printed anywhere, or in what is made of it: a Message-ID, a
+ * return path. */
+static bool
+read_id(struct slice text, struct id *out)
+{
+	struct slice local;
+
+	text = slice_trim(text);
+	if (text.len >= 2 && text.ptr[0] == '<' &&
+	    text.ptr[text.len - 1] == '>')
+		text = slice_mem(text.ptr + 1, text.len - 2);
+	local = slice_take_until(&text, '@');
+	return id_parse(local, out) || token_peek(local, out);
+}
+
 static int
 run_show(const struct args *a)
 {
@@ -244,7 +282,7 @@ run_show(const struct args *a)
 	bool with_transcripts = args_flag(a, "transcript") != NULL;
 	const char *const attempt_columns[] = { "recipient", "attempt",
 		"claimed_at", "finished_at", "outcome", "class", "code",
-		"status", "reply", "mx", "tls",
+		"status", "reply", "source", "mx", "tls",
 		with_transcripts && a->json ? "transcript" : NULL, NULL };
 	struct show w = { .now_ms = clock_now_ms(),
 		.with_transcripts = with_transcripts,
@@ -255,8 +293,11 @@ run_show(const struct args *a)
 	struct queue *q;
 	struct id id;
 
-	if (!id_parse(slice_of(a->operand[0]), &id))
-		die("'%s' is no id of an email or a recipient", a->operand[0]);
+	if (!read_id(slice_of(a->operand[0]), &id))
+		die("'%s' is no id of an email or a recipient, nor a "
+		    "Message-ID or a return path with one; a Message-ID that "
+		    "the sender has set is not looked for",
+		    a->operand[0]);
 	w.email = id_email_of(id);
 	if (id_recipient_number(id) != 0)
 		w.only = id;
@@ -287,7 +328,10 @@ const struct command command_queue_show = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "tell all about one email, and why it waits",
-	.help = "ID is that of an email, or of one of its recipients.",
+	.help =
+	    "ID is that of an email or of one of its recipients, as a UUID or "
+	    "as gm_...; it\nmay stand in a Message-ID (<gm_...@domain>) or a "
+	    "return path (b-...@host).",
 	.flags = flags,
 	.run = run_show,
 };

@@ -59,6 +59,89 @@ warn_unless_here(const struct net_addr *addr, const char *text,
 	    text, strerror(err.sys));
 }
 
+static const char *const columns[] = { "address", "helo", "pool", "weight",
+	"daily", "node", "state", "on_this_machine", NULL };
+
+struct source_list {
+	struct session *s;
+	struct slice only; /* id or address; ptr NULL: all */
+	struct table *table;
+};
+
+static const char *
+state_name(const struct store_source *source)
+{
+	if (!source->enabled)
+		return source->owner != 0 ? "leaving" : "disabled";
+	return source->owner != 0 ? "in use" : "free";
+}
+
+static bool
+is_here(const struct store_source *source)
+{
+	struct net_addr addr;
+	struct error err = { 0 };
+
+	return net_addr_parse(source->address, 0, &addr, &err) == 0 &&
+	    net_is_here(&addr, &err);
+}
+
+static void
+add_source(struct table *t, const struct store_source *source)
+{
+	table_add(t, source->address);
+	table_add(t, source->helo);
+	table_add(t, source->pool_name);
+	table_add_int(t, source->weight);
+	if (source->daily_limit > 0)
+		table_add_int(t, source->daily_limit);
+	else
+		table_add_none(t);
+	table_add_some(t, source->node);
+	table_add_text(t, state_name(source));
+	table_add_text(t, is_here(source) ? "yes" : "no");
+}
+
+static bool
+is_wanted(const struct source_list *call, const struct store_source *source)
+{
+	struct id id;
+
+	if (call->only.ptr == NULL)
+		return true;
+	return id_parse(call->only, &id)
+	    ? id_cmp(id, source->id) == 0
+	    : slice_eq(call->only, source->address);
+}
+
+static void
+got_all(void *ctx, const struct store_source *source, size_t count,
+    const struct error *err)
+{
+	struct source_list *call = ctx;
+
+	for (size_t i = 0; err == NULL && i < count; i++)
+		if (is_wanted(call, &source[i]))
+			add_source(call->table, &source[i]);
+	session_end(call->s, err);
+}
+
+/* What was changed, as 'verpost source list' lists it. */
+static void
+print_changed(struct session *s, const char *id_or_address)
+{
+	struct source_list call = { .s = s,
+		.only = slice_of(id_or_address),
+		.table = table_new(columns) };
+
+	store_source_list(s->pg, slice_of(NULL), got_all, &call);
+	session_wait(s, "listing sources");
+	if (table_rows(call.table) == 0)
+		die("source %s was removed meanwhile", id_or_address);
+	table_print_object(call.table);
+	table_free(&call.table);
+}
+
 static int
 run_add(const struct args *a)
 {
@@ -97,7 +180,9 @@ run_add(const struct args *a)
 	if (err.kind != ERR_NONE)
 		die("adding source %s: %s", text, err.text);
 	warn_unless_here(&addr, text, a, s.settings.node);
-	if (!a->json)
+	if (a->json)
+		print_changed(&s, text);
+	else
 		printf("Source %s added. A running mta takes it within "
 		       "seconds.\n",
 		    text);
@@ -118,68 +203,19 @@ const struct command command_source_add = {
 	.run = run_add,
 };
 
-struct source_list {
-	struct session s;
-	struct table *table;
-};
-
-static const char *
-state_name(const struct store_source *source)
-{
-	if (!source->enabled)
-		return source->owner != 0 ? "leaving" : "disabled";
-	return source->owner != 0 ? "in use" : "free";
-}
-
-static bool
-is_here(const struct store_source *source)
-{
-	struct net_addr addr;
-	struct error err = { 0 };
-
-	return net_addr_parse(source->address, 0, &addr, &err) == 0 &&
-	    net_is_here(&addr, &err);
-}
-
-static void
-got_all(void *ctx, const struct store_source *source, size_t count,
-    const struct error *err)
-{
-	struct source_list *call = ctx;
-
-	for (size_t i = 0; err == NULL && i < count; i++) {
-		table_add(call->table, source[i].address);
-		table_add(call->table, source[i].helo);
-		table_add(call->table, source[i].pool_name);
-		table_add_int(call->table, source[i].weight);
-		if (source[i].daily_limit > 0)
-			table_add_int(call->table, source[i].daily_limit);
-		else
-			table_add_none(call->table);
-		if (source[i].node.ptr != NULL)
-			table_add(call->table, source[i].node);
-		else
-			table_add_none(call->table);
-		table_add_text(call->table, state_name(&source[i]));
-		table_add_text(call->table, is_here(&source[i]) ? "yes" : "no");
-	}
-	session_end(&call->s, err);
-}
-
 static int
 run_list(const struct args *a)
 {
-	static const char *const columns[] = { "address", "helo", "pool",
-		"weight", "daily", "node", "state", "on_this_machine", NULL };
-	struct source_list call = { .table = table_new(columns) };
+	struct session s;
+	struct source_list call = { .s = &s, .table = table_new(columns) };
 
-	session_open(&call.s, a, 0);
-	store_source_list(call.s.pg, slice_of(NULL), got_all, &call);
-	session_wait(&call.s, "listing sources");
+	session_open(&s, a, 0);
+	store_source_list(s.pg, slice_of(NULL), got_all, &call);
+	session_wait(&s, "listing sources");
 	table_print(call.table, a->json,
 	    "No source yet: verpost source add ADDRESS --helo NAME");
 	table_free(&call.table);
-	session_close(&call.s);
+	session_close(&s);
 	return 0;
 }
 
@@ -257,7 +293,9 @@ run_set(const struct args *a)
 		die("there is no source %s", a->operand[0]);
 	if (err.kind != ERR_NONE)
 		die("changing source %s: %s", a->operand[0], err.text);
-	if (!a->json)
+	if (a->json)
+		print_changed(&s, a->operand[0]);
+	else
 		printf("Source %s changed. A running mta takes it within "
 		       "seconds.\n",
 		    a->operand[0]);
@@ -280,6 +318,17 @@ const struct command command_source_set = {
 	.run = run_set,
 };
 
+static void
+print_removed(const char *id_or_address)
+{
+	static const char *const removed[] = { "removed", NULL };
+	struct table *table = table_new(removed);
+
+	table_add_text(table, id_or_address);
+	table_print_object(table);
+	table_free(&table);
+}
+
 static int
 run_remove(const struct args *a)
 {
@@ -300,7 +349,9 @@ run_remove(const struct args *a)
 		    a->operand[0]);
 	if (err.kind != ERR_NONE)
 		die("removing source %s: %s", a->operand[0], err.text);
-	if (!a->json)
+	if (a->json)
+		print_removed(a->operand[0]);
+	else
 		printf("Source %s removed.\n", a->operand[0]);
 	poolwhy_warn_emptied(&before);
 	poolwhy_fini(&before);

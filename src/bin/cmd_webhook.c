@@ -167,7 +167,8 @@ const struct command command_webhook_add = {
 	.summary = "send events of an account to an endpoint",
 	.help = "Kinds of events that are sent: email.sent, email.delivered,\n"
 		"email.delivery_delayed, email.bounced, email.failed, "
-		"email.suppressed.\nTaken, but not sent by this version: "
+		"email.suppressed,\nemail.canceled. Taken, but not sent by "
+		"this version: "
 		"email.scheduled, email.complained,\nemail.opened, "
 		"email.clicked.",
 	.flags = add_flags,

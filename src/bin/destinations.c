@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "bin/backlog.h"
+#include "bin/daylimits.h"
 #include "bin/poolwhy.h"
 #include "bin/session.h"
 #include "bin/table.h"
@@ -24,6 +25,7 @@
 struct group {
 	struct slice name;
 	int64_t waiting, claimed, connections, rate;
+	bool has_rate;		  /* one has seen it */
 	int64_t ceiling_per_hour; /* of those that have one */
 	bool is_open;		  /* one has none */
 	int64_t resting_until_ms;
@@ -47,6 +49,7 @@ struct telling {
 	struct group *group;
 	size_t rule_count;
 	struct store_rule *rule;
+	struct daylimits days;
 };
 
 static struct group *
@@ -85,6 +88,7 @@ take_destination(struct telling *t, const struct json *d)
 	g->claimed += number(d, "claimed");
 	g->connections += number(d, "connections");
 	g->rate += number(d, "rate");
+	g->has_rate |= json_get(d, "rate") != NULL;
 	g->ceiling_per_hour += number(d, "ceiling_per_hour");
 	if (number(d, "ceiling_per_hour") == 0)
 		g->is_open = true;
@@ -218,6 +222,7 @@ read_database(struct telling *t)
 	session_wait(&t->s, "listing the rules");
 	store_source_list(t->s.pg, slice_of(NULL), got_sources, t);
 	session_wait(&t->s, "listing sources");
+	daylimits_read(&t->days, &t->s);
 }
 
 /* ---- Printing ------------------------------------------------------------ */
@@ -234,22 +239,48 @@ busier(const void *a, const void *b)
 }
 
 static void
+add_ceiling(struct table *table, const struct group *g)
+{
+	char text[32];
+
+	if (g->is_open || g->ceiling_per_hour == 0) {
+		table_add_none(table);
+		return;
+	}
+	snprintf(text, sizeof(text), "%lld/h", (long long)g->ceiling_per_hour);
+	table_add_measure(table, text, g->ceiling_per_hour);
+}
+
+static void
+add_day(struct table *table, const struct telling *t, const struct group *g)
+{
+	const struct daylimit *day = daylimits_of_source(&t->days, g->name);
+
+	if (day == NULL) {
+		table_add_none(table);
+		table_add_none(table);
+		return;
+	}
+	table_add_int(table, day->used);
+	table_add_int(table, day->limit);
+}
+
+static void
 add_group(struct table *table, const struct telling *t, const struct group *g)
 {
-	char when[CLOCK_ISO_LEN], why[64], ceiling[32];
+	char when[CLOCK_ISO_LEN], why[64];
 
 	table_add(table, g->name.len > 0 ? g->name : SLICE("?"));
 	table_add_int(table, g->waiting);
 	table_add_int(table, g->claimed);
 	table_add_int(table, g->connections);
-	table_add_int(table, g->rate);
-	if (g->is_open || g->ceiling_per_hour == 0) {
+	if (g->has_rate)
+		table_add_int(table, g->rate);
+	else
 		table_add_none(table);
-	} else {
-		snprintf(ceiling, sizeof(ceiling), "%lld/h",
-		    (long long)g->ceiling_per_hour);
-		table_add_text(table, ceiling);
-	}
+	add_ceiling(table, g);
+	if (!t->by_site)
+		add_day(table, t, g);
 	if (g->why.len > 0) {
 		table_add(table, g->why);
 	} else if (g->resting_until_ms > t->now_ms) {
@@ -269,12 +300,14 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 		"sending", "connections", "rate", "ceiling", "delayed_because",
 		"last_failure", NULL };
 	static const char *const source_columns[] = { "source", "waiting",
-		"sending", "connections", "rate", "ceiling", "delayed_because",
-		"last_failure", NULL };
+		"sending", "connections", "rate", "ceiling", "used_today",
+		"daily_limit", "delayed_because", "last_failure", NULL };
 	struct telling *t = xmalloc(sizeof(*t));
 	struct table *table =
 	    table_new(by_site ? site_columns : source_columns);
 
+	table_json_name(table, "rate", "rate_per_s");
+	table_json_name(table, "ceiling", "ceiling_per_hour");
 	t->by_site = by_site;
 	t->now_ms = clock_now_ms();
 	t->group = xcalloc(GROUPS_MAX, sizeof(*t->group));
@@ -290,6 +323,7 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 	table_free(&table);
 	queue_free(&t->queue);
 	session_close(&t->s);
+	daylimits_fini(&t->days);
 	arena_fini(&t->arena);
 	free(t->group);
 	free(t);

@@ -19,6 +19,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/cmd_trace.c \
 	%reldir%/cmd_verify.c \
 	%reldir%/cmd_webhook.c \
+	%reldir%/daylimits.c %reldir%/daylimits.h \
 	%reldir%/destinations.c \
 	%reldir%/dev_data.c %reldir%/dev.h \
 	%reldir%/dev_leftover.c \
@@ -29,6 +30,7 @@ src_bin_verpost_SOURCES = \
 	%reldir%/main.c \
 	%reldir%/poolwhy.c %reldir%/poolwhy.h \
 	%reldir%/provision.c %reldir%/provision.h \
+	%reldir%/rulelist.c %reldir%/rulelist.h \
 	%reldir%/session.c %reldir%/session.h \
 	%reldir%/table.c %reldir%/table.h
 # The order of the rooms: each may lean on those behind it.

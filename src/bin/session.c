@@ -76,7 +76,8 @@ session_shaping(struct session *s)
 	struct error err = { 0 };
 
 	if (s->shaping == NULL &&
-	    shaping_load(s->settings.shaping_file, &s->shaping, &err) != 0)
+	    shaping_load(s->settings.shaping_file, NULL, NULL, &s->shaping,
+		&err) != 0)
 		die("%s", err.text);
 	return s->shaping;
 }

@@ -12,10 +12,12 @@
 struct cell {
 	enum { CELL_TEXT, CELL_NUMBER, CELL_NONE } kind;
 	char *text;
+	int64_t number; /* of JSON */
 };
 
 struct table {
 	const char *const *columns;
+	const char **json_columns;
 	size_t width; /* columns */
 	struct cell *cell;
 	size_t count; /* cells */
@@ -29,7 +31,21 @@ table_new(const char *const *columns)
 	t->columns = columns;
 	while (columns[t->width] != NULL)
 		t->width++;
+	t->json_columns = xcalloc(t->width, sizeof(*t->json_columns));
+	for (size_t i = 0; i < t->width; i++)
+		t->json_columns[i] = columns[i];
 	return t;
+}
+
+void
+table_json_name(struct table *t, const char *column, const char *name)
+{
+	size_t i = 0;
+
+	while (i < t->width && strcmp(t->columns[i], column) != 0)
+		i++;
+	invariant(i < t->width);
+	t->json_columns[i] = name;
 }
 
 void
@@ -42,6 +58,7 @@ table_free(struct table **tp)
 	for (size_t i = 0; i < t->count; i++)
 		free(t->cell[i].text);
 	free(t->cell);
+	free(t->json_columns);
 	free(t);
 	*tp = NULL;
 }
@@ -51,7 +68,8 @@ void
 table_add(struct table *t, struct slice text)
 {
 	t->cell = xrealloc(t->cell, (t->count + 1) * sizeof(*t->cell));
-	t->cell[t->count++] = (struct cell){ CELL_TEXT, slice_dup(text) };
+	t->cell[t->count++] =
+	    (struct cell){ .kind = CELL_TEXT, .text = slice_dup(text) };
 }
 
 void
@@ -66,8 +84,15 @@ table_add_int(struct table *t, int64_t value)
 	char text[24];
 
 	snprintf(text, sizeof(text), "%lld", (long long)value);
+	table_add_measure(t, text, value);
+}
+
+void
+table_add_measure(struct table *t, const char *text, int64_t value)
+{
 	table_add_text(t, text);
 	t->cell[t->count - 1].kind = CELL_NUMBER;
+	t->cell[t->count - 1].number = value;
 }
 
 void
@@ -163,12 +188,33 @@ write_cell(struct json_writer *w, const char *name, const struct cell *cell)
 		json_cstr(w, name, cell->text);
 		break;
 	case CELL_NUMBER:
-		json_int(w, name, strtoll(cell->text, NULL, 10));
+		json_int(w, name, cell->number);
 		break;
 	case CELL_NONE:
 		json_null(w, name);
 		break;
 	}
+}
+
+static void
+write_row(struct json_writer *w, const struct table *t, size_t row)
+{
+	json_begin_object(w, NULL);
+	for (size_t i = 0; i < t->width; i++)
+		write_cell(w, t->json_columns[i], &t->cell[row * t->width + i]);
+	json_end(w);
+}
+
+void
+table_print_object(const struct table *t)
+{
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	json_writer_init(&w, &out);
+	write_row(&w, t, 0);
+	puts(strbuf_text(&out));
+	strbuf_fini(&out);
 }
 
 static void
@@ -179,13 +225,8 @@ print_json(const struct table *t)
 
 	json_writer_init(&w, &out);
 	json_begin_array(&w, NULL);
-	for (size_t row = 0; row < table_rows(t); row++) {
-		json_begin_object(&w, NULL);
-		for (size_t i = 0; i < t->width; i++)
-			write_cell(&w, t->columns[i],
-			    &t->cell[row * t->width + i]);
-		json_end(&w);
-	}
+	for (size_t row = 0; row < table_rows(t); row++)
+		write_row(&w, t, row);
 	json_end(&w);
 	puts(strbuf_text(&out));
 	strbuf_fini(&out);

@@ -97,14 +97,18 @@ claims_fini(struct mta *m)
 /* -- answers ----------------------------------------------------------------
  */
 
-/* An open claim: wait for its end, or say that nobody knows. */
+/*
+ * An open claim: wait for its end, or say that nobody knows. Looked at again
+ * before: its process may come back, and take back what it did not send.
+ */
 static void
 settle_open(struct job *j, const struct store_claim *c, int64_t now_ms)
 {
 	int64_t left_ms = c->claimed_at_ms + STORE_CLAIM_MS - now_ms;
 
 	if (left_ms > 0)
-		lane_defer(j, left_ms);
+		lane_defer(j,
+		    MIN(left_ms, clock_patience_ms(STORE_CLAIM_AGAIN_MS)));
 	else
 		finish_abandoned(j, c->holder, (unsigned int)c->open_n,
 		    c->claimed_at_ms);

@@ -96,7 +96,8 @@ struct job {
 	struct id email;
 	struct slice message_id; /* set by the sender, or len 0 */
 	int64_t created_at_ms, expires_at_ms;
-	int rules; /* generation of the list it was looked at with */
+	int rules;  /* generation of the list it was looked at with */
+	int cancel; /* number of the rule, with JOB_END_CANCELED */
 
 	/* Ends without a destination, once claimed. */
 	enum {
@@ -321,10 +322,13 @@ struct dest {
 	struct list mail_node, connect_node; /* lines of a scope */
 	size_t quota_count;
 	struct quota *quota[QUOTAS_MAX];
-	struct list quota_node;	 /* waits for a block of one of them */
+	struct list quota_node;	  /* waits for a block of one of them */
+	int quota_waiting;	  /* jobs, claimed ones included */
+	unsigned int quota_looks; /* since one of them began to be sent */
 	bool mail_is_first;	 /* there among those that could send at once */
 	bool is_called;		 /* its turn has come */
 	double rate;		 /* mails a second, smoothed; first a guess */
+	unsigned int rate_looks; /* at a backlog, in a row, that it is of */
 	unsigned int done_count; /* ended since the last tick */
 	int64_t dot_ms; /* from a dot to its reply, smoothed; -1: not known */
 	bool stands_still;	 /* nothing did in the last second */

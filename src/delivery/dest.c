@@ -455,6 +455,9 @@ smooth_rate(struct dest *d)
 	if (d->waiting_count == 0) {
 		seen = MAX(seen, RATE_GUESS);
 		d->full_since_mono_ms = 0;
+		d->rate_looks = 0;
+	} else {
+		d->rate_looks++;
 	}
 	d->rate = d->rate * 0.6 + seen * 0.4;
 	d->done_count = 0;
@@ -492,6 +495,7 @@ dest_age(struct dest *d)
 	int64_t now_ms = clock_now_ms();
 
 	smooth_rate(d);
+	quotas_look(d);
 	end_expired(&d->waiting, now_ms);
 	end_expired(&d->claimed, now_ms);
 	end_aged(d, now_ms);

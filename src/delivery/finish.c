@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/crypto.h"
+#include "outcome/waiting.h"
+#include "queue/rules.h"
 
 /* The commit is there: out of the schedule, or back for later. */
 static void
@@ -211,7 +213,8 @@ finish_abandoned(struct job *j, int holder, unsigned int n,
 }
 
 static void
-end(struct job *j, enum status status, const char *text)
+end(struct job *j, enum status status, const char *text,
+    const struct canceled *canceled)
 {
 	struct outcome_end e = {
 		.recipient = j->q.member.id,
@@ -221,6 +224,7 @@ end(struct job *j, enum status status, const char *text)
 		.at_ms = clock_now_ms(),
 		.status = status,
 		.text = slice_of(text),
+		.canceled = canceled,
 	};
 
 	dest_forget(j);
@@ -234,11 +238,14 @@ end(struct job *j, enum status status, const char *text)
 void
 finish_suppressed(struct job *j)
 {
-	end(j, STATUS_SUPPRESSED, "suppressed after it was accepted");
+	end(j, STATUS_SUPPRESSED, "suppressed after it was accepted", NULL);
 }
 
 void
 finish_canceled(struct job *j)
 {
-	end(j, STATUS_CANCELED, "canceled by the operator");
+	struct canceled canceled =
+	    canceled_by_rule(rules_numbered(j->mta->rules, j->cancel));
+
+	end(j, STATUS_CANCELED, "", &canceled);
 }

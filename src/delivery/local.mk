@@ -25,6 +25,7 @@ src_delivery_libdelivery_a_SOURCES = \
 	%reldir%/scope.c %reldir%/scope.h \
 	%reldir%/session.c \
 	%reldir%/session_limit.c \
+	%reldir%/session_mail.c \
 	%reldir%/session_order.c \
 	%reldir%/session_priv.h \
 	%reldir%/session_said.c \

@@ -13,6 +13,8 @@
 #include "queue/published.h"
 
 #define FAILURE_SHOWN 200 /* octets */
+/* Then less than a hundredth of a rate is still the guess that it began as. */
+#define RATE_LOOKS 10
 
 static size_t
 load(const struct dest *d)
@@ -81,7 +83,8 @@ dest_write(struct json_writer *w, const struct dest *d)
 	json_int(w, "claimed",
 	    (int64_t)(d->claimed_count + d->claiming_count + d->sending_count));
 	json_int(w, "connections", d->session_count);
-	json_int(w, "rate", (int64_t)d->rate);
+	if (d->rate_looks >= RATE_LOOKS)
+		json_int(w, "rate", (int64_t)d->rate);
 	json_int(w, "ceiling_per_hour", ceiling_per_hour(d));
 	json_int(w, "resting_until",
 	    rest_ms > 0 ? clock_now_ms() + rest_ms : 0);

@@ -10,6 +10,8 @@
 #define BLOCK_MAX 500
 #define FAILED_MS 1000
 #define MINUTE_MS 60000
+/* Looks, of which there is one a second; see quotas_look. */
+#define STANDS_LOOKS 5
 
 struct key {
 	int source, provider; /* -1: all mail */
@@ -29,7 +31,7 @@ struct quota {
 	struct pg_tx *asking;
 	int64_t asked_ms;
 	struct list dests; /* wait for an answer */
-	size_t waiting;	   /* jobs in destinations */
+	size_t waiting;	   /* jobs in destinations that do not stand */
 };
 
 static void ask(struct quota *q);
@@ -323,6 +325,43 @@ ask(struct quota *q)
 	    provider_name(q), q->cap, want, on_block, q);
 }
 
+/* -- what waits
+ * --------------------------------------------------------------- */
+
+/* Jobs of the destination are to be counted, or not any more. */
+static void
+count_waiting(struct dest *d, int change)
+{
+	for (size_t i = 0; i < d->quota_count; i++)
+		d->quota[i]->waiting += (size_t)change;
+}
+
+static void
+begin_to_count(struct dest *d)
+{
+	if (d->quota_looks >= STANDS_LOOKS)
+		count_waiting(d, d->quota_waiting);
+	d->quota_looks = 0;
+}
+
+void
+quotas_wait(struct dest *d, int change)
+{
+	if (d->quota_waiting == 0)
+		begin_to_count(d);
+	d->quota_waiting += change;
+	if (d->quota_looks < STANDS_LOOKS)
+		count_waiting(d, change);
+}
+
+void
+quotas_look(struct dest *d)
+{
+	if (d->quota_waiting > 0 && d->quota_looks < STANDS_LOOKS &&
+	    ++d->quota_looks == STANDS_LOOKS)
+		count_waiting(d, -d->quota_waiting);
+}
+
 /* -- use
  * ---------------------------------------------------------------------- */
 
@@ -352,6 +391,7 @@ quotas_spend(struct job *j)
 {
 	struct dest *d = j->dest;
 
+	begin_to_count(d);
 	for (size_t i = 0; i < d->quota_count; i++) {
 		struct quota *q = d->quota[i];
 
@@ -437,11 +477,4 @@ quota_room(const struct mta *m, const struct source *s, int provider,
 	    provider < 0 ? SIZE_MAX : room_of(m, s, provider, opens_us);
 
 	return MIN(all, its);
-}
-
-void
-quotas_wait(struct dest *d, int change)
-{
-	for (size_t i = 0; i < d->quota_count; i++)
-		d->quota[i]->waiting += (size_t)change;
 }

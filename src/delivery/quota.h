@@ -54,5 +54,11 @@ size_t quota_room(const struct mta *m, const struct source *s, int provider,
     int64_t *opens_us);
 /* A job waits in the destination (+1), or does not any more (-1). */
 void quotas_wait(struct dest *d, int change);
+/*
+ * Once a second. What waits where nothing has begun for some seconds, because
+ * of a limit or because the host is slow, holds nothing of the day: others
+ * may be leased for it, and whoever comes first has the last unit.
+ */
+void quotas_look(struct dest *d);
 
 #endif

@@ -95,6 +95,7 @@ job_is_ruled_out(struct job *j, const struct store_job *row, bool has_head,
 		return true;
 	}
 	j->end = JOB_END_CANCELED;
+	j->cancel = found->number;
 	claim_job(j);
 	claims_flush(j->mta);
 	return true;

@@ -2,6 +2,7 @@
  * session_priv.h - the parts of a session:
  *
  *   session.c        its life, what smtp/client and net/conn say
+ *   session_mail.c   one mail on it, from its claim to its outcome
  *   session_order.c  which addresses are tried, in which order
  *   session_limit.c  no dot of an old claim
  *   session_said.c   the transcript
@@ -47,6 +48,13 @@ struct session {
 	char host[NET_ADDR_TEXT + MAIL_DOMAIN_MAX + 4];
 	char tls[64];
 };
+
+/* session_mail.c */
+/* Builds it and gives it to smtp/client; or it ends, or goes back. */
+void session_mail_start(struct session *s, struct job *j);
+/* The last that is heard of it here. */
+void session_mail_done(struct session *s, struct job *j,
+    const struct smtp_outcome *outcome);
 
 /* session_order.c */
 void session_order(struct session *s);

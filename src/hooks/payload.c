@@ -197,6 +197,24 @@ write_delay(struct json_writer *w, const struct detail *d)
 	json_end(w);
 }
 
+/* The members that GET /emails/{id} has. */
+static void
+write_canceled(struct json_writer *w, const struct detail *d)
+{
+	static const char *const members[] = { "by", "rule", "scope", "value",
+		"reason" };
+
+	json_begin_object(w, "canceled");
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		struct slice value = json_get_text(d->data, members[i]);
+
+		if (value.len > 0)
+			json_text(w, members[i], value);
+	}
+	write_message(w, d, "Canceled before it was sent.");
+	json_end(w);
+}
+
 static void
 write_detail(struct json_writer *w, enum event_kind kind,
     const struct detail *d)
@@ -214,11 +232,13 @@ write_detail(struct json_writer *w, enum event_kind kind,
 	case EVENT_DELIVERY_DELAYED:
 		write_delay(w, d);
 		break;
+	case EVENT_CANCELED:
+		write_canceled(w, d);
+		break;
 	case EVENT_QUEUED:
 	case EVENT_SCHEDULED:
 	case EVENT_SENT:
 	case EVENT_DELIVERED:
-	case EVENT_CANCELED:
 	case EVENT_COMPLAINED:
 	case EVENT_OPENED:
 	case EVENT_CLICKED:

@@ -36,7 +36,7 @@ static const struct {
 	[EVENT_BOUNCED] = { "email.bounced", "bounced" },
 	[EVENT_FAILED] = { "email.failed", "failed" },
 	[EVENT_SUPPRESSED] = { "email.suppressed", "suppressed" },
-	[EVENT_CANCELED] = { NULL, "canceled" },
+	[EVENT_CANCELED] = { "email.canceled", "canceled" },
 	[EVENT_COMPLAINED] = { "email.complained", "complained" },
 	[EVENT_OPENED] = { "email.opened", "opened" },
 	[EVENT_CLICKED] = { "email.clicked", "clicked" },

@@ -6,10 +6,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "outcome/event_data.h"
-#include "outcome/verdict.h"
 #include "queue/queue.h"
-
-#define TEXT "canceled by the sender"
 
 struct outcome_cancel {
 	struct queue *queue;
@@ -50,14 +47,13 @@ outcome_cancel_start(struct pg *pg, struct queue *q, int account,
     struct id email, store_cancel_got *done, void *ctx)
 {
 	struct outcome_cancel *c = xmalloc(sizeof(*c));
-	struct event_data data = { .text = SLICE(TEXT) };
+	struct canceled sender = { .by_operator = false };
+	struct event_data data = { .canceled = &sender };
 	struct strbuf text = STRBUF_INIT;
 	struct store_cancel what = {
 		.account = account,
 		.email = email,
 		.now_ms = clock_now_ms(),
-		.outcome = VERDICT_FAILED,
-		.text = SLICE(TEXT),
 	};
 
 	event_data_write(&text, &data);

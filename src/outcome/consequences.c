@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "outcome/event_data.h"
+#include "store/attempts.h"
 
 #define BOUNCE_SUPPRESSION_MS ((int64_t)90 * 24 * 3600 * 1000)
 /* The dedupe number of what a DSN says, apart from attempts (1, 2, ...). */
@@ -222,12 +223,13 @@ struct record *
 record_of_end(const struct outcome_end *e)
 {
 	struct record *r = record_new(e->recipient, e->account);
-	struct event_data data = { .text = e->text, .reason = e->reason };
+	struct event_data data = { .text = e->text,
+		.reason = e->reason,
+		.canceled = e->canceled };
 
 	r->row.n = (int)e->n;
 	r->row.worker = e->worker;
-	r->row.outcome = VERDICT_FAILED;
-	r->row.reply = keep(r, e->text);
+	r->row.outcome = STORE_NOT_TRIED;
 	finish_as(r, e->status);
 	r->row.reason = keep(r, slice_of(e->reason));
 	add_event(r, event_of_end(e->status), 0, &data);

@@ -10,6 +10,17 @@ text_if(struct json_writer *w, const char *name, struct slice value)
 		json_text(w, name, value);
 }
 
+static void
+add_canceled(struct json_writer *w, const struct canceled *c)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	canceled_add_text(&text, c);
+	json_text(w, "text", strbuf_slice(&text));
+	canceled_write(w, c);
+	strbuf_fini(&text);
+}
+
 void
 event_data_write(struct strbuf *out, const struct event_data *d)
 {
@@ -22,7 +33,10 @@ event_data_write(struct strbuf *out, const struct event_data *d)
 		json_int(&w, "code", d->code);
 	mail_status_format(d->status, status);
 	text_if(&w, "status", slice_of(status));
-	text_if(&w, "text", d->text);
+	if (d->canceled != NULL)
+		add_canceled(&w, d->canceled);
+	else
+		text_if(&w, "text", d->text);
 	text_if(&w, "mx", d->mx);
 	if (d->attempt != 0)
 		json_int(&w, "attempt", d->attempt);
@@ -32,7 +46,7 @@ event_data_write(struct strbuf *out, const struct event_data *d)
 	}
 	if (d->class != NULL)
 		json_cstr(&w, "class", d->class);
-	if (d->reason != NULL)
+	if (d->reason != NULL && d->canceled == NULL)
 		json_cstr(&w, "reason", d->reason);
 	if (d->dsn)
 		json_bool(&w, "dsn", true);

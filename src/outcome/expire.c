@@ -5,11 +5,15 @@
  */
 #include "outcome/expire.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "outcome/outcome.h"
+#include "outcome/waiting.h"
 #include "queue/member.h"
+#include "queue/rules.h"
 #include "store/attempts.h"
 #include "store/jobs.h"
 
@@ -19,11 +23,17 @@
 struct expire {
 	struct loop *loop;
 	struct pg *pg;
+	const struct rules *rules;
 	struct outcome_writer *writer;
 	struct pg_tx *reading;
 	struct store_claiming *claiming;
 	int worker;
 	int64_t now_ms;
+	size_t taken_count; /* as they were told */
+	struct taken {
+		struct id id;
+		int cancel; /* number of the rule, or 0 */
+	} taken[EXPIRE_BATCH];
 	size_t count;
 	struct store_claim claim[EXPIRE_BATCH];
 	int64_t expires_at_ms[EXPIRE_BATCH];
@@ -31,12 +41,13 @@ struct expire {
 };
 
 struct expire *
-expire_new(struct loop *l, struct pg *pg)
+expire_new(struct loop *l, struct pg *pg, const struct rules *rules)
 {
 	struct expire *e = xmalloc(sizeof(*e));
 
 	e->loop = l;
 	e->pg = pg;
+	e->rules = rules;
 	e->writer = outcome_writer_new(l, pg);
 	return e;
 }
@@ -63,9 +74,29 @@ recorded(void *ctx, const struct error *err)
 		log_error(NULL, "expire.record", log_err(err));
 }
 
+static int
+compare_taken(const void *a, const void *b)
+{
+	const struct taken *x = a, *y = b;
+
+	return id_cmp(x->id, y->id);
+}
+
+/* What cancels it; NULL: not known any more. */
+static const struct store_rule *
+rule_of(const struct expire *e, struct id id)
+{
+	struct taken key = { .id = id };
+	const struct taken *found = bsearch(&key, e->taken, e->taken_count,
+	    sizeof(e->taken[0]), compare_taken);
+
+	return found != NULL ? rules_numbered(e->rules, found->cancel) : NULL;
+}
+
 static void
 record_cancel(struct expire *e, const struct store_claim *claim)
 {
+	struct canceled canceled = canceled_by_rule(rule_of(e, claim->id));
 	struct outcome_end end = {
 		.recipient = claim->id,
 		.account = claim->account,
@@ -73,7 +104,7 @@ record_cancel(struct expire *e, const struct store_claim *claim)
 		.worker = e->worker,
 		.at_ms = e->now_ms,
 		.status = STATUS_CANCELED,
-		.text = SLICE("canceled by the operator"),
+		.canceled = &canceled,
 	};
 
 	outcome_end(e->writer, &end, recorded, e);
@@ -162,7 +193,7 @@ got_jobs(void *ctx, const struct store_job *job, size_t count,
 }
 
 void
-expire_take(struct expire *e, int worker, const struct store_unfinished *rows,
+expire_take(struct expire *e, int worker, const struct walk_over *over,
     size_t n)
 {
 	struct id ids[EXPIRE_BATCH];
@@ -171,8 +202,11 @@ expire_take(struct expire *e, int worker, const struct store_unfinished *rows,
 	    e->claiming != NULL || outcome_writer_pending(e->writer) > 0)
 		return;
 	n = MIN(n, EXPIRE_BATCH);
-	for (size_t i = 0; i < n; i++)
-		ids[i] = rows[i].id;
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = over[i].row->id;
+		e->taken[i] = (struct taken){ ids[i], over[i].cancel };
+	}
+	e->taken_count = n;
 	e->worker = worker;
 	e->now_ms = clock_now_ms();
 	e->reading = store_jobs_read(e->pg, ids, n, got_jobs, e);

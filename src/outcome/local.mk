@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/outcome/liboutcome.a
 src_outcome_liboutcome_a_SOURCES = \
 	%reldir%/cancel.c include/outcome/cancel.h \
+	%reldir%/canceled.c include/outcome/canceled.h \
 	%reldir%/classify.c include/outcome/classify.h \
 	%reldir%/consequences.c \
 	%reldir%/event_data.c include/outcome/event_data.h \

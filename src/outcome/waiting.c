@@ -1,6 +1,7 @@
 #include "outcome/waiting.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "outcome/verdict.h"
 
 enum status
@@ -10,6 +11,42 @@ waiting_status(const struct store_recipient *r, const struct store_rule *rule)
 	    rule->kind == RULE_CANCEL)
 		return STATUS_CANCELED;
 	return r->status;
+}
+
+struct canceled
+canceled_by_rule(const struct store_rule *rule)
+{
+	struct canceled c = { .by_operator = true };
+
+	if (rule == NULL)
+		return c;
+	c.rule = rule->id;
+	c.scope = slice_of(store_rule_scope_name(rule->scope));
+	c.value = rule->value;
+	c.reason = rule->reason;
+	c.at_ms = id_time_ms(rule->id);
+	return c;
+}
+
+bool
+waiting_canceled(struct arena *arena, const struct store_recipient *r,
+    const struct store_rule *rule, struct canceled *out)
+{
+	const struct json *data = NULL;
+	struct error bad;
+
+	if (waiting_status(r, rule) != STATUS_CANCELED)
+		return false;
+	if (r->status != STATUS_CANCELED) {
+		*out = canceled_by_rule(rule);
+		return true;
+	}
+	if (r->canceled.len > 0 &&
+	    json_parse(arena, arena_dup(arena, r->canceled), r->canceled.len,
+		&data, &bad) < 0)
+		data = NULL;
+	canceled_read(data, r->finished_at_ms, out);
+	return true;
 }
 
 static void
@@ -51,6 +88,14 @@ add_retry(struct strbuf *out, const struct store_recipient *r)
 		add_reply(out, r);
 }
 
+static void
+add_sending(struct strbuf *out, const struct store_recipient *r)
+{
+	strbuf_add_text(out, "being sent");
+	if (r->claim_source.len > 0)
+		strbuf_add_fmt(out, " from %.*s", SLICE_FMT(r->claim_source));
+}
+
 bool
 waiting_because(struct strbuf *out, const struct store_recipient *r,
     const struct store_rule *rule, struct slice lane_why, int64_t now_ms)
@@ -58,7 +103,7 @@ waiting_because(struct strbuf *out, const struct store_recipient *r,
 	if (status_is_final(waiting_status(r, rule)))
 		return false;
 	if (r->is_claimed)
-		strbuf_add_text(out, "being sent");
+		add_sending(out, r);
 	else if (rule != NULL && rule->kind == RULE_HOLD)
 		add_hold(out, rule);
 	else if (r->retry_at_ms > now_ms)

@@ -383,12 +383,12 @@ pg_down(void *ctx, const struct error *err)
 }
 
 static void
-expired(void *ctx, const struct store_unfinished *rows, size_t n)
+expired(void *ctx, const struct walk_over *over, size_t n)
 {
 	struct keeper *k = ctx;
 
 	if (k->is_leader)
-		expire_take(k->expire, k->worker, rows, n);
+		expire_take(k->expire, k->worker, over, n);
 }
 
 static void
@@ -423,8 +423,8 @@ keeper_new(const struct keeper_options *opt)
 	k->walk =
 	    walk_new(k->loop, k->pg, k->queue, opt->shaping, &walk_ops, k);
 	k->reap = reap_new(k->pg, k->queue, opt->shaping);
-	k->expire = expire_new(k->loop, k->pg);
 	k->rules = rules_new(k->pg);
+	k->expire = expire_new(k->loop, k->pg, k->rules);
 	k->unpark = unpark_new(k->pg, k->queue, opt->shaping);
 	walk_set_rules(k->walk, k->rules);
 	timer_set(k->timer, 0);

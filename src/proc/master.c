@@ -167,7 +167,7 @@ set_up(struct master *m, struct error *err)
 	    m->signal_fd, err);
 	if (m->lock_fd < 0 ||
 	    keyring_load(&m->keyring, s->key_file, err) != 0 ||
-	    shaping_load(s->shaping_file, &m->shaping, err) != 0 ||
+	    shaping_load(s->shaping_file, NULL, NULL, &m->shaping, err) != 0 ||
 	    startup_ask(s, &m->identity, m->signal_fd, err) != 0 ||
 	    listeners_open(&m->listeners, s, &m->identity, PORT_PATIENCE_MS,
 		m->signal_fd, err) != 0)
@@ -337,7 +337,7 @@ reload(struct master *m)
 		return;
 	if (settings_load(&fresh, m->config_path, NULL, NULL, &err) != 0 ||
 	    keyring_load(&keys, fresh.key_file, &err) != 0 ||
-	    shaping_load(fresh.shaping_file, &shaping, &err) != 0) {
+	    shaping_load(fresh.shaping_file, NULL, NULL, &shaping, &err) != 0) {
 		keyring_wipe(&keys);
 		settings_fini(&fresh);
 		log_error(NULL, "master.reload",

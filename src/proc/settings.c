@@ -285,15 +285,9 @@ finish(struct settings *s, struct config_report *report, struct error *err)
 		fill_host_name(&s->smtp_in_hostname);
 		check_together(s, report);
 	}
-	config_report_fini(report);
-	if (report->count == 0)
+	if (config_report_end(report, err) == 0)
 		return 0;
 	settings_fini(s);
-	*err = report->first;
-	if (report->count > 1 && report->mistake == NULL)
-		error_set(err, report->first.kind,
-		    "%s (one of %zu mistakes: 'verpost check' lists them)",
-		    report->first.text, report->count);
 	return -1;
 }
 

@@ -226,16 +226,20 @@ check_keys(const struct check *c)
 }
 
 static void
-check_shaping(const struct check *c)
+shaping_mistake(void *ctx, const char *text)
+{
+	say(ctx, FINDING_BAD, "shaping_file", "%s", text);
+}
+
+static void
+check_shaping(struct check *c)
 {
 	const char *path = c->s->shaping_file;
 	struct shaping *shaping = NULL;
 	struct error err = { 0 };
 
-	if (shaping_load(path, &shaping, &err) != 0) {
-		say(c, FINDING_BAD, "shaping_file", "%s", err.text);
+	if (shaping_load(path, shaping_mistake, c, &shaping, &err) != 0)
 		return;
-	}
 	say(c, FINDING_OK, "shaping_file", "%s: %zu providers",
 	    path[0] != '\0' ? path : "built in",
 	    shaping_provider_count(shaping));

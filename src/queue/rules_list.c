@@ -55,14 +55,9 @@ on_list(void *ctx, const struct store_rule *rule, size_t count, int generation,
 		    log_int("generation", generation));
 	arena_fini(&r->arena);
 	arena_init(&r->arena);
-	r->list = arena_calloc(&r->arena, count + 1, sizeof(*r->list));
+	r->list = store_rules_copy(&r->arena, rule, count);
 	r->count = count;
 	r->generation = generation;
-	for (size_t i = 0; i < count; i++) {
-		r->list[i] = rule[i];
-		r->list[i].value = arena_slice(&r->arena, rule[i].value);
-		r->list[i].reason = arena_slice(&r->arena, rule[i].reason);
-	}
 }
 
 void
@@ -83,4 +78,13 @@ rules_list(const struct rules *r, size_t *n)
 {
 	*n = r->count;
 	return r->list;
+}
+
+const struct store_rule *
+rules_numbered(const struct rules *r, int number)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->list[i].number == number)
+			return &r->list[i];
+	return NULL;
 }

@@ -76,26 +76,28 @@ static const struct config_row rows[] = {
 };
 #define SITE_ROWS 4
 #define DEFAULT_ROWS 8
+#define DOMAINS_ROW 8
+#define MX_ROW 9
 
 struct reader {
 	struct shaping *s;
-	const char *name;
 	unsigned int line; /* of the section's head */
 	bool has_default;
-	struct error *err;
+	struct config_report report;
 };
 
-static int PRINTF_LIKE(2, 3)
-    refuse(const struct reader *r, const char *fmt, ...)
+static void PRINTF_LIKE(3, 4)
+    refuse(struct reader *r, unsigned int line, const char *fmt, ...)
 {
-	char text[200];
+	struct error err = { 0 };
+	char text[sizeof(err.text)];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return error_set(r->err, ERR_CONFIG, "%s:%u: %s", r->name, r->line,
-	    text);
+	error_set(&err, ERR_CONFIG, "%s", text);
+	config_report_add(&r->report, line, &err);
 }
 
 /* -- names
@@ -141,11 +143,14 @@ is_host_name(struct slice name)
 	return before != '.';
 }
 
-static int
-add_names(const struct reader *r, const char *key, const char *list,
-    struct hash *to, struct provider *p)
+/* Of the row of that number, in whose line they are refused. */
+static void
+add_names(struct reader *r, size_t row, const char *list, struct hash *to,
+    struct provider *p)
 {
 	struct slice rest = slice_of(list);
+	unsigned int line = r->report.place[row].line;
+	const char *key = rows[row].key;
 
 	while (rest.len > 0) {
 		struct slice name = slice_take_until(&rest, ' ');
@@ -153,147 +158,141 @@ add_names(const struct reader *r, const char *key, const char *list,
 		if (name.len == 0)
 			continue;
 		if (!is_host_name(name))
-			return refuse(r,
+			refuse(r, line,
 			    "%s of provider %s: '%.*s' is no domain name in "
 			    "lower case",
 			    key, p->name, SLICE_FMT(slice_first(name, 64)));
-		if (hash_find(to, name) != NULL)
-			return refuse(r,
-			    "%s of provider %s: %.*s is there "
-			    "already",
-			    key, p->name, SLICE_FMT(slice_first(name, 64)));
-		hash_put(to, name, p);
+		else if (hash_find(to, name) != NULL)
+			refuse(r, line,
+			    "%s of provider %s: %.*s is there already", key,
+			    p->name, SLICE_FMT(slice_first(name, 64)));
+		else
+			hash_put(to, name, p);
 	}
-	return 0;
 }
 
 /* -- sections
  * ----------------------------------------------------------------- */
 
-/* Stops at the first section with a mistake. */
-static int
-read_part(const struct reader *r, size_t n, struct slice body,
-    unsigned int first_line, struct section *to)
+/* Those of a section that is itself refused are looked at, too. */
+static void
+read_rows(struct reader *r, size_t n, struct slice body, struct section *to)
 {
-	struct config_report report = { .name = r->name,
-		.help = "etc/shaping.conf lists them" };
-	int rc = config_parse_part(rows, n, body, first_line, to, &report);
-
-	if (rc != 0)
-		*r->err = report.first;
-	config_report_fini(&report);
-	return rc;
+	config_report_fini(&r->report);
+	(void)!config_parse_part(rows, n, body, r->line + 1, to, &r->report);
 }
 
-static int
-read_rows(const struct reader *r, size_t n, struct slice body,
-    struct section *to)
-{
-	return read_part(r, n, body, r->line + 1, to);
-}
-
-static int
+static void
 read_default(struct reader *r, struct slice body)
 {
 	struct section sec = { .limits = { 0 } };
 
 	if (r->has_default || r->s->provider_count > 0 ||
 	    hash_count(r->s->sites) > 0)
-		return refuse(r,
+		refuse(r, r->line,
 		    "[default] stands once, before every other section");
 	r->has_default = true;
-	if (read_rows(r, DEFAULT_ROWS, body, &sec) != 0)
-		return -1;
+	read_rows(r, DEFAULT_ROWS, body, &sec);
 	r->s->fallback = sec.limits;
-	return 0;
 }
 
-static int
-read_provider(struct reader *r, struct slice name, struct slice body)
+/* NULL: it cannot be one. */
+static struct provider *
+new_provider(struct reader *r, struct slice name)
 {
-	struct section sec = { .limits = r->s->fallback };
-	struct provider *p;
-	int rc;
+	struct provider *p = NULL;
 
 	if (!is_provider_name(name))
-		return refuse(r,
+		refuse(r, r->line,
 		    "a provider's name has up to %d of a-z, 0-9 and -, begins "
 		    "with a letter, and is not h and a number",
 		    QUEUE_LANE_NAME_MAX - 1);
-	if (hash_find(r->s->names, name) != NULL)
-		return refuse(r, "[provider %.*s] is there already",
+	else if (hash_find(r->s->names, name) != NULL)
+		refuse(r, r->line, "[provider %.*s] is there already",
 		    SLICE_FMT(name));
-	if (r->s->provider_count == PROVIDERS_MAX)
-		return refuse(r, "more than %d providers", PROVIDERS_MAX);
-	if (read_rows(r, ARRAY_LEN(rows), body, &sec) != 0) {
-		config_fini(rows, ARRAY_LEN(rows), &sec);
-		return -1;
+	else if (r->s->provider_count == PROVIDERS_MAX)
+		refuse(r, r->line, "more than %d providers", PROVIDERS_MAX);
+	else
+		p = &r->s->provider[r->s->provider_count++];
+	if (p != NULL) {
+		memcpy(p->name, name.ptr, name.len);
+		hash_put(r->s->names, name, p);
 	}
-	p = &r->s->provider[r->s->provider_count++];
-	memcpy(p->name, name.ptr, name.len);
-	p->limits = sec.limits;
-	hash_put(r->s->names, name, p);
-	rc = add_names(r, "domains", sec.domains, r->s->domains, p);
-	if (rc == 0)
-		rc = add_names(r, "mx", sec.mx, r->s->hosts, p);
+	return p;
+}
+
+static void
+read_provider(struct reader *r, struct slice name, struct slice body)
+{
+	struct section sec = { .limits = r->s->fallback };
+	struct provider *p = new_provider(r, name);
+
+	read_rows(r, ARRAY_LEN(rows), body, &sec);
+	if (p != NULL) {
+		p->limits = sec.limits;
+		add_names(r, DOMAINS_ROW, sec.domains, r->s->domains, p);
+		add_names(r, MX_ROW, sec.mx, r->s->hosts, p);
+	}
 	config_fini(rows, ARRAY_LEN(rows), &sec);
-	return rc;
 }
 
 #define UNSET UINT64_MAX
 
 /* A site differs from its provider in what it says, so that is remembered. */
-static int
+static void
 read_site(struct reader *r, struct slice name, struct slice body)
 {
-	struct section sec;
-	struct site *site;
+	struct section sec = { .limits = {
+				   .site_connections = UNSET,
+				   .site_connection_rate = { UNSET, 0 },
+				   .site_mail_rate = { UNSET, 0 },
+				   .connection_mails = UNSET,
+			       } };
+	struct site *site = NULL;
 
 	if (!is_host_name(name))
-		return refuse(r,
-		    "'%.*s' is no host or domain name in lower "
-		    "case",
+		refuse(r, r->line,
+		    "'%.*s' is no host or domain name in lower case",
 		    SLICE_FMT(slice_first(name, 64)));
-	if (hash_find(r->s->sites, name) != NULL)
-		return refuse(r, "[site %.*s] is there already",
+	else if (hash_find(r->s->sites, name) != NULL)
+		refuse(r, r->line, "[site %.*s] is there already",
 		    SLICE_FMT(slice_first(name, 64)));
-	sec = (struct section){ .limits = {
-				    .site_connections = UNSET,
-				    .site_connection_rate = { UNSET, 0 },
-				    .site_mail_rate = { UNSET, 0 },
-				    .connection_mails = UNSET,
-				} };
-	if (read_rows(r, SITE_ROWS, body, &sec) != 0)
-		return -1;
-	site = xmalloc(sizeof(*site));
-	site->limits = sec.limits;
-	hash_put(r->s->sites, name, site);
-	return 0;
+	else
+		site = xmalloc(sizeof(*site));
+	read_rows(r, SITE_ROWS, body, &sec);
+	if (site != NULL) {
+		site->limits = sec.limits;
+		hash_put(r->s->sites, name, site);
+	}
 }
 
-static int
+/* What stands in a section that is none of ours cannot be judged. */
+static void
 read_section(struct reader *r, struct slice head, struct slice body)
 {
 	struct slice name, kind;
 
 	if (!slice_take_char(&head, '[') || head.len == 0 ||
-	    head.ptr[head.len - 1] != ']')
-		return refuse(r,
+	    head.ptr[head.len - 1] != ']') {
+		refuse(r, r->line,
 		    "expected '[default]', '[provider NAME]' or "
 		    "'[site NAME]'");
+		return;
+	}
 	name = slice_trim(slice_first(head, head.len - 1));
 	kind = slice_take_until(&name, ' ');
 	name = slice_trim(name);
 	if (slice_eq_text(kind, "default") && name.len == 0)
-		return read_default(r, body);
-	if (slice_eq_text(kind, "provider") && name.len > 0)
-		return read_provider(r, name, body);
-	if (slice_eq_text(kind, "site") && name.len > 0)
-		return read_site(r, name, body);
-	return refuse(r,
-	    "unknown section '%.*s': expected [default], "
-	    "[provider NAME] or [site NAME]",
-	    SLICE_FMT(slice_first(kind, 64)));
+		read_default(r, body);
+	else if (slice_eq_text(kind, "provider") && name.len > 0)
+		read_provider(r, name, body);
+	else if (slice_eq_text(kind, "site") && name.len > 0)
+		read_site(r, name, body);
+	else
+		refuse(r, r->line,
+		    "unknown section '%.*s': expected [default], "
+		    "[provider NAME] or [site NAME]",
+		    SLICE_FMT(slice_first(kind, 64)));
 }
 
 static bool
@@ -319,40 +318,48 @@ take_body(struct slice *text, unsigned int *lines)
 	return body;
 }
 
-static int
+static void
 read_all(struct reader *r, struct slice text)
 {
 	unsigned int lines = 0;
 	struct slice head;
 	/* Nothing but comments stands before the first section. */
 	struct slice body = take_body(&text, &lines);
-
 	struct section none = { .limits = { 0 } };
 
-	if (read_part(r, 0, body, 1, &none) != 0)
-		return -1;
+	read_rows(r, 0, body, &none);
 	r->line = lines + 1;
 	while (slice_take_line(&text, &head)) {
 		body = take_body(&text, &lines);
-		if (read_section(r, slice_trim(head), body) != 0)
-			return -1;
+		read_section(r, slice_trim(head), body);
 		r->line += lines + 1;
 	}
-	return 0;
+}
+
+static struct config_report
+report_new(const char *name, config_mistake *mistake, void *ctx)
+{
+	return (struct config_report){
+		.name = name,
+		.help = "etc/shaping.conf lists them",
+		.mistake = mistake,
+		.ctx = ctx,
+	};
 }
 
 int
-shaping_parse(struct slice text, const char *name, struct shaping **out,
-    struct error *err)
+shaping_parse(struct slice text, const char *name, config_mistake *mistake,
+    void *ctx, struct shaping **out, struct error *err)
 {
 	struct shaping *s = xmalloc(sizeof(*s));
-	struct reader r = { .s = s, .name = name, .line = 1, .err = err };
+	struct reader r = { .s = s, .report = report_new(name, mistake, ctx) };
 
 	s->names = hash_new();
 	s->domains = hash_new();
 	s->hosts = hash_new();
 	s->sites = hash_new();
-	if (read_all(&r, text) != 0) {
+	read_all(&r, text);
+	if (config_report_end(&r.report, err) != 0) {
 		shaping_free(&s);
 		return -1;
 	}
@@ -361,20 +368,25 @@ shaping_parse(struct slice text, const char *name, struct shaping **out,
 }
 
 int
-shaping_load(const char *path, struct shaping **out, struct error *err)
+shaping_load(const char *path, config_mistake *mistake, void *ctx,
+    struct shaping **out, struct error *err)
 {
+	struct config_report report = report_new(path, mistake, ctx);
 	struct strbuf text = STRBUF_INIT;
+	struct error why = { 0 };
 	int rc;
 
 	if (path[0] == '\0')
 		return shaping_parse(slice_mem(shaping_default_data[0],
 					 shaping_default_lens[0]),
-		    "built-in shaping.conf", out, err);
-	rc = config_read_file(path, &text, err);
-	if (rc != 0)
-		error_add(err, "%s", path);
-	else
-		rc = shaping_parse(strbuf_slice(&text), path, out, err);
+		    "built-in shaping.conf", mistake, ctx, out, err);
+	if (config_read_file(path, &text, &why) == 0) {
+		rc = shaping_parse(strbuf_slice(&text), path, mistake, ctx, out,
+		    err);
+	} else {
+		config_report_add(&report, 0, &why);
+		rc = config_report_end(&report, err);
+	}
 	strbuf_fini(&text);
 	return rc;
 }

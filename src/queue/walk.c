@@ -66,6 +66,7 @@ struct side {
 struct drop {
 	struct side *side;
 	const struct store_unfinished *row;
+	int cancel;	 /* as in struct walk_over */
 	bool is_free;	 /* no job any more */
 	bool is_strange; /* its lane is not one of ours */
 };
@@ -171,16 +172,17 @@ static void
 tell_expired(struct side *s)
 {
 	struct walk *w = s->walk;
-	struct store_unfinished *free_ones =
-	    arena_calloc(&s->arena, s->drop_count + 1, sizeof(*free_ones));
+	struct walk_over *over =
+	    arena_calloc(&s->arena, s->drop_count + 1, sizeof(*over));
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->drop_count; i++)
 		if (s->drop[i].is_free && !s->drop[i].is_strange)
-			free_ones[n++] = *s->drop[i].row;
+			over[n++] = (struct walk_over){ s->drop[i].row,
+				s->drop[i].cancel };
 	w->counts.expired += n;
 	if (n > 0 && w->ops != NULL && w->ops->expired != NULL)
-		w->ops->expired(w->ctx, free_ones, n);
+		w->ops->expired(w->ctx, over, n);
 }
 
 static void
@@ -294,8 +296,9 @@ add_job(struct side *s, const struct store_unfinished *row,
 		.delay_ms = delay_ms };
 }
 
-static bool
-is_canceled(const struct walk *w, const struct store_unfinished *row,
+/* The number of the rule that cancels it, or 0. */
+static int
+cancel_of(const struct walk *w, const struct store_unfinished *row,
     int64_t now_ms)
 {
 	struct rules_subject what = {
@@ -308,10 +311,10 @@ is_canceled(const struct walk *w, const struct store_unfinished *row,
 	size_t n;
 
 	if (w->rules == NULL)
-		return false;
+		return 0;
 	list = rules_list(w->rules, &n);
 	found = n > 0 ? rules_find(list, n, &what, now_ms) : NULL;
-	return found != NULL && found->kind == RULE_CANCEL;
+	return found != NULL && found->kind == RULE_CANCEL ? found->number : 0;
 }
 
 static void
@@ -326,6 +329,7 @@ sort_row(struct side *s, const struct store_unfinished *row, int64_t now_ms)
 {
 	struct queue_lane lane;
 	int64_t delay_ms = MAX(row->retry_at_ms - now_ms, (int64_t)0);
+	int cancel = cancel_of(s->walk, row, now_ms);
 
 	if (!lane_of(row, &lane)) {
 		log_error(&walk_log, "walk.lane",
@@ -333,9 +337,9 @@ sort_row(struct side *s, const struct store_unfinished *row, int64_t now_ms)
 		    log_slice("lane", row->lane));
 		return;
 	}
-	if (row->expires_at_ms <= now_ms || is_canceled(s->walk, row, now_ms)) {
+	if (row->expires_at_ms <= now_ms || cancel != 0) {
 		s->drop[s->drop_count++] =
-		    (struct drop){ .side = s, .row = row };
+		    (struct drop){ .side = s, .row = row, .cancel = cancel };
 		return;
 	}
 	if (queue_lane_index(s->walk->shaping, row->lane) < 0) {

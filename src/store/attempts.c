@@ -78,9 +78,12 @@ static const struct pg_stmt stmt_list = { "attempt_list",
 	"a.claimed_at, a.finished_at, coalesce(a.outcome, 0::int2), "
 	"coalesce(a.stage, 0::int2), coalesce(a.code, 0::int2), a.status, "
 	"a.reply, a.mx, a.tls, coalesce(a.class, 0::int2), a.transcript, "
-	"r.address FROM attempts a JOIN recipients r ON r.id = a.recipient "
+	"r.address, " SQL_SOURCE " FROM attempts a "
+	"JOIN recipients r ON r.id = a.recipient "
 	"AND r.id BETWEEN $1 AND $2 "
+	"LEFT JOIN sources s ON s.number = a.source "
 	"WHERE a.recipient BETWEEN $1::uuid AND $2::uuid "
+	"AND a.outcome IS DISTINCT FROM " SQL_NOT_TRIED " "
 	"ORDER BY a.recipient, a.n LIMIT $3::int8" };
 
 struct store_claiming {
@@ -358,6 +361,7 @@ read_attempt(struct pg_row row, struct store_attempt *a)
 		.class = pg_get_int2(row, 13),
 		.transcript = pg_get_text(row, 14),
 		.address = pg_get_text(row, 15),
+		.source_address = pg_get_text(row, 16),
 	};
 }
 

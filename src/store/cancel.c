@@ -1,13 +1,14 @@
 #include "store/cancel.h"
 
 #include "model/status.h"
+#include "store/attempts.h"
 #include "store_priv.h"
 
 /*
- * The attempt is inserted as every claim is, so that of two that want the same
- * recipient one wins; it is over with the same statement. Its worker is 0:
- * nobody sent it. A number of attempts that has changed meanwhile meets the row
- * of the other attempt.
+ * Each is claimed as every attempt is, so that of two that want the same
+ * recipient one wins; the claim is over with the same statement. Its worker is
+ * 0: nobody sends it. A number of attempts that has changed meanwhile meets the
+ * row of the other attempt.
  */
 static const struct pg_stmt stmt_cancel = { "cancel",
 	"WITH r AS (SELECT t.id, t.attempts FROM recipients t "
@@ -15,15 +16,18 @@ static const struct pg_stmt stmt_cancel = { "cancel",
 	"AND EXISTS (SELECT FROM emails e WHERE e.id = $1 "
 	"AND e.account = $3::int4)), "
 	"c AS (INSERT INTO attempts (recipient, n, worker, claimed_at, "
-	"finished_at, outcome, reply) SELECT r.id, r.attempts + 1, 0, "
-	"$4::timestamptz, $4, $5::int2, $6::text FROM r "
+	"finished_at, outcome) SELECT r.id, r.attempts + 1, 0, "
+	"$4::timestamptz, $4, " SQL_NOT_TRIED " FROM r "
 	"ON CONFLICT DO NOTHING RETURNING recipient, n), "
 	"e AS (INSERT INTO events (recipient, at, account, dedupe, kind, data) "
-	"SELECT c.recipient, $4, $3, 0, $7::int2, $8::text FROM c "
-	"ON CONFLICT DO NOTHING) "
-	"UPDATE recipients t SET status = greatest(t.status, $9::int2), "
-	"attempts = c.n, retry_at = NULL, "
-	"finished_at = coalesce(t.finished_at, $4) FROM c "
+	"SELECT c.recipient, $4, $3, 0, $5::int2, $6::text FROM c "
+	"ON CONFLICT DO NOTHING RETURNING recipient, kind, account), "
+	"d AS (INSERT INTO webhook_deliveries (recipient, kind, dedupe, "
+	"webhook, next_at) SELECT e.recipient, e.kind, 0, w.id, $4 "
+	"FROM e JOIN webhooks w ON w.account = e.account AND w.enabled "
+	"AND (w.events >> e.kind) & 1 = 1) "
+	"UPDATE recipients t SET status = greatest(t.status, $7::int2), "
+	"retry_at = NULL, finished_at = coalesce(t.finished_at, $4) FROM c "
 	"WHERE t.id = c.recipient AND t.id BETWEEN $1 AND $2 "
 	"RETURNING t.id, t.pool, t.lane, t.flow, t.flags" };
 
@@ -89,8 +93,6 @@ store_cancel_email(struct pg *pg, const struct store_cancel *c,
 	pg_tx_id(tx, store_last_recipient(c->email));
 	pg_tx_int4(tx, c->account);
 	pg_tx_time(tx, c->now_ms);
-	pg_tx_int2(tx, c->outcome);
-	pg_tx_text(tx, c->text);
 	pg_tx_int2(tx, EVENT_CANCELED);
 	pg_tx_text(tx, c->data);
 	pg_tx_int2(tx, STATUS_CANCELED);

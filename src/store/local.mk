@@ -33,6 +33,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/quota.c include/store/quota.h \
 	%reldir%/recent.c include/store/recent.h \
 	%reldir%/redis.c include/store/redis.h \
+	%reldir%/redis_reply.c \
 	%reldir%/returns.c include/store/returns.h \
 	%reldir%/rules.c include/store/rules.h \
 	%reldir%/simulator.c include/store/simulator.h \

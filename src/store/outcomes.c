@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "pg_priv.h"
+#include "store/attempts.h"
 #include "store_priv.h"
 
 /*
@@ -200,12 +201,25 @@ add_attempts(struct pg_tx *tx, const struct round *all, int64_t now_ms)
 	free(r.item);
 }
 
+/* What it raises the number of attempts to. */
+static int
+attempts_of(const struct store_outcome *o)
+{
+	bool is_tried = o->outcome != STORE_NOT_TRIED;
+
+	invariant(is_tried || !o->only_open); /* which looks for its number */
+	return is_tried ? o->n : 0;
+}
+
 static void
 add_recipients(struct pg_tx *tx, const struct round *r, int64_t now_ms)
 {
 	pg_tx_stmt(tx, r->only_open ? &stmt_recipients_open : &stmt_recipients);
 	PUT(tx, r, PG_UUID, pg_tx_id, id);
-	PUT(tx, r, PG_INT2, pg_tx_int2, n);
+	pg_tx_array(tx, PG_INT2);
+	for (size_t i = 0; i < r->n; i++)
+		pg_tx_int2(tx, attempts_of(r->item[i]));
+	pg_tx_array_end(tx);
 	PUT(tx, r, PG_INT2, pg_tx_int2, raise_to);
 	PUT(tx, r, PG_TIME, pg_tx_time, retry_at_ms);
 	PUT(tx, r, PG_BOOL, pg_tx_bool, finish);

@@ -34,6 +34,9 @@ static const struct pg_stmt stmt_return = { "quota_return",
 	"UPDATE source_quota q SET taken = greatest(0, taken - $5::int4) "
 	"FROM sources s WHERE s.number = $2::int4 AND s.owner = $1::int4 "
 	"AND q.source = $2 AND q.day = $4::int4 AND q.provider = $3::text" };
+static const struct pg_stmt stmt_list = { "quota_list",
+	"SELECT source, provider, taken FROM source_quota WHERE day = " DAY
+	" ORDER BY source, provider" };
 
 struct call {
 	store_quota_got *done;
@@ -103,4 +106,24 @@ store_quota_return(struct pg *pg, int worker, int source, struct slice provider,
 	pg_tx_int4(tx, day);
 	pg_tx_int4(tx, unused);
 	return store_send(tx, NULL, done, ctx);
+}
+
+static void
+read_use(struct pg_row row, struct store_quota_use *use)
+{
+	use->source = pg_get_int4(row, 0);
+	use->provider = pg_get_text(row, 1);
+	use->taken = pg_get_int4(row, 2);
+}
+
+STORE_ROWS(send_uses, struct store_quota_use, read_use)
+
+struct pg_tx *
+store_quota_list(struct pg *pg, store_quota_uses_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_list);
+	pg_tx_int8(tx, clock_offset_ms());
+	return send_uses(tx, NULL, done, ctx);
 }

@@ -4,6 +4,15 @@
 
 #include "store/pg.h"
 
+/* STORE_NOT_TRIED (store/attempts.h) in the text of a statement. */
+#define SQL_NOT_TRIED SQL_NUMBER_(STORE_NOT_TRIED)
+#define SQL_NUMBER_(number) SQL_TEXT_(number)
+#define SQL_TEXT_(number) #number
+
+/* The address of the source of attempt a, which is joined as s; "#7" when it
+ * was removed, NULL when there was none. */
+#define SQL_SOURCE "coalesce(host(s.address), '#' || a.source)"
+
 /* Memory that goes with the reply's unit of work; n * size, zeroed. */
 void *store_reply_mem(const struct pg_reply *reply, size_t n, size_t size);
 

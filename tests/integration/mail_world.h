@@ -126,7 +126,8 @@ struct email_seen {
 	struct error err;
 	struct store_email email;
 	struct store_recipient recipient[3];
-	char reason; /* the first letter of the first one's */
+	char reason;	   /* the first letter of the first one's */
+	char canceled[32]; /* of the first one */
 	char content[64];
 };
 
@@ -148,6 +149,9 @@ on_email(void *ctx, const struct store_email *email, size_t count,
 		seen->recipient[i] = email->recipient[i];
 	if (email->count > 0 && email->recipient[0].reason.len > 0)
 		seen->reason = email->recipient[0].reason.ptr[0];
+	if (email->count > 0)
+		snprintf(seen->canceled, sizeof(seen->canceled), "%.*s",
+		    SLICE_FMT(email->recipient[0].canceled));
 	snprintf(seen->content, sizeof(seen->content), "%.*s",
 	    SLICE_FMT(email->content));
 }

@@ -190,7 +190,7 @@ setup(void **state)
 {
 	test_log_setup_(state);
 	redis_cli("FLUSHALL");
-	assert_int_equal(shaping_load("", &shaping, NULL), 0);
+	assert_int_equal(shaping_load("", NULL, NULL, &shaping, NULL), 0);
 	is_up = false;
 	wakes = 0;
 	queue = queue_new(servers.loop, servers.redis, pools, 1, &ops, NULL);

@@ -1,6 +1,7 @@
 """What verpost queue and verpost queue show tell the operator."""
 
 import os
+import re
 import sys
 import threading
 
@@ -41,7 +42,8 @@ class Backlog(WorldTest):
             "others")["on_hold"] == 3)
         others = self.row("others")
         self.assertEqual(others["waiting"], 4)
-        self.assertRegex(others["oldest"], r"^(\d+m)?\d+s$")
+        self.assertIn(others["oldest_age_s"], range(600))
+        self.assertIsNone(others["ceiling_per_source_per_hour"])
         domain = self.row("nomail.zz", "--by", "domain")
         self.assertEqual(
             [domain[k] for k in ("waiting", "on_hold", "delayed_because",
@@ -73,7 +75,9 @@ class Backlog(WorldTest):
         self.world.redis.command("HDEL", key, "why:99")
         # A text for people, too.
         _, out, _ = self.verpost.command("queue")
-        self.assertIn("delayed_because", out.splitlines()[0])
+        head, line = out.splitlines()[:2]
+        self.assertRegex(head, " oldest +ceiling +delayed_because ")
+        self.assertRegex(line, r" (\d+m)?\d+s +- ")
         status, _, errors = self.verpost.command("queue", "--by", "colour",
                                                  check=False)
         self.assertNotEqual(status, 0)
@@ -101,6 +105,9 @@ class Backlog(WorldTest):
         row = self.row(source, "--by", "source")
         self.assertEqual([row["sending"], row["delayed_because"]],
                          [1, None])
+        # There is no backlog that would have shown it.
+        self.assertEqual([site["rate_per_s"], row["rate_per_s"]],
+                         [None, None])
         # Nobody tells for longer than somebody asks.
         self.assertLessEqual(int(self.world.redis.command(
             "PTTL", "state:asked")), 10000)
@@ -171,13 +178,30 @@ class Backlog(WorldTest):
         attempt = found["attempts"][0]
         self.assertEqual(
             [attempt[k] for k in ("recipient", "attempt", "outcome", "code",
-                                  "status", "reply")],
-            [1, 1, "deferred", 451, "4.2.1", "later"])
+                                  "status", "reply", "source")],
+            [1, 1, "deferred", 451, "4.2.1", "later",
+             self.world.net + ".20"])
+        self.assertEqual([a["source"] for a in self.api.request(
+            "GET", "/emails/%s/attempts" % ident).json["data"]],
+            [self.world.net + ".20"])
         self.assertIsNone(attempt["tls"])
         self.assertNotIn("transcript", attempt)
         attempt = self.verpost.command_json(
             "queue show", "--transcript", ident)["attempts"][0]
         self.assertIn("\n> RCPT TO:<one@sink.zz>\n", attempt["transcript"])
+        # By everything that is printed anywhere.
+        message_id = self.api.email(ident)["message_id"]
+        self.assertRegex(message_id, "^<gm_.*@sender.zz>$")
+        for name in (message_id, message_id.strip("<>"),
+                     message_id[1:].partition("@")[0],
+                     message_id[1:].partition("@")[0].upper()):
+            self.assertEqual(self.verpost.command_json(
+                "queue show", name)["id"], ident, name)
+        # A return path is one recipient's.
+        path = re.search("MAIL FROM:(<b-[^>]*>)", attempt["transcript"])[1]
+        for name in (path, path[1:].partition("@")[0]):
+            self.assertEqual([r["address"] for r in self.verpost.command_json(
+                "queue show", name)["recipients"]], ["one@sink.zz"])
         # Of one recipient only.
         only = self.api.email(ident)["recipients"][1]["id"]
         found = self.verpost.command_json("queue show", only)
@@ -190,7 +214,7 @@ class Backlog(WorldTest):
         _, out, _ = self.verpost.command("queue show", "--transcript", ident)
         self.assertIn("Recipient 1, attempt 1:", out)
         self.assertIn("RCPT TO:<one@sink.zz>", out)
-        for wrong, said in (("x", "no id"), (
+        for wrong, said in (("x", "no id"), ("<x@sender.zz>", "no id"), (
                 "01a214ae-1b85-77a2-957e-5951ff5a4d00", "no email"), (
                 "%s%02x" % (ident[:-2], int(ident[-2:], 16) + 9),
                 "no recipient 9")):

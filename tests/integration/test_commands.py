@@ -83,6 +83,23 @@ class Commands(WorldTest):
                                               check=False)
         return status, json.loads(out)
 
+    def test_check_lists_every_mistake_of_the_shaping_file(self):
+        path = write(self.verpost.base + "/wrong-shaping.conf",
+                     "[default]\nsite_connections = many\n\n"
+                     "[provider Big]\n[provider a]\ndomains = A.test\n")
+        for name, said in (
+                (path, [":2: site_connections", ":4: a provider's name",
+                        ":6: domains of provider a"]),
+                (path + "-none", [": cannot open it"])):
+            status, rows = self.checked(shaping_file=name)
+            self.assertEqual(status, 1)
+            texts = [row["text"] for row in rows
+                     if (row["finding"], row["what"]) == ("bad",
+                                                          "shaping_file")]
+            self.assertEqual(len(texts), len(said), texts)
+            for text, begin in zip(texts, said):
+                self.assertEqual(text[:len(name + begin)], name + begin)
+
     def test_check_refuses_what_serve_refuses(self):
         theirs = self.verpost.base + "/theirs"
         os.makedirs(theirs, exist_ok=True)
@@ -264,9 +281,17 @@ class Commands(WorldTest):
                              "second")
         self.assertEqual(self.verpost.command_json(
             "webhook list", "--account", "second"), [])
-        self.verpost.command("source add", self.world.net + ".99", "--helo",
-                             "spare.sender.zz")
-        self.verpost.command("source remove", self.world.net + ".99")
+        spare = self.world.net + ".99"
+        added = self.verpost.command_json("source add", spare, "--helo",
+                                          "spare.sender.zz", "--node", "gone")
+        self.assertEqual(added, dict(added, address=spare, pool="default",
+                                     weight=1, daily=None))
+        changed = self.verpost.command_json(
+            "source set", spare, "--weight", "7", "--daily", "100")
+        self.assertEqual(changed, dict(added, weight=7, daily=100))
+        self.assertIn(changed, self.verpost.command_json("source list"))
+        self.assertEqual(self.verpost.command_json("source remove", spare),
+                         {"removed": spare})
         self.verpost.command("account remove", "second")
         status, text = self.run_command("account remove", "second")
         self.assertNotEqual(status, 0)

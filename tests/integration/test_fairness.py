@@ -84,6 +84,12 @@ class Campaign(World):
             order = [t.rcpt[0] for t in list(self.sink.taken)]
             at = order.index("single%d@sink.zz" % n)
             self.assertLess(at - before, NEXT_SLOTS)
+        # Of what stands in line for so long it is known how fast it leaves.
+        wait_until("the rate is shown", self.rate, 60)
+
+    def rate(self):
+        return [row for row in self.verpost.command_json(
+            "queue", "--by", "site") if row["rate_per_s"] is not None]
 
 
 class Shares(World):

@@ -13,6 +13,7 @@ from harness import runner  # noqa: E402
 from harness.counter import Counter, most_within  # noqa: E402
 from harness.limits import LimitsTest  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
+from harness.sink import Gate  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
 MAX_AGE_S = 72 * 3600
@@ -134,6 +135,7 @@ class Limits(LimitsTest):
                 self.assertLessEqual(mails - before.get(source, 0), 25, source)
             if self.unfinished() == 0:
                 break
+            self.assertEqual(self.shown_of_limits(), [25, 25])
             if days == 1:
                 self.end_mtas(signal.SIGTERM)
             before, days = now, days + 1
@@ -144,6 +146,14 @@ class Limits(LimitsTest):
                        or self.unfinished() == 0, 60)
         self.assertGreaterEqual(days, 3)
         self.assertEqual(set(counter.taken), set(to), self.strange())
+
+    def shown_of_limits(self):
+        """What both sources have used of the provider's day, by source."""
+        rows = self.world.verpost.command_json("queue", "--by", "limit")
+        self.assertEqual({(row["provider"], row["daily_limit"])
+                          for row in rows}, {("daily", 25)})
+        return [row["used_today"]
+                for row in sorted(rows, key=lambda row: row["source"])]
 
     def strange(self):
         """Those that did not end well."""
@@ -165,7 +175,8 @@ class Limits(LimitsTest):
         # Less than one an hour is a limit, too.
         slow, = [row for row in self.world.verpost.command_json(
             "queue", "--by", "site") if row["site"] == "mx.slow.zz"]
-        self.assertRegex(str(slow["ceiling"]), r"^[12]/h$")
+        self.assertIn(slow["ceiling_per_hour"], (1, 2))
+        self.assertIsNone(slow["rate_per_s"])
         self.world.verpost.clock.advance(MAX_AGE_S + 60)
         for ident in idents:
             email = self.api.wait_event(ident, "failed", 30)
@@ -240,6 +251,141 @@ class UsedUp(WorldTest):
 
     def test_the_other_sends_what_is_left(self):
         self.check_delivered(*self.send("left"), self.DAILY)
+
+
+class UsedUpOfTwo(LimitsTest):
+    """
+    The same with a process for each source. Which of them leases a mail is
+    chance, and the limited one may find none: so the other source is on hold
+    until that one has used its day up.
+    """
+
+    # One mail at a time.
+    options = {"sink": True, "haste": 5,
+               "shaping": "[default]\nsite_connections = 1\n"
+                          "[site mx.slow.zz]\nsite_mail_rate = 1/d\n",
+               "settings": {"mta_processes": "2"}}
+    DAILY, MAILS = 3, 20
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        net, verpost = cls.world.net, cls.world.verpost
+        cls.limited, cls.other = net + ".20", net + ".21"
+        cls.world.dns.add("slow IN MX 10 mx.slow",
+                          "mx.slow IN A %s.31" % net)
+        verpost.command("source set", cls.limited, "--daily", str(cls.DAILY))
+        verpost.command("source add", cls.other, "--helo", "out.sender.zz")
+        cls.beats()
+
+    @classmethod
+    def beats(cls):
+        """What was in the database before, all processes know then."""
+        pg = cls.world.verpost.pg
+        for _ in range(2):
+            then = pg.value("SELECT max(seen_at) FROM workers")
+            wait_until("all have beaten", lambda: pg.value(
+                "SELECT bool_and(seen_at > '%s') FROM workers WHERE "
+                "role = 'mta' AND NOT dead" % then) == "t", 20)
+
+    def setUp(self):
+        """A new day, and only the limited source sends."""
+        self.verpost, self.sink = self.world.verpost, self.world.sink
+        self.next_day()
+        self.verpost.command("queue hold", "source", self.other)
+        wait_until("only the limited one is owned", lambda: (
+            self.owner_of(self.limited), self.owner_of(self.other)) == (
+                self.pid_in_slot(0), None), 30)
+        self.begun = len(self.sink.mail_peers)
+        self.said = self.times_said()
+
+    def owner_of(self, address):
+        """The number of the process."""
+        found = self.verpost.pg.value(
+            "SELECT w.pid FROM sources s JOIN workers w ON w.id = s.owner "
+            "WHERE NOT w.dead AND host(s.address) = '%s'" % address)
+        return int(found) if found else None
+
+    def pid_in_slot(self, slot):
+        return next((pid for pid, title in self.verpost.processes(
+            "mta").items() if title.split()[-1] == str(slot)), None)
+
+    def times_said(self):
+        """That the day of the limited source is used up."""
+        return self.verpost.process.log().count(" quota.used_up source=1 ")
+
+    def mails_from(self, address):
+        return self.sink.mail_peers[self.begun:].count(address)
+
+    def taken(self):
+        return int(self.verpost.pg.value(
+            "SELECT coalesce(max(taken), 0) FROM source_quota WHERE day = "
+            "(SELECT floor(extract(epoch FROM now()) / 86400 + %f))" % (
+                self.verpost.clock.offset_ms / 86400000)))
+
+    def send(self, name):
+        to = ["%s%d@sink.zz" % (name, n) for n in range(self.MAILS)]
+        return to, lambda: self.mail(to, name)
+
+    def check_used_up(self):
+        wait_until("its day is used up", lambda:
+                   self.times_said() > self.said, 30)
+        wait_until("all of it was sent", lambda:
+                   self.mails_from(self.limited) >= self.DAILY)
+        self.assertEqual(self.days_shown("source"), {
+            self.limited: (self.DAILY, self.DAILY), self.other: (None, None)})
+        self.assertEqual(self.days_shown("limit"), {
+            self.limited: (self.DAILY, self.DAILY)})
+
+    def days_shown(self, by):
+        return {row["source"]: (row["used_today"], row["daily_limit"])
+                for row in self.verpost.command_json("queue", "--by", by)}
+
+    def let_the_other_send(self, ident, to, by_limited):
+        self.verpost.command("queue release", "source", self.other)
+        wait_until("all are delivered", lambda: {
+            r["status"] for r in self.api.email(ident)["recipients"]}
+            == {"delivered"}, 30)
+        self.assertEqual(self.mails_from(self.limited), self.DAILY)
+        self.assertEqual([self.sink.for_rcpt(a)[0].peer for a in to].count(
+            self.limited), by_limited)
+
+    def test_the_other_process_sends_what_is_left(self):
+        to, post = self.send("two")
+        ident = post()
+        self.check_used_up()
+        self.let_the_other_send(ident, to, self.DAILY)
+
+    def test_what_a_killed_process_had_in_hand_is_used(self):
+        """Of the three one is under way then, one in hand, one not taken."""
+        to, post = self.send("killed")
+        gate = Gate("250 2.1.5 ok")
+        self.addCleanup(gate.open)
+        self.sink.on_rcpt.update(dict.fromkeys(to, gate))
+        ident = post()
+        self.assertTrue(gate.reached.wait(20))
+        wait_until("the next one is asked for", lambda: self.taken() == 2)
+        self.beats()
+        killed = self.owner_of(self.limited)
+        os.kill(killed, signal.SIGKILL)
+        wait_until("it has a successor", lambda: self.owner_of(
+            self.limited) not in (killed, None), 30)
+        gate.open()
+        self.check_used_up()
+        self.let_the_other_send(ident, to, self.DAILY - 1)
+
+    def test_what_waits_for_a_slow_site_holds_nothing_of_the_day(self):
+        """One such a day: none before the limited process is a day old."""
+        slow = self.mail("last@slow.zz", "slow")
+        wait_until("it waits in memory", lambda: [
+            row for row in self.verpost.command_json("queue", "--by", "site")
+            if row["site"] == "mx.slow.zz" and row["waiting"] == 1], 30)
+        to, post = self.send("beside")
+        ident = post()
+        self.check_used_up()
+        self.verpost.command("queue cancel", "domain", "slow.zz")
+        self.let_the_other_send(ident, to, self.DAILY)
+        self.api.wait_event(slow, "canceled")
 
 
 if __name__ == "__main__":

@@ -265,7 +265,8 @@ MUTANTS = [
     model("an end is taken back", OUTCOME,
           '"ELSE r.finished_at END "', '"ELSE NULL END "', "an end stays"),
     model("attempts are not counted", OUTCOME,
-          '"greatest(r.attempts, i.n), "', '"r.attempts, "', "2 "),
+          '"greatest(r.attempts, i.n), "', '"r.attempts, "',
+          "(2|4 max age) "),
 
     # The keeper.
     model("expiry does not wait for a claim's end", EXPIRE,
@@ -319,8 +320,8 @@ MUTANTS = [
           "found != NULL && found->kind == RULE_CANCEL", "found != NULL",
           "4 canceled is what"),
     model("max age stops on hold", WALK,
-          "if (row->expires_at_ms <= now_ms || is_canceled",
-          "if (is_canceled", "4 max age goes on"),
+          "if (row->expires_at_ms <= now_ms || cancel",
+          "if (cancel", "4 max age goes on"),
     model("a sender's cancel ignores an open claim", RECALL,
           '"ON CONFLICT DO NOTHING RETURNING recipient, n), "',
           '"ON CONFLICT (recipient, n) DO UPDATE SET '

@@ -39,6 +39,26 @@ class RulesTest(WorldTest):
     def cancel(self, scope, value, *more):
         self.verpost.command("queue cancel", scope, value, *more)
 
+    def who_canceled(self, ident):
+        """What is told of it everywhere, of the first recipient."""
+        found = self.api.email(ident)
+        self.assertEqual(found["last_event"], "canceled")
+        first = found["recipients"][0]
+        self.assertEqual(first["status"], "canceled")
+        return first["canceled"], self.verpost.command_json(
+            "queue show", ident)["recipients"][0]["why"]
+
+    def assert_never_tried(self, ident):
+        """Not in what the API says, nor in what the operator is shown."""
+        for recipient in self.api.email(ident)["recipients"]:
+            self.assertEqual(recipient["attempts"], 0)
+            self.assertIsNone(recipient["last_attempt"])
+        self.assertEqual(self.api.request(
+            "GET", "/emails/%s/attempts" % ident).json["data"], [])
+        shown = self.verpost.command_json("queue show", ident)
+        self.assertEqual(shown["attempts"], [])
+        self.assertEqual({r["attempts"] for r in shown["recipients"]}, {0})
+
     def in_zsets(self, kinds):
         """How many members the zsets of these kinds have in all lanes."""
         keys = [key for key in self.world.redis.command("KEYS", "q:*").split()
@@ -97,6 +117,35 @@ class Rules(RulesTest):
                 self.release(scope, value)
                 self.api.wait_event(held, "delivered")
 
+    def test_what_was_done_is_told_to_programs_too(self):
+        made = self.verpost.command_json(
+            "queue hold", "domain", "SINK.zz", "--account", "tester",
+            "--reason", "ticket 7", "--for", "2h")
+        listed, = [r for r in self.rules() if r["kind"] == "hold"]
+        self.assertEqual(made, listed)
+        self.assertEqual(
+            [made[k] for k in ("kind", "scope", "value", "account",
+                               "reason")],
+            ["hold", "domain", "sink.zz", "tester", "ticket 7"])
+        # Again: the same one, with another reason and no end.
+        again = self.verpost.command_json("queue hold", "domain", "sink.zz",
+                                          "--account", "tester")
+        self.assertEqual(again, dict(made, reason="", until=None))
+        ident = self.mail("told@sink.zz", "held")
+        self.wait_parked(1)
+        ended = self.verpost.command_json(
+            "queue release", "domain", "sink.zz", "--account", "tester")
+        # The keeper may have been first.
+        self.assertIn(ended.pop("given_back"), (0, 1))
+        self.assertEqual(ended, again)
+        self.api.wait_event(ident, "delivered")
+        cancels = [self.verpost.command_json("queue cancel", "tag", "a=b")
+                   for _ in range(2)]
+        self.assertEqual(cancels,
+                         [r for r in self.rules() if r["value"] == "a=b"])
+        self.assertNotEqual(cancels[0]["id"], cancels[1]["id"])
+        self.verpost.pg.sql("DELETE FROM rules")
+
     def test_of_one_account_only(self):
         self.verpost.command("account add", "quiet")
         _, out, _ = self.verpost.command("queue hold", "domain", "sink.zz",
@@ -121,10 +170,22 @@ class Rules(RulesTest):
         self.hold("domain", "sink.zz")
         before = self.mail("before@sink.zz", "too early")
         self.wait_parked(1)
+        self.world.add_webhook("email.canceled")
         self.cancel("domain", "sink.zz", "--reason", "wrong price")
+        rule, = (r["id"] for r in self.rules() if r["kind"] == "cancel")
         after = self.mail("after@sink.zz", "late enough")
         # Parked, so nobody leases it: the walk finds it.
-        self.api.wait_event(before, "canceled", 40)
+        told = self.world.receiver.wait_for(before, "email.canceled", 40)
+        by, why = self.who_canceled(before)
+        self.assertRegex(by.pop("at"), r"^20\d\d-\d\d-\d\d \d\d:.*\+00$")
+        self.assertEqual(by, {
+            "by": "operator", "rule": rule, "scope": "domain",
+            "value": "sink.zz", "reason": "wrong price"})
+        by["message"] = "canceled by the operator: domain sink.zz (wrong price)"
+        self.assertEqual(told.event["data"]["canceled"], by)
+        self.assertRegex(why, r"^canceled by the operator: domain sink\.zz "
+                         r"\(wrong price\), rule %s, at 20\S+Z$" % rule)
+        self.assert_never_tried(before)
         self.release("domain", "sink.zz")
         self.api.wait_event(after, "delivered")
         self.assertEqual(self.sink.for_rcpt("before@sink.zz"), [])
@@ -140,7 +201,17 @@ class Rules(RulesTest):
         self.api.wait_event(ident, "delivery_delayed")
         del self.sink.on_rcpt["later@sink.zz"]
         self.cancel("tag", "kind=news")
-        self.api.wait_event(ident, "canceled", 40)
+        wait_until("it is over", lambda: self.verpost.mail_sql(
+            "SELECT status FROM recipients WHERE id %s", ident) == "50", 40)
+        recipient, = self.api.email(ident)["recipients"]
+        self.assertEqual(recipient["canceled"]["value"], "kind=news")
+        self.assertNotIn("reason", recipient["canceled"])
+        # The one that there was, and no other.
+        self.assertEqual(
+            [recipient["attempts"], recipient["last_attempt"]["reply"]],
+            [1, "not now"])
+        self.assertEqual([a["outcome"] for a in self.api.request(
+            "GET", "/emails/%s/attempts" % ident).json["data"]], ["deferred"])
         self.verpost.clock.advance(HOUR)
         self.wait_no_jobs()
         self.assertEqual(self.sink.for_rcpt("later@sink.zz"), [])
@@ -284,6 +355,8 @@ class Status(RulesTest):
             [listed[i] for i in (ident, other, later)],
             ["canceled", "queued", "queued"])
         self.assertEqual(found["recipients"][0]["status"], "canceled")
+        self.assertEqual(found["recipients"][0]["canceled"]["value"],
+                         "kind=soon")
         self.assertIsNone(found["recipients"][0]["delayed_because"])
         wait_until("the walk has come by", lambda: self.verpost.mail_sql(
             "SELECT status FROM recipients WHERE id %s", ident) == "50", 40)
@@ -312,7 +385,9 @@ class Status(RulesTest):
         self.verpost.clock.advance(HOUR)
         self.sink.wait_for("why@sink.zz")
         self.assertEqual(self.recipient(held)["delayed_because"],
-                         "being sent")
+                         "being sent from %s.20" % self.world.net)
+        _, out, _ = self.verpost.command("queue show", held)
+        self.assertIn("being sent from %s.20" % self.world.net, out)
         gate.set()
         self.api.wait_event(held, "delivered")
         self.assertIsNone(self.recipient(held)["delayed_because"])
@@ -347,9 +422,19 @@ class CancelOne(RulesTest):
         self.hold("domain", "sink.zz")
         ident = self.mail(["a@sink.zz", "b@sink.zz"], "never mind")
         self.wait_parked(2)
+        self.assertIsNone(self.api.email(ident)["recipients"][0]["canceled"])
+        self.world.add_webhook("email.canceled")
         self.assertEqual(self.post(ident, 200),
                          {"object": "email", "id": ident})
-        self.assertEqual(self.api.email(ident)["last_event"], "canceled")
+        by, why = self.who_canceled(ident)
+        self.assertEqual(by["by"], "sender")
+        self.assertEqual(by["at"],
+                         self.api.email(ident)["recipients"][0]["finished_at"])
+        self.assertRegex(why, r"^canceled by the sender, at 20\S+Z$")
+        self.assert_never_tried(ident)
+        told = self.world.receiver.wait_for(ident, "email.canceled")
+        self.assertEqual(told.event["data"]["canceled"], {
+            "by": "sender", "message": "canceled by the sender"})
         self.wait_no_jobs()
         self.assertEqual(self.post(ident, 200)["id"], ident)
         self.assertEqual(self.verpost.mail_sql(

@@ -454,95 +454,6 @@ unknown_is_only_written_where_nothing_else_is(void **state)
 	assert_int_equal(seen.recipient[1].attempts, 2);
 }
 
-struct attempts_seen {
-	bool done;
-	struct error err;
-	size_t count;
-	int n[4], class[4];
-	char transcript[4][32], address[32];
-};
-
-static void
-on_attempts(void *ctx, const struct store_attempt *a, size_t count,
-    const struct error *err)
-{
-	struct attempts_seen *seen = ctx;
-
-	seen->done = true;
-	seen->count = count;
-	if (err != NULL)
-		seen->err = *err;
-	for (size_t i = 0; i < count; i++) {
-		assert_int_equal(a[i].outcome, 2);
-		seen->n[i] = a[i].n;
-		seen->class[i] = a[i].class;
-		snprintf(seen->transcript[i], sizeof(seen->transcript[i]),
-		    "%.*s", SLICE_FMT(a[i].transcript));
-		snprintf(seen->address, sizeof(seen->address), "%.*s",
-		    SLICE_FMT(a[i].address));
-	}
-}
-
-static struct attempts_seen
-attempts(int account, struct id id, size_t limit)
-{
-	struct attempts_seen seen = { 0 };
-
-	store_attempt_list(pg, account, id, limit, on_attempts, &seen);
-	servers_until(&seen.done);
-	return seen;
-}
-
-static void
-attempts_are_listed_for_an_email_or_for_a_recipient(void **state)
-{
-	static const struct {
-		unsigned int recipient;
-		int n, class;
-		bool only_open; /* another statement */
-		const char *transcript;
-	} rows[] = {
-		{ 1, 1, 1, false, "> EHLO\n" },
-		{ 1, 2, 0, false, "" },
-		{ 2, 1, 8, true, "< 451 x\n" },
-	};
-	struct attempts_seen seen;
-	struct mail m;
-
-	(void)state;
-	mail_init(&m, "listed", 2);
-	accept_all(&m, 1);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct store_claim c =
-		    claim_of(&m, rows[i].recipient, rows[i].n);
-		struct store_outcome o = { .id = c.id,
-			.account = ACCOUNT,
-			.n = c.n,
-			.worker = 5,
-			.outcome = 2,
-			.only_open = rows[i].only_open,
-			.class = rows[i].class,
-			.transcript = slice_of(rows[i].transcript),
-			.raise_to = STATUS_DEFERRED };
-
-		assert_int_equal(claim(5, &c, true), STORE_CLAIM_MINE);
-		write_outcome(&o, 1);
-	}
-	seen = attempts(ACCOUNT, m.item.email, 10);
-	assert_int_equal(seen.count, ARRAY_LEN(rows));
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		assert_int_equal(seen.n[i], rows[i].n);
-		assert_int_equal(seen.class[i], rows[i].class);
-		assert_string_equal(seen.transcript[i], rows[i].transcript);
-	}
-	assert_int_equal(attempts(0, m.item.email, 2).count, 2);
-	seen = attempts(ACCOUNT, rcpt(&m, 2), 10);
-	assert_int_equal(seen.count, 1);
-	assert_string_equal(seen.address, "listed-2@example.org");
-	assert_int_equal(attempts(ACCOUNT + 1, m.item.email, 10).err.kind,
-	    ERR_NOTFOUND);
-}
-
 /* What came last of an attempt that was recorded as unknown, which has ended
  * its recipient (delivery exactly once). */
 static void
@@ -792,7 +703,6 @@ SERVERS_MAIN(true, CASE(of_two_claims_one_wins),
     CASE(statuses_only_rise_in_whatever_order_they_come),
     CASE(unknown_is_only_written_where_nothing_else_is),
     CASE(a_late_word_settles_what_ended_unknown),
-    CASE(attempts_are_listed_for_an_email_or_for_a_recipient),
     CASE(unknown_is_not_written_over_a_claim_that_lives),
     CASE(only_the_holder_writes_the_outcome_of_a_claim),
     CASE(an_outcome_can_suppress),

@@ -476,6 +476,149 @@ days_are_made_ahead_and_dropped_when_all_is_finished(void **state)
 	assert_int_equal(out.err.kind, ERR_STORE);
 }
 
+struct attempts_seen {
+	bool done;
+	struct error err;
+	size_t count;
+	int n[4], class[4];
+	char transcript[4][32], address[32], source[32];
+};
+
+static void
+on_attempts(void *ctx, const struct store_attempt *a, size_t count,
+    const struct error *err)
+{
+	struct attempts_seen *seen = ctx;
+
+	seen->done = true;
+	seen->count = count;
+	if (err != NULL)
+		seen->err = *err;
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(a[i].outcome, 2);
+		seen->n[i] = a[i].n;
+		seen->class[i] = a[i].class;
+		snprintf(seen->transcript[i], sizeof(seen->transcript[i]),
+		    "%.*s", SLICE_FMT(a[i].transcript));
+		snprintf(seen->address, sizeof(seen->address), "%.*s",
+		    SLICE_FMT(a[i].address));
+		snprintf(seen->source, sizeof(seen->source), "%.*s",
+		    SLICE_FMT(a[i].source_address));
+	}
+}
+
+static struct attempts_seen
+attempts(int account, struct id id, size_t limit)
+{
+	struct attempts_seen seen = { 0 };
+
+	store_attempt_list(pg, account, id, limit, on_attempts, &seen);
+	servers_until(&seen.done);
+	return seen;
+}
+
+/* It has to have a claim, as everything that ends a recipient. */
+static void
+an_end_that_nobody_tried_is_no_attempt(void **state)
+{
+	struct mail m;
+	struct store_claim c;
+	struct store_outcome o;
+	struct email_seen seen;
+
+	(void)state;
+	mail_init(&m, "untried", 1);
+	accept_all(&m, 1);
+	c = claim_of(&m, 1, 1);
+	assert_int_equal(claim(5, &c, false), STORE_CLAIM_MINE);
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 1,
+		.worker = 5,
+		.outcome = 2,
+		.code = 451,
+		.raise_to = STATUS_DEFERRED };
+	write_outcome(&o, 1);
+	c.n = 2;
+	assert_int_equal(claim(6, &c, true), STORE_CLAIM_MINE);
+	o = (struct store_outcome){ .id = c.id,
+		.account = ACCOUNT,
+		.n = 2,
+		.worker = 6,
+		.outcome = STORE_NOT_TRIED,
+		.raise_to = STATUS_CANCELED,
+		.finish = true,
+		.event_count = 1,
+		.event = { { EVENT_CANCELED, 0, SLICE("{\"by\":\"x\"}") } } };
+	write_outcome(&o, 1);
+	write_outcome(&o, 1);
+	seen = find(m.item.email);
+	assert_int_equal(seen.recipient[0].status, STATUS_CANCELED);
+	assert_int_equal(seen.recipient[0].attempts, 1);
+	assert_int_equal(seen.recipient[0].last.n, 1);
+	assert_int_equal(seen.recipient[0].last.code, 451);
+	assert_string_equal(seen.canceled, "{\"by\":\"x\"}");
+	assert_int_equal(attempts(ACCOUNT, m.item.email, 10).count, 1);
+	/* Whoever asked before it ended meets the claim. */
+	assert_true(
+	    SQL_NUMBER(pg,
+		"SELECT count(*) FROM attempts WHERE outcome = 20") == 1);
+	c.n = 2;
+	assert_int_equal(claim(7, &c, true), STORE_CLAIM_FINISHED);
+}
+
+static void
+attempts_are_listed_for_an_email_or_for_a_recipient(void **state)
+{
+	static const struct {
+		unsigned int recipient;
+		int n, class;
+		bool only_open; /* another statement */
+		const char *transcript;
+	} rows[] = {
+		{ 1, 1, 1, false, "> EHLO\n" },
+		{ 1, 2, 0, false, "" },
+		{ 2, 1, 8, true, "< 451 x\n" },
+	};
+	struct attempts_seen seen;
+	struct mail m;
+
+	(void)state;
+	mail_init(&m, "listed", 2);
+	accept_all(&m, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_claim c =
+		    claim_of(&m, rows[i].recipient, rows[i].n);
+		struct store_outcome o = { .id = c.id,
+			.account = ACCOUNT,
+			.n = c.n,
+			.worker = 5,
+			.outcome = 2,
+			.only_open = rows[i].only_open,
+			.class = rows[i].class,
+			.transcript = slice_of(rows[i].transcript),
+			.raise_to = STATUS_DEFERRED };
+
+		c.source = 3; /* removed since: its number is left */
+		assert_int_equal(claim(5, &c, true), STORE_CLAIM_MINE);
+		write_outcome(&o, 1);
+	}
+	seen = attempts(ACCOUNT, m.item.email, 10);
+	assert_int_equal(seen.count, ARRAY_LEN(rows));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(seen.n[i], rows[i].n);
+		assert_int_equal(seen.class[i], rows[i].class);
+		assert_string_equal(seen.transcript[i], rows[i].transcript);
+	}
+	assert_int_equal(attempts(0, m.item.email, 2).count, 2);
+	seen = attempts(ACCOUNT, rcpt(&m, 2), 10);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.address, "listed-2@example.org");
+	assert_string_equal(seen.source, "#3");
+	assert_int_equal(attempts(ACCOUNT + 1, m.item.email, 10).err.kind,
+	    ERR_NOTFOUND);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 SERVERS_MAIN(true, CASE(an_accepted_batch_is_there_with_all_that_belongs_to_it),
@@ -486,4 +629,6 @@ SERVERS_MAIN(true, CASE(an_accepted_batch_is_there_with_all_that_belongs_to_it),
     CASE(emails_are_listed_newest_first_in_pages),
     CASE(a_list_has_the_recipients_of_each_email_if_wanted),
     CASE(the_walk_sees_what_is_unfinished),
+    CASE(attempts_are_listed_for_an_email_or_for_a_recipient),
+    CASE(an_end_that_nobody_tried_is_no_attempt),
     CASE(days_are_made_ahead_and_dropped_when_all_is_finished))

@@ -180,6 +180,48 @@ old_days_go(void **state)
 	    1);
 }
 
+/* Of one source. */
+struct uses {
+	bool done;
+	int source;
+	struct strbuf text;
+};
+
+static void
+on_uses(void *ctx, const struct store_quota_use *use, size_t count,
+    const struct error *err)
+{
+	struct uses *uses = ctx;
+
+	assert_null(err);
+	for (size_t i = 0; i < count; i++)
+		if (use[i].source == uses->source)
+			strbuf_add_fmt(&uses->text, "%.*s=%d;",
+			    SLICE_FMT(use[i].provider), use[i].taken);
+	uses->done = true;
+}
+
+static void
+what_is_used_today_is_told(void **state)
+{
+	int worker = add_worker();
+	struct uses uses = { .source = add_source("192.0.2.5", worker),
+		.text = STRBUF_INIT };
+
+	(void)state;
+	assert_int_equal(granted(worker, uses.source, "", 10, 4), 4);
+	assert_int_equal(granted(worker, uses.source, "", 10, 3), 3);
+	assert_int_equal(granted(worker, uses.source, "google", 30, 2), 2);
+	SQL_NUMBER(pg,
+	    "INSERT INTO source_quota SELECT source, day - 1, provider, 9, 9 "
+	    "FROM source_quota WHERE source = (SELECT max(number) FROM "
+	    "sources) RETURNING 1::int8");
+	store_quota_list(pg, on_uses, &uses);
+	servers_until(&uses.done);
+	assert_string_equal(strbuf_text(&uses.text), "=7;google=2;");
+	strbuf_fini(&uses.text);
+}
+
 static void
 a_source_is_changed_in_what_is_said(void **state)
 {
@@ -236,4 +278,4 @@ teardown(void **state)
 
 SERVERS_MAIN(true, CASE(no_more_is_handed_out_than_the_limit),
     CASE(only_the_owner_takes_and_gives_back), CASE(old_days_go),
-    CASE(a_source_is_changed_in_what_is_said))
+    CASE(what_is_used_today_is_told), CASE(a_source_is_changed_in_what_is_said))

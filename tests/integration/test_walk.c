@@ -169,11 +169,12 @@ a_redis_that_was_flushed_is_filled_again(void **state)
 static size_t expired_count;
 
 static void
-on_expired(void *ctx, const struct store_unfinished *rows, size_t n)
+on_expired(void *ctx, const struct walk_over *over, size_t n)
 {
 	(void)ctx;
 	for (size_t i = 0; i < n; i++)
-		assert_true(rows[i].expires_at_ms <= clock_now_ms());
+		assert_true(over[i].row->expires_at_ms <= clock_now_ms() &&
+		    over[i].cancel == 0);
 	expired_count += n;
 }
 
@@ -366,12 +367,16 @@ add_rule(enum store_rule_kind kind, const char *domain, int64_t age_ms)
 	return (int)SQL_NUMBER(pg, "SELECT max(number)::int8 FROM rules");
 }
 
+static int cancel_number;
+
 static void
-on_canceled(void *ctx, const struct store_unfinished *rows, size_t n)
+on_canceled(void *ctx, const struct walk_over *over, size_t n)
 {
 	(void)ctx;
-	for (size_t i = 0; i < n; i++)
-		assert_true(rows[i].expires_at_ms > clock_now_ms());
+	for (size_t i = 0; i < n; i++) {
+		assert_true(over[i].row->expires_at_ms > clock_now_ms());
+		assert_int_equal(over[i].cancel, cancel_number);
+	}
 	expired_count += n;
 }
 
@@ -407,7 +412,7 @@ what_is_cancelled_is_told_and_has_no_job_any_more(void **state)
 	rules_free(&rules);
 	rules = rules_new(pg);
 	walk_set_rules(w, rules);
-	add_rule(RULE_CANCEL, "example.org", 0);
+	cancel_number = add_rule(RULE_CANCEL, "example.org", 0);
 	read_rules(rules);
 	while (walk_counts(w).rounds < 2) {
 		walk_old(w);

@@ -32,8 +32,8 @@ tests_unit_test_outcome_waiting_SOURCES = \
 	tests/unit/test_outcome_waiting.c tests/unit/test.h
 tests_unit_test_outcome_waiting_LDADD = src/outcome/liboutcome.a \
 	src/store/libstore.a src/model/libmodel.a src/net/libnet.a \
-	src/base/libbase.a $(PQ_LIBS) $(HIREDIS_LIBS) $(EVENT_LIBS) \
-	$(OPENSSL_LIBS) $(CMOCKA_LIBS)
+	src/mail/libmail.a src/base/libbase.a $(PQ_LIBS) $(HIREDIS_LIBS) \
+	$(EVENT_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_outcome_waiting_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
 # Without libstore: the test is the store.

@@ -261,7 +261,17 @@ one_of_an_earlier_attempt_is_waited_for(void **state)
 	ask();
 	answer_mine(seen.asked_at_ms - 60000);
 	assert_string_equal(seen.became, "deferred");
-	assert_int_equal(seen.delay_ms, STORE_CLAIM_MS - 60000);
+	assert_int_equal(seen.delay_ms, STORE_CLAIM_AGAIN_MS);
+}
+
+static void
+but_not_past_its_end(void **state)
+{
+	(void)state;
+	ask();
+	answer_mine(seen.asked_at_ms - STORE_CLAIM_MS + 1000);
+	assert_string_equal(seen.became, "deferred");
+	assert_int_equal(seen.delay_ms, 1000);
 }
 
 static void
@@ -277,7 +287,7 @@ nor_is_it_ours_when_an_answer_was_lost(void **state)
 	answer_mine(first_ms - 60000);
 	assert_string_equal(seen.became, "deferred");
 	/* The second question may have come a moment later. */
-	assert_in_range(seen.delay_ms, 1, STORE_CLAIM_MS - 60000);
+	assert_in_range(seen.delay_ms, 1, STORE_CLAIM_AGAIN_MS);
 }
 
 static void
@@ -299,5 +309,6 @@ only_what_was_asked_for_is_given_back(void **state)
 TEST_MAIN(CASE(a_new_claim_is_ours),
     CASE(one_that_was_asked_for_before_is_ours),
     CASE(one_of_an_earlier_attempt_is_waited_for),
+    CASE(but_not_past_its_end),
     CASE(nor_is_it_ours_when_an_answer_was_lost),
     CASE(only_what_was_asked_for_is_given_back))

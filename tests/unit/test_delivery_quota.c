@@ -202,10 +202,70 @@ a_lost_answer_brings_nothing(void **state)
 	assert_int_equal(quotas_left(&dest), 5);
 }
 
+/* What a lane could be asked for. */
+static size_t
+room(void)
+{
+	int64_t opens_us = 0;
+
+	return quota_room(&mta, &source, -1, &opens_us);
+}
+
+static void
+look(struct dest *d, int seconds)
+{
+	for (int i = 0; i < seconds; i++)
+		quotas_look(d);
+}
+
+/* A day of 2000 of which 10 are taken, 5 of those spent: 1995 are left. */
+static void
+what_waits_for_long_holds_nothing_of_the_day(void **state)
+{
+	struct dest other = { .mta = &mta, .source = source, .route = &route };
+
+	(void)state;
+	quotas_join(&other);
+	begin_day(20000);
+	for (int i = 0; i < 4; i++)
+		quotas_wait(&dest, 1);
+	quotas_wait(&other, 1);
+	assert_int_equal(room(), 1990);
+	look(&dest, 4);
+	assert_int_equal(room(), 1990);
+	look(&dest, 20);
+	assert_int_equal(room(), 1994);
+	/* Neither do those that come to it, and those that go. */
+	quotas_wait(&dest, 1);
+	assert_int_equal(room(), 1994);
+	quotas_wait(&dest, -1);
+	quotas_wait(&dest, -1);
+	assert_int_equal(room(), 1994);
+	/* One begins: it is as any other again, of which three wait. */
+	spend();
+	assert_int_equal(room(), 1990);
+	quotas_wait(&dest, -1);
+	assert_int_equal(room(), 1991);
+	look(&dest, 20);
+	assert_int_equal(room(), 1993);
+	/* It was empty. */
+	quotas_wait(&dest, -1);
+	quotas_wait(&dest, -1);
+	look(&dest, 20);
+	assert_int_equal(room(), 1993);
+	quotas_wait(&dest, 1);
+	assert_int_equal(room(), 1992);
+	quotas_wait(&dest, -1);
+	quotas_wait(&other, -1);
+	assert_int_equal(room(), 1994);
+	quotas_leave(&other);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(CASE(a_block_of_the_same_day_adds_to_what_is_left),
     CASE(a_block_that_comes_after_midnight_stands_alone),
     CASE(a_block_that_comes_when_its_day_is_over_is_worth_nothing),
     CASE(a_lost_answer_brings_nothing),
-    CASE(a_unit_goes_back_to_its_own_day_alone))
+    CASE(a_unit_goes_back_to_its_own_day_alone),
+    CASE(what_waits_for_long_holds_nothing_of_the_day))

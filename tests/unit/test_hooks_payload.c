@@ -96,6 +96,13 @@ static const struct {
 	    COMMON(
 		"email.failed") ",\"failed\":{\"reason\":\"outcome_unknown\","
 				"\"outcome_unknown\":true}}}" },
+	{ EVENT_CANCELED,
+	    "{\"text\":\"canceled by the operator: tag a\","
+	    "\"by\":\"operator\",\"scope\":\"tag\",\"value\":\"a\"}",
+	    COMMON("email.canceled") ",\"canceled\":{\"by\":\"operator\","
+				     "\"scope\":\"tag\",\"value\":\"a\","
+				     "\"message\":\"canceled by the "
+				     "operator: tag a\"}}}" },
 	{ EVENT_FAILED, "{\"reason\":\"dns\",\"text\":\"no such domain\"}",
 	    COMMON("email.failed") ",\"failed\":{\"reason\":\"dns\","
 				   "\"message\":\"no such domain\"}}}" },

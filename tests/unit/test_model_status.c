@@ -96,7 +96,6 @@ kinds_have_names_and_some_have_webhooks(void **state)
 		}
 	}
 	assert_null(event_webhook_type(EVENT_QUEUED));
-	assert_null(event_webhook_type(EVENT_CANCELED));
 	assert_false(event_kind_parse(slice_of("email.sent"), &k));
 }
 

@@ -1,7 +1,9 @@
 /* What follows from each verdict, DSN and end: a row for each. */
 #include "test.h"
 
+#include "outcome/canceled.h"
 #include "outcome/outcome_priv.h"
+#include "store/attempts.h"
 
 struct expected {
 	enum status raise_to;
@@ -223,7 +225,16 @@ an_end_without_a_transaction_has_its_own_event(void **state)
 		false, false, NULL, 1, { EVENT_SUPPRESSED }, 0,
 		"\"text\":\"t\"" };
 	static const struct expected canceled = { STATUS_CANCELED, true, false,
-		false, NULL, 1, { EVENT_CANCELED }, 0, "\"text\":\"t\"" };
+		false, NULL, 1, { EVENT_CANCELED }, 0,
+		"{\"text\":\"canceled by the operator: tag a=b (why)\","
+		"\"by\":\"operator\",\"scope\":\"tag\",\"value\":\"a=b\","
+		"\"reason\":\"why\"}" };
+	static const struct canceled by = {
+		.by_operator = true,
+		.scope = SLICE("tag"),
+		.value = SLICE("a=b"),
+		.reason = SLICE("why"),
+	};
 	struct outcome_end e = {
 		.n = 2,
 		.worker = 4,
@@ -242,8 +253,11 @@ an_end_without_a_transaction_has_its_own_event(void **state)
 	check(r, &suppressed);
 	assert_int_equal(r->row.n, 2);
 	assert_int_equal(r->row.worker, 4);
+	/* The claim is over, and was no attempt. */
+	assert_int_equal(r->row.outcome, STORE_NOT_TRIED);
 	record_free(r);
 	e.status = STATUS_CANCELED;
+	e.canceled = &by;
 	r = record_of_end(&e);
 	check(r, &canceled);
 	record_free(r);

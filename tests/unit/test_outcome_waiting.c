@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "outcome/event_data.h"
 #include "outcome/verdict.h"
 #include "outcome/waiting.h"
 
@@ -37,8 +38,10 @@ static const struct {
 	/* What is being sent may still be delivered. */
 	{ { .status = STATUS_QUEUED, .is_claimed = true }, &cancel, "",
 	    STATUS_QUEUED, "being sent" },
-	{ { .status = STATUS_QUEUED, .is_claimed = true }, &hold, "",
-	    STATUS_QUEUED, "being sent" },
+	{ { .status = STATUS_QUEUED,
+	      .is_claimed = true,
+	      .claim_source = SLICE("192.0.2.9") },
+	    &hold, "", STATUS_QUEUED, "being sent from 192.0.2.9" },
 	/* What is finished is not canceled any more, nor on hold. */
 	{ { .status = STATUS_DELIVERED, .finished_at_ms = 1 }, &cancel, "",
 	    STATUS_DELIVERED, NULL },
@@ -96,4 +99,104 @@ one_line_says_why(void **state)
 	}
 }
 
-TEST_MAIN(cmocka_unit_test(one_line_says_why))
+static const struct store_rule priced = {
+	.kind = RULE_CANCEL,
+	.scope = RULE_DOMAIN,
+	.value = SLICE("example.com"),
+	.reason = SLICE("wrong price"),
+};
+
+static const struct {
+	struct store_recipient r;
+	bool by_rule;	  /* priced applies to it */
+	const char *text; /* NULL: nobody canceled it */
+	int64_t at_ms;	  /* 0: of the rule */
+} ends[] = {
+	{ { .status = STATUS_QUEUED }, false, NULL, 0 },
+	{ { .status = STATUS_QUEUED }, true,
+	    "canceled by the operator: domain example.com (wrong price)", 0 },
+	{ { .status = STATUS_QUEUED, .is_claimed = true }, true, NULL, 0 },
+	{ { .status = STATUS_FAILED, .finished_at_ms = 5 }, true, NULL, 0 },
+	/* It was canceled by something else before. */
+	{ { .status = STATUS_CANCELED,
+	      .finished_at_ms = 5,
+	      .canceled = SLICE("{\"by\":\"sender\"}") },
+	    true, "canceled by the sender", 5 },
+	{ { .status = STATUS_CANCELED,
+	      .finished_at_ms = 5,
+	      .canceled = SLICE("{\"by\":\"operator\",\"scope\":\"tag\","
+				"\"value\":\"a\"}") },
+	    false, "canceled by the operator: tag a", 5 },
+	/* Nothing is known, or nothing that can be read. */
+	{ { .status = STATUS_CANCELED, .finished_at_ms = 5 }, false,
+	    "canceled by the sender", 5 },
+	{ { .status = STATUS_CANCELED,
+	      .finished_at_ms = 5,
+	      .canceled = SLICE("{") },
+	    false, "canceled by the sender", 5 },
+};
+
+static void
+who_canceled_it_is_told(void **state)
+{
+	struct store_rule rule = priced;
+
+	(void)state;
+	rule.id = id_new(NOW);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct arena arena = ARENA_INIT;
+		struct strbuf out = STRBUF_INIT;
+		struct canceled c;
+		bool is_canceled = waiting_canceled(&arena, &ends[i].r,
+		    ends[i].by_rule ? &rule : NULL, &c);
+
+		print_message("case %zu\n", i);
+		assert_int_equal(is_canceled, ends[i].text != NULL);
+		if (is_canceled) {
+			canceled_add_text(&out, &c);
+			assert_string_equal(strbuf_text(&out), ends[i].text);
+			assert_true(c.at_ms ==
+			    (ends[i].at_ms != 0 ? ends[i].at_ms
+						: id_time_ms(rule.id)));
+		}
+		strbuf_fini(&out);
+		arena_fini(&arena);
+	}
+}
+
+static void
+what_is_written_of_a_cancel_is_read_again(void **state)
+{
+	struct store_rule rule = priced;
+	struct canceled c, again;
+	struct strbuf text = STRBUF_INIT;
+	struct event_data data = { .canceled = &c };
+	struct store_recipient r = { .status = STATUS_CANCELED,
+		.finished_at_ms = NOW + 90000 };
+	struct arena arena = ARENA_INIT;
+
+	(void)state;
+	rule.id = id_new(NOW);
+	c = canceled_by_rule(&rule);
+	event_data_write(&text, &data);
+	r.canceled = strbuf_slice(&text);
+	assert_true(waiting_canceled(&arena, &r, NULL, &again));
+	assert_true(again.by_operator);
+	assert_int_equal(id_cmp(again.rule, rule.id), 0);
+	assert_true(slice_eq_text(again.scope, "domain"));
+	assert_true(slice_eq_text(again.value, "example.com"));
+	assert_true(slice_eq_text(again.reason, "wrong price"));
+	/* When the rule was made, not when it was applied. */
+	assert_true(again.at_ms == id_time_ms(rule.id));
+	/* A rule that is gone. */
+	c = canceled_by_rule(NULL);
+	strbuf_fini(&text);
+	canceled_add_text(&text, &c);
+	assert_string_equal(strbuf_text(&text), "canceled by the operator");
+	strbuf_fini(&text);
+	arena_fini(&arena);
+}
+
+TEST_MAIN(cmocka_unit_test(one_line_says_why),
+    cmocka_unit_test(who_canceled_it_is_told),
+    cmocka_unit_test(what_is_written_of_a_cancel_is_read_again))

@@ -9,7 +9,7 @@ parsed(const char *text)
 	struct shaping *s = NULL;
 	struct error err = { 0 };
 
-	if (shaping_parse(slice_of(text), "f", &s, &err) != 0)
+	if (shaping_parse(slice_of(text), "f", NULL, NULL, &s, &err) != 0)
 		fail_msg("%s", err.text);
 	return s;
 }
@@ -133,10 +133,10 @@ static const struct {
 	{ "[provider a}b]\n", "f:1: a provider's name" },
 	{ "[provider abcdefghijklmnopqrstuvwx]\n", "f:1: a provider's name" },
 	{ "[provider a]\ndomains = b.test B.test\n",
-	    "f:1: domains of provider a: 'B.test' is no domain name" },
+	    "f:2: domains of provider a: 'B.test' is no domain name" },
 	{ "[provider a]\ndomains = b.test\n[provider c]\ndomains = b.test\n",
-	    "f:3: domains of provider c: b.test is there already" },
-	{ "[provider a]\nmx = .b.test\n", "f:1: mx of provider a: '.b.test'" },
+	    "f:4: domains of provider c: b.test is there already" },
+	{ "[provider a]\nmx = .b.test\n", "f:2: mx of provider a: '.b.test'" },
 	{ "[site a..b]\n", "f:1: 'a..b' is no host" },
 	{ "[site]\n", "f:1: unknown section 'site'" },
 	{ "[default x]\n", "f:1: unknown section 'default'" },
@@ -159,13 +159,104 @@ refuses_with_file_and_line(void **state)
 
 		print_message("case %zu: %s\n", i, refused[i].text);
 		assert_int_equal(shaping_parse(slice_of(refused[i].text), "f",
-				     &s, &err),
+				     NULL, NULL, &s, &err),
 		    -1);
 		assert_int_equal(err.kind, ERR_CONFIG);
 		assert_memory_equal(err.text, refused[i].error,
 		    strlen(refused[i].error));
 		assert_null(s);
 	}
+}
+
+static void
+note_mistake(void *ctx, const char *text)
+{
+	struct strbuf *told = ctx;
+
+	strbuf_add_text(told, text);
+	strbuf_add_char(told, '\n');
+}
+
+static void
+every_mistake_is_told_with_its_line(void **state)
+{
+	static const char text[] = "stray = 1\n"
+				   "[default]\n"
+				   "site_connections = many\n"
+				   "[provider Big]\n"
+				   "connection_mails = lots\n"
+				   "[provider a]\n"
+				   "# ours\n"
+				   "domains = a.test A.test\n"
+				   "mx = .a.test\n"
+				   "[nobody]\n"
+				   "domains = x.test\n"
+				   "[provider a]\n"
+				   "[site a.test]\n"
+				   "mx = a.test\n"
+				   "[provider b]\n"
+				   "domains = a.test\n";
+	static const char *const lines[] = {
+		"f:1: unknown key 'stray'",
+		"f:3: site_connections must be",
+		"f:4: a provider's name",
+		"f:5: connection_mails must be",
+		"f:8: domains of provider a: 'A.test' is no",
+		"f:9: mx of provider a: '.a.test' is no",
+		"f:10: unknown section 'nobody'",
+		"f:12: [provider a] is there",
+		"f:14: unknown key 'mx'",
+		"f:16: domains of provider b: a.test is there",
+	};
+	struct strbuf told = STRBUF_INIT;
+	struct slice left, line;
+	struct shaping *s = NULL;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(shaping_parse(slice_of(text), "f", note_mistake, &told,
+			     &s, &err),
+	    -1);
+	assert_memory_equal(err.text, lines[0], strlen(lines[0]));
+	left = strbuf_slice(&told);
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		assert_true(slice_take_line(&left, &line));
+		print_message("%.*s\n", SLICE_FMT(line));
+		assert_true(slice_starts(line, slice_of(lines[i])));
+	}
+	assert_int_equal(left.len, 0);
+	/* To whom only one is told, it is said that there are more. */
+	assert_int_equal(shaping_parse(slice_of(text), "f", NULL, NULL, &s,
+			     &err),
+	    -1);
+	assert_non_null(strstr(err.text, "one of 10 mistakes"));
+	assert_null(s);
+	strbuf_fini(&told);
+}
+
+static void
+a_file_of_nothing_but_mistakes_is_told_in_part(void **state)
+{
+	struct strbuf text = STRBUF_INIT, told = STRBUF_INIT;
+	struct slice left, line;
+	struct shaping *s = NULL;
+	struct error err = { 0 };
+	size_t lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		strbuf_add_text(&text, "[x]\n");
+	assert_int_equal(shaping_parse(strbuf_slice(&text), "f", note_mistake,
+			     &told, &s, &err),
+	    -1);
+	left = strbuf_slice(&told);
+	while (slice_take_line(&left, &line))
+		lines++;
+	assert_int_equal(lines, CONFIG_MISTAKES_MAX + 1);
+	assert_true(slice_eq_text(line,
+	    "f: there are more mistakes: mend these first"));
+	strbuf_fini(&text);
+	strbuf_fini(&told);
 }
 
 static void
@@ -199,7 +290,7 @@ what_is_built_in_knows_the_large_ones(void **state)
 	struct slice tenant = SLICE("a-test.mail.protection.outlook.com");
 
 	(void)state;
-	assert_int_equal(shaping_load("", &s, NULL), 0);
+	assert_int_equal(shaping_load("", NULL, NULL, &s, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct slice host = slice_of(cases[i].host);
 		struct queue_lane lane;
@@ -241,6 +332,8 @@ every_lane_has_one_name_and_one_number(void **state)
 TEST_MAIN(cmocka_unit_test(providers_are_known_by_domain_and_by_host),
     cmocka_unit_test(a_site_differs_from_its_provider_in_what_it_says),
     cmocka_unit_test(refuses_with_file_and_line),
+    cmocka_unit_test(every_mistake_is_told_with_its_line),
+    cmocka_unit_test(a_file_of_nothing_but_mistakes_is_told_in_part),
     cmocka_unit_test(nothing_said_is_no_limit),
     cmocka_unit_test(what_is_built_in_knows_the_large_ones),
     cmocka_unit_test(every_lane_has_one_name_and_one_number))

@@ -135,9 +135,10 @@ def children_of(pid):
         if not name.isdigit():
             continue
         try:
-            with open("/proc/%s/stat" % name) as stream:
+            with open("/proc/%s/stat" % name, errors="replace") as stream:
                 stat = stream.read()
-            with open("/proc/%s/cmdline" % name) as stream:
+            with open("/proc/%s/cmdline" % name,
+                      errors="replace") as stream:
                 title = stream.read().replace("\0", " ").strip()
         except OSError:
             continue

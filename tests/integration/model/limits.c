@@ -290,8 +290,8 @@ limits_open(struct world *w)
 		    "[provider google]\ndomains = google.example\n"
 		    "provider_daily = %d\n",
 		    provider_caps[i]);
-		assert_int_equal(shaping_parse(slice_of(text), "shaping",
-				     &w->shapings[i], NULL),
+		assert_int_equal(shaping_parse(slice_of(text), "shaping", NULL,
+				     NULL, &w->shapings[i], NULL),
 		    0);
 	}
 	w->shaping = w->shapings[0];

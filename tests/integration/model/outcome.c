@@ -3,6 +3,7 @@
 #include "tests/integration/model/world.h"
 
 #include "outcome/verdict.h"
+#include "store/attempts.h"
 #include "store/outcomes.h"
 
 static bool
@@ -115,7 +116,9 @@ record_of(const struct entry *e, int worker)
 		o.claimed_at_ms = e->claimed_at_ms;
 		write_unknown(&o, e);
 	} else if (e->end != 0) {
-		finish_as(&o, VERDICT_FAILED, e->end,
+		finish_as(&o,
+		    e->end == STATUS_FAILED ? VERDICT_FAILED : STORE_NOT_TRIED,
+		    e->end,
 		    e->end == STATUS_CANCELED	  ? EVENT_CANCELED
 			: e->end == STATUS_FAILED ? EVENT_FAILED
 						  : EVENT_SUPPRESSED);

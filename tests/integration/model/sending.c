@@ -63,7 +63,7 @@ settle_open(struct world *w, struct process *p, struct entry *e,
 	int64_t left_ms = c->claimed_at_ms + STORE_CLAIM_MS - now_ms;
 
 	if (left_ms > 0) {
-		process_defer(w, p, e, left_ms);
+		process_defer(w, p, e, MIN(left_ms, STORE_CLAIM_AGAIN_MS));
 		return;
 	}
 	/* Written in a step of its own. */

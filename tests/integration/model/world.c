@@ -172,12 +172,12 @@ on_connected(void *ctx)
 }
 
 static void
-on_expired(void *ctx, const struct store_unfinished *rows, size_t n)
+on_expired(void *ctx, const struct walk_over *over, size_t n)
 {
 	struct world *w = ctx;
 
 	w->counts.expired += (unsigned int)n;
-	expire_take(w->expire, w->keeper, rows, n);
+	expire_take(w->expire, w->keeper, over, n);
 }
 
 static void
@@ -203,9 +203,9 @@ world_open_keeper(struct world *w)
 
 	w->walk = walk_new(w->loop, w->pg, w->queue, w->shaping, &ops, w);
 	w->reap = reap_new(w->pg, w->queue, w->shaping);
-	w->expire = expire_new(w->loop, w->pg);
 	w->unpark = unpark_new(w->pg, w->queue, w->shaping);
 	w->rules = rules_new(w->pg);
+	w->expire = expire_new(w->loop, w->pg, w->rules);
 	walk_set_rules(w->walk, w->rules);
 }
 
