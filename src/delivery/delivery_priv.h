@@ -260,6 +260,7 @@ struct route {
 	size_t job_count;
 	struct list asking_node; /* mta->asking */
 	int64_t asked_at_mono_ms;
+	int64_t turn_mono_ms; /* of the last that was too many */
 	size_t host_count;
 	struct route_host host[ROUTE_HOSTS_MAX]; /* by preference */
 	struct slice site; /* canonical name of the MX set */

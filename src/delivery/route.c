@@ -491,28 +491,26 @@ make_room(const struct job *j)
 	return true;
 }
 
-static void
-come_back(struct job *j)
+/* The turn of the last one of those for which it is one too many; NULL: it may
+ * wait. r: NULL when it is yet to be asked. */
+static int64_t *
+turn_of_others(struct route *r, const struct job *j)
 {
-	struct mta *m = j->mta;
-	int64_t now = loop_mono_ms(m->opt.loop);
-
-	m->routing_turn_mono_ms =
-	    MAX(m->routing_turn_mono_ms, now + BACK_LEAST_MS) + BACK_GAP_MS;
-	m->routing_turn_mono_ms =
-	    MIN(m->routing_turn_mono_ms, now + BACK_MOST_MS);
-	/* Not beyond its max age: it comes back then, to end. */
-	lane_defer(j,
-	    MIN(m->routing_turn_mono_ms - now,
-		j->expires_at_ms - clock_now_ms()));
+	if (r != NULL && r->job_count >= room_for(j, ROUTE_JOBS_MAX))
+		return &r->turn_mono_ms;
+	return make_room(j) ? NULL : &j->mta->routing_turn_mono_ms;
 }
 
-/* r: NULL when it is yet to be asked. */
-static bool
-may_await(const struct route *r, const struct job *j)
+static void
+come_back(struct job *j, int64_t *turn_mono_ms)
 {
-	return (r == NULL || r->job_count < room_for(j, ROUTE_JOBS_MAX)) &&
-	    make_room(j);
+	int64_t now = loop_mono_ms(j->mta->opt.loop);
+	int64_t turn = MAX(*turn_mono_ms, now + BACK_LEAST_MS) + BACK_GAP_MS;
+
+	*turn_mono_ms = MIN(turn, now + BACK_MOST_MS);
+	/* Not beyond its max age: it comes back then, to end. */
+	lane_defer(j,
+	    MIN(*turn_mono_ms - now, j->expires_at_ms - clock_now_ms()));
 }
 
 /* NULL: there is none yet, or it is too old. */
@@ -535,9 +533,12 @@ route_job(struct job *j)
 	struct slice domain = j->address.domain;
 	struct route *r = find_fresh(m, domain);
 	bool is_new = r == NULL;
+	int64_t *turn = NULL;
 
-	if ((is_new || r->state == ROUTE_ASKING) && !may_await(r, j)) {
-		come_back(j);
+	if (is_new || r->state == ROUTE_ASKING)
+		turn = turn_of_others(r, j);
+	if (turn != NULL) {
+		come_back(j, turn);
 		return;
 	}
 	if (is_new) {
