@@ -5,8 +5,9 @@
  * A job is leased and routed without its content. When it asks for a claim,
  * its content is looked for in what this node accepted a moment ago, and else
  * asked for in the same breath, so that both answers come together. What is
- * large, or finds the budget used up, is read once its job
- * is claimed and there is room; one at least, whatever its size.
+ * large, or finds the budget used up, is read once its job is claimed and there
+ * is room; one at least, whatever its size. While such a job waits no other is
+ * read beside its claim: what is small would always find room first.
  *
  * A read that failed leaves no content: jobs that wait for it end deferred,
  * and one that is claimed later reads again.
@@ -217,7 +218,8 @@ contents_read(struct mta *m, struct list *jobs)
 		    j->content_bytes > BESIDE_CLAIM_MAX || r->n == BATCH_MAX)
 			continue;
 		if (j->content == NULL) {
-			if (!has_room(m, j->content_bytes))
+			if (!list_is_empty(&m->unread) ||
+			    !has_room(m, j->content_bytes))
 				continue;
 			attach(j, content_new(j));
 		}

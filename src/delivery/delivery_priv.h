@@ -111,6 +111,7 @@ struct job {
 	} end;
 
 	struct route *route; /* counted reference, or NULL */
+	bool awaits_route;   /* on its list */
 	struct dest *dest;
 	bool claim_asked;    /* the answer was lost: the claim may stand */
 	int64_t asked_at_ms; /* when first: ours is not older; 0: never */
@@ -256,6 +257,10 @@ struct route {
 	int64_t used_at_mono_ms;
 	uint32_t ttl_s;	  /* smallest of all answers */
 	struct list jobs; /* waiting for the answer */
+	size_t job_count;
+	struct list asking_node; /* mta->asking */
+	int64_t asked_at_mono_ms;
+	int64_t turn_mono_ms; /* of the last that was too many */
 	size_t host_count;
 	struct route_host host[ROUTE_HOSTS_MAX]; /* by preference */
 	struct slice site; /* canonical name of the MX set */
@@ -272,8 +277,11 @@ struct route {
 
 void routes_init(struct mta *m);
 void routes_fini(struct mta *m);
-/* Finds or asks; job_routed is called now when the answer is known. */
+/* Finds or asks; job_routed is called now when the answer is known. When too
+ * many wait for answers it goes back to the schedule for a while. */
 void route_job(struct job *j);
+/* It does not wait for the answer any more, whatever becomes of it. */
+void route_leave(struct job *j);
 struct route *route_ref(struct route *r);
 void route_unref(struct route *r);
 /* Whether a host has an address of that family. */
@@ -572,12 +580,15 @@ struct mta {
 	struct source *sources;
 	size_t lane_count;
 	struct lane_state **lanes;
-	struct hash *routes;	 /* domain -> struct route */
-	struct hash *dests;	 /* key -> struct dest */
-	struct hash *scopes;	 /* key -> struct scope */
-	struct hash *quotas;	 /* key -> struct quota */
-	struct hash *identities; /* number -> struct identity */
-	struct hash *held;	 /* recipient -> struct job in hand */
+	struct hash *routes;	      /* domain -> struct route */
+	struct list asking;	      /* routes, the oldest question first */
+	size_t routing_count;	      /* jobs that wait for their answers */
+	int64_t routing_turn_mono_ms; /* of the last that was too many */
+	struct hash *dests;	      /* key -> struct dest */
+	struct hash *scopes;	      /* key -> struct scope */
+	struct hash *quotas;	      /* key -> struct quota */
+	struct hash *identities;      /* number -> struct identity */
+	struct hash *held;	      /* recipient -> struct job in hand */
 	struct claims *claims;
 	struct owner *owner;
 	struct rules *rules;

@@ -80,6 +80,7 @@ job_free(struct job *j)
 	dest_forget(j);
 	renew_cancel(j);
 	job_is_placed(j);
+	route_leave(j);
 	list_remove(&j->node);
 	list_remove(&j->lane_node);
 	j->lane->held_count--;
@@ -155,6 +156,7 @@ job_expired(struct job *j)
 	case JOB_ROUTING:
 	case JOB_WAITING:
 		dest_forget(j);
+		route_leave(j);
 		list_remove(&j->node);
 		end_when_claimed(j, JOB_END_EXPIRED);
 		return;

@@ -8,6 +8,8 @@
  */
 #include "delivery/delivery_priv.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -16,6 +18,18 @@
 #define ROUTE_NONE_TTL_S 60
 /* Unused for so long it goes: the resolver has the answers in less memory. */
 #define ROUTE_UNUSED_MS 60000
+/*
+ * What waits for DNS is in hand, where there is room for little: a domain whose
+ * name servers are silent must not fill it with a campaign, nor many of them
+ * together. What is one too many comes back, a few at a time.
+ */
+#define ROUTE_JOBS_MAX 64
+#define ROUTING_PART 4 /* of all that may be in hand */
+#define BACK_LEAST_MS 1000
+#define BACK_MOST_MS 15000
+#define BACK_GAP_MS 2
+/* So long an answer is waited for, also when others need the room. */
+#define PATIENCE_MS 1000
 
 /* Test domains of Resend and SES: acted out by the simulator in every mode. */
 static const char *const simulator_domains[] = { "resend.dev",
@@ -25,6 +39,7 @@ void
 routes_init(struct mta *m)
 {
 	m->routes = hash_new();
+	list_init(&m->asking);
 }
 
 bool
@@ -51,6 +66,7 @@ route_unref(struct route *r)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(r->query); i++)
 		dns_query_cancel(&r->query[i]);
+	list_remove(&r->asking_node);
 	arena_fini(&r->arena);
 	free(r);
 }
@@ -81,19 +97,44 @@ routes_fini(struct mta *m)
  * ----------------------------------------------------------------- */
 
 static void
+await(struct route *r, struct job *j)
+{
+	j->awaits_route = true;
+	list_append(&r->jobs, &j->node);
+	r->job_count++;
+	r->mta->routing_count++;
+}
+
+void
+route_leave(struct job *j)
+{
+	if (!j->awaits_route)
+		return;
+	j->awaits_route = false;
+	list_remove(&j->node);
+	j->route->job_count--;
+	j->mta->routing_count--;
+}
+
+static void
 tell_jobs(void *ctx)
 {
 	struct route *r = ctx;
 	struct list *node;
 
-	while ((node = list_pop(&r->jobs)) != NULL)
-		job_routed(list_entry(node, struct job, node));
+	while ((node = list_first(&r->jobs)) != NULL) {
+		struct job *j = list_entry(node, struct job, node);
+
+		route_leave(j);
+		job_routed(j);
+	}
 	route_unref(r);
 }
 
 static void
 settle(struct route *r, uint32_t ttl_s)
 {
+	list_remove(&r->asking_node);
 	r->expires_at_ms =
 	    loop_mono_ms(r->mta->opt.loop) + (int64_t)ttl_s * 1000;
 	loop_defer(r->mta->opt.loop, tell_jobs, route_ref(r));
@@ -121,7 +162,9 @@ by_name(const void *a, const void *b)
 
 /*
  * The site: all host names, sorted and joined. Domains of one mailbox host
- * have the same, and so share connections and limits.
+ * have the same, and so share connections and limits. Also those whose address
+ * is not known now: else a name server that fails for a while would make
+ * another site of it, with limits of its own.
  */
 static void
 name_site(struct route *r)
@@ -164,14 +207,14 @@ settle_hosts(struct route *r, uint32_t ttl_s)
 {
 	size_t usable = 0;
 
+	name_site(r);
+	find_limits(r);
 	for (size_t i = 0; i < r->host_count; i++)
 		if (r->host[i].addr_count > 0)
 			r->host[usable++] = r->host[i];
 	r->host_count = usable;
 	if (usable > 0) {
 		r->state = ROUTE_READY;
-		name_site(r);
-		find_limits(r);
 		/* What failed beside those that came is asked again soon. */
 		ttl_s = r->address_failed ? 0 : ttl_s;
 		ttl_s = MAX(ttl_s, (uint32_t)ROUTE_TTL_MIN_S);
@@ -276,16 +319,33 @@ ask_addresses(struct route *r)
  * -----------------------------------------------------------------------------
  */
 
+static bool
+is_behind(const struct route_host *h, struct slice name, uint16_t preference)
+{
+	return h->preference == preference ? slice_cmp(h->name, name) > 0
+					   : h->preference > preference;
+}
+
+/* By preference, then by name: name servers turn the records round, and of too
+ * many the same ones are to be kept each time. */
 static void
 add_host(struct route *r, struct slice name, uint16_t preference)
 {
-	struct route_host *host;
+	size_t at = r->host_count;
 
-	if (r->host_count == ROUTE_HOSTS_MAX)
+	while (at > 0 && is_behind(&r->host[at - 1], name, preference))
+		at--;
+	if (at == ROUTE_HOSTS_MAX)
 		return;
-	host = &r->host[r->host_count++];
-	host->name = arena_slice(&r->arena, name);
-	host->preference = preference;
+	if (r->host_count == ROUTE_HOSTS_MAX)
+		r->host_count--;
+	memmove(&r->host[at + 1], &r->host[at],
+	    (r->host_count - at) * sizeof(r->host[0]));
+	r->host[at] = (struct route_host){
+		.name = arena_slice(&r->arena, name),
+		.preference = preference,
+	};
+	r->host_count++;
 }
 
 static void
@@ -363,6 +423,7 @@ route_new(struct mta *m, struct slice domain)
 	r->refs = 1; /* the table's */
 	r->state = ROUTE_ASKING;
 	list_init(&r->jobs);
+	list_init(&r->asking_node);
 	arena_init(&r->arena);
 	r->domain = arena_slice(&r->arena, domain);
 	return r;
@@ -371,11 +432,98 @@ route_new(struct mta *m, struct slice domain)
 static void
 route_ask(struct route *r)
 {
-	if (is_simulated(r->mta, r->domain))
+	if (is_simulated(r->mta, r->domain)) {
 		use_simulator(r);
-	else
-		r->query[0] =
-		    resolver_ask(r->mta->resolver, r->domain, DNS_MX, on_mx, r);
+		return;
+	}
+	r->asked_at_mono_ms = loop_mono_ms(r->mta->opt.loop);
+	list_append(&r->mta->asking, &r->asking_node);
+	r->query[0] =
+	    resolver_ask(r->mta->resolver, r->domain, DNS_MX, on_mx, r);
+}
+
+/* What has not come by now has failed; the resolver goes on, and knows it the
+ * next time. */
+static void
+give_up(struct route *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->query); i++)
+		dns_query_cancel(&r->query[i]);
+	r->open_queries = 0;
+	r->address_failed = true;
+	settle_hosts(r, 0);
+}
+
+static bool
+has_waited(const struct route *r)
+{
+	return loop_mono_ms(r->mta->opt.loop) - r->asked_at_mono_ms >=
+	    PATIENCE_MS;
+}
+
+/* What is urgent has as much room again. */
+static size_t
+room_for(const struct job *j, size_t most)
+{
+	bool is_urgent = (j->q.member.flags & QUEUE_TRANSACTIONAL) != 0;
+
+	return is_urgent ? 2 * most : most;
+}
+
+/* One more may wait for DNS, if need be instead of those that have waited for
+ * longest. */
+static bool
+make_room(const struct job *j)
+{
+	struct mta *m = j->mta;
+	size_t most = MAX(m->opt.in_hand_max / ROUTING_PART, 1);
+	struct list *node = list_first(&m->asking);
+	struct route *oldest;
+
+	if (m->routing_count < room_for(j, most))
+		return true;
+	if (node == NULL)
+		return false; /* they are being told */
+	oldest = list_entry(node, struct route, asking_node);
+	if (!has_waited(oldest))
+		return false;
+	give_up(oldest);
+	return true;
+}
+
+/* The turn of the last one of those for which it is one too many; NULL: it may
+ * wait. r: NULL when it is yet to be asked. */
+static int64_t *
+turn_of_others(struct route *r, const struct job *j)
+{
+	if (r != NULL && r->job_count >= room_for(j, ROUTE_JOBS_MAX))
+		return &r->turn_mono_ms;
+	return make_room(j) ? NULL : &j->mta->routing_turn_mono_ms;
+}
+
+static void
+come_back(struct job *j, int64_t *turn_mono_ms)
+{
+	int64_t now = loop_mono_ms(j->mta->opt.loop);
+	int64_t turn = MAX(*turn_mono_ms, now + BACK_LEAST_MS) + BACK_GAP_MS;
+
+	*turn_mono_ms = MIN(turn, now + BACK_MOST_MS);
+	/* Not beyond its max age: it comes back then, to end. */
+	lane_defer(j,
+	    MIN(*turn_mono_ms - now, j->expires_at_ms - clock_now_ms()));
+}
+
+/* NULL: there is none yet, or it is too old. */
+static struct route *
+find_fresh(const struct mta *m, struct slice domain)
+{
+	struct route *r = hash_find(m->routes, domain);
+
+	if (r == NULL ||
+	    (r->state != ROUTE_ASKING &&
+		r->expires_at_ms <= loop_mono_ms(m->opt.loop)))
+		return NULL;
+	return r;
 }
 
 void
@@ -383,17 +531,19 @@ route_job(struct job *j)
 {
 	struct mta *m = j->mta;
 	struct slice domain = j->address.domain;
-	struct route *r = hash_find(m->routes, domain);
-	struct route *old = NULL;
-	bool is_new = false;
+	struct route *r = find_fresh(m, domain);
+	bool is_new = r == NULL;
+	int64_t *turn = NULL;
 
-	if (r == NULL ||
-	    (r->state != ROUTE_ASKING &&
-		r->expires_at_ms <= loop_mono_ms(m->opt.loop))) {
+	if (is_new || r->state == ROUTE_ASKING)
+		turn = turn_of_others(r, j);
+	if (turn != NULL) {
+		come_back(j, turn);
+		return;
+	}
+	if (is_new) {
 		r = route_new(m, domain);
-		old = hash_put(m->routes, domain, r);
-		route_unref(old);
-		is_new = true;
+		route_unref(hash_put(m->routes, domain, r));
 	}
 	r->used_at_mono_ms = loop_mono_ms(m->opt.loop);
 	j->route = route_ref(r);
@@ -402,9 +552,23 @@ route_job(struct job *j)
 		job_routed(j);
 		return;
 	}
-	list_append(&r->jobs, &j->node);
+	await(r, j);
 	if (is_new)
 		route_ask(r);
+}
+
+/* A host whose address does not come is not waited for when there is another
+ * that is as good, and all is known of that one. */
+static bool
+is_good_enough(const struct route *r)
+{
+	for (size_t i = 0; i < r->host_count &&
+	     r->host[i].preference == r->host[0].preference;
+	     i++)
+		if (r->host[i].addr_count > 0 && r->query[1 + i * 2] == NULL &&
+		    r->query[2 + i * 2] == NULL)
+			return true;
+	return false;
 }
 
 static bool
@@ -420,7 +584,10 @@ tick_one(void *ctx, struct slice key, void *value)
 		if (j->expires_at_ms <= clock_now_ms())
 			job_expired(j);
 	}
-	if (r->state != ROUTE_ASKING && r->refs == 1 &&
+	if (r->state == ROUTE_ASKING) {
+		if (has_waited(r) && is_good_enough(r))
+			give_up(r);
+	} else if (r->refs == 1 &&
 	    (r->expires_at_ms <= now ||
 		now - r->used_at_mono_ms > ROUTE_UNUSED_MS)) {
 		hash_remove(m->routes, key);

@@ -66,7 +66,7 @@ read_email(struct pg_row row)
 		.stream = pg_get_int2(row, 15),
 		.created_at_ms = pg_get_time(row, 16),
 		.message_id = pg_get_text(row, 17),
-		.content_bytes = (size_t)pg_get_int4(row, 18),
+		.content_bytes = (size_t)MAX(pg_get_int4(row, 18), 0),
 	};
 }
 
@@ -185,21 +185,6 @@ struct contents_call {
 	size_t *have; /* octets of each that came */
 };
 
-/* Puts a chunk in its place, if it fits the size. */
-static void
-place_chunk(struct store_content *c, size_t *have, int n, struct slice chunk)
-{
-	size_t at = (size_t)n * STORE_CHUNK_BYTES;
-
-	if (n < 0 || at > c->bytes || chunk.len > c->bytes - at)
-		return;
-	if (c->content == NULL)
-		c->content = xmalloc(c->bytes + 1);
-	if (chunk.len > 0)
-		memcpy(c->content + at, chunk.ptr, chunk.len);
-	*have += chunk.len;
-}
-
 static size_t
 find_content(const struct contents_call *call, struct id id)
 {
@@ -209,8 +194,12 @@ find_content(const struct contents_call *call, struct id id)
 	return call->n;
 }
 
+typedef void on_chunk(struct contents_call *call, size_t at, int n,
+    struct slice chunk);
+
 static void
-place_chunks(const struct contents_call *call, const struct pg_reply *reply)
+each_chunk(struct contents_call *call, const struct pg_reply *reply,
+    on_chunk *look)
 {
 	size_t at = 0;
 
@@ -222,37 +211,55 @@ place_chunks(const struct contents_call *call, const struct pg_reply *reply)
 		if (at == call->n || id_cmp(call->content[at].email, id) != 0)
 			at = find_content(call, id);
 		if (at < call->n)
-			place_chunk(&call->content[at], &call->have[at],
-			    pg_get_int2(row, 1), pg_get_text(row, 2));
+			look(call, at, pg_get_int2(row, 1),
+			    pg_get_text(row, 2));
 	}
 }
 
-static void
-drop_content(struct store_content *c)
+static bool
+fits(const struct store_content *c, int n, size_t len)
 {
-	free(c->content);
-	c->content = NULL;
+	size_t at = (size_t)n * STORE_CHUNK_BYTES;
+
+	return n >= 0 && at <= c->bytes && len <= c->bytes - at;
+}
+
+static void
+count_chunk(struct contents_call *call, size_t at, int n, struct slice chunk)
+{
+	if (fits(&call->content[at], n, chunk.len))
+		call->have[at] += chunk.len;
+}
+
+/* When all have come: memory is not made for what a row says alone. */
+static void
+place_chunk(struct contents_call *call, size_t at, int n, struct slice chunk)
+{
+	struct store_content *c = &call->content[at];
+
+	if (call->have[at] != c->bytes || !fits(c, n, chunk.len))
+		return;
+	if (c->content == NULL)
+		c->content = xmalloc(c->bytes + 1);
+	if (chunk.len > 0)
+		memcpy(c->content + (size_t)n * STORE_CHUNK_BYTES, chunk.ptr,
+		    chunk.len);
 }
 
 static void
 on_contents(void *ctx, const struct pg_reply *reply, const struct error *err)
 {
-	const struct contents_call *call = ctx;
+	struct contents_call *call = ctx;
 
 	if (err != NULL) {
 		call->done(call->ctx, call->content, call->n, err);
 		return;
 	}
-	place_chunks(call, reply);
-	for (size_t i = 0; i < call->n; i++) {
-		struct store_content *c = &call->content[i];
-
-		if (call->have[i] != c->bytes)
-			drop_content(c);
-	}
+	each_chunk(call, reply, count_chunk);
+	each_chunk(call, reply, place_chunk);
 	call->done(call->ctx, call->content, call->n, NULL);
 	for (size_t i = 0; i < call->n; i++)
-		drop_content(&call->content[i]);
+		free(call->content[i].content);
 }
 
 struct pg_tx *

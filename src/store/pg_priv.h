@@ -12,6 +12,12 @@
 
 #define PG_TX_MAGIC 0x70677478
 
+/* Years 1 to 9999, so that a wild value cannot overflow, whoever wrote it. */
+#define PG_TIME_LEAST_MS INT64_C(-62135596800000)
+#define PG_TIME_MOST_MS INT64_C(253402300799999)
+/* PostgreSQL counts from 2000. */
+#define PG_EPOCH_MS (INT64_C(946684800) * 1000)
+
 struct pg_param {
 	size_t offset; /* into data */
 	int len;

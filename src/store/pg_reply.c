@@ -11,8 +11,6 @@
  * abort a process.
  */
 
-#define EPOCH_MS (INT64_C(946684800) * 1000)
-
 size_t
 pg_rows(const struct pg_reply *reply, size_t stmt)
 {
@@ -127,8 +125,10 @@ pg_get_time(struct pg_row row, int col)
 
 	if (is_null)
 		return 0;
+	us = MAX(us, (PG_TIME_LEAST_MS - PG_EPOCH_MS) * 1000); /* -infinity */
+	us = MIN(us, (PG_TIME_MOST_MS - PG_EPOCH_MS) * 1000);
 	/* Downwards, also before 2000. */
-	return (us >= 0 ? us / 1000 : -((999 - us) / 1000)) + EPOCH_MS;
+	return (us >= 0 ? us / 1000 : -((999 - us) / 1000)) + PG_EPOCH_MS;
 }
 
 struct id

@@ -18,7 +18,6 @@
 
 #define ARRAY_HEADER_BYTES 20
 /* Microseconds from 1970 to 2000, where PostgreSQL's time begins. */
-#define EPOCH_US (INT64_C(946684800) * 1000000)
 
 struct pg_tx *
 pg_tx_new(struct pg *pg)
@@ -181,15 +180,12 @@ pg_tx_int8(struct pg_tx *tx, int64_t value)
 void
 pg_tx_time(struct pg_tx *tx, int64_t ms)
 {
-	/* Within years 1 to 9999, so that a wild value cannot overflow. */
-	const int64_t least = INT64_C(-62135596800000);
-	const int64_t most = INT64_C(253402300799999);
+	int64_t sound = MAX(PG_TIME_LEAST_MS, MIN(ms, PG_TIME_MOST_MS));
 
 	if (ms == 0)
 		pg_tx_null(tx);
 	else
-		add_int8(tx, PG_TIME,
-		    MAX(least, MIN(ms, most)) * 1000 - EPOCH_US);
+		add_int8(tx, PG_TIME, (sound - PG_EPOCH_MS) * 1000);
 }
 
 void

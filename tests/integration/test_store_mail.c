@@ -236,6 +236,12 @@ contents_are_whole_or_absent(void **state)
 	assert_null(seen.kept[1]);
 	assert_null(seen.kept[2]);
 	free(seen.kept[0]);
+	/* As many as no memory has, if a row says so. */
+	seen = (struct contents_seen){ 0 };
+	want[0].bytes = SIZE_MAX - 16001;
+	store_contents_read(pg, want, 3, on_contents, &seen);
+	servers_until(&seen.done);
+	assert_null(seen.kept[0]);
 	free(big);
 }
 

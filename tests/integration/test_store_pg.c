@@ -13,6 +13,9 @@ static const struct pg_stmt stmt_arrays = { "t_arrays",
 	"$4::timestamptz[]) WITH ORDINALITY AS i(a, b, c, d, n) ORDER BY n" };
 static const struct pg_stmt stmt_empty = { "t_empty",
 	"SELECT cardinality($1::int4[]), 7::int4" };
+static const struct pg_stmt stmt_times = { "t_times",
+	"SELECT '-infinity'::timestamptz, 'infinity'::timestamptz, "
+	"'294276-12-31'::timestamptz" };
 static const struct pg_stmt stmt_one = { "t_one", "SELECT $1::int4 + 1" };
 static const struct pg_stmt stmt_divide = { "t_divide",
 	"SELECT 10 / $1::int4" };
@@ -106,6 +109,31 @@ values_of_every_type_come_back_as_they_went(void **state)
 	pg_tx_text_or_null(tx, (struct slice){ NULL, 0 });
 	pg_tx_time(tx, 0);
 	pg_tx_id_or_null(tx, (struct id){ { 0 } });
+	pg_tx_send(tx, on_done, &seen);
+	servers_until(&seen.done);
+	assert_string_equal(seen.err.text, "");
+	pg_free(&pg);
+}
+
+static void
+look_at_times(const struct pg_reply *reply)
+{
+	struct pg_row row = pg_row(reply, 0, 0);
+
+	assert_true(pg_get_time(row, 0) == INT64_C(-62135596800000));
+	assert_true(pg_get_time(row, 1) == INT64_C(253402300799999));
+	assert_true(pg_get_time(row, 2) == INT64_C(253402300799999));
+}
+
+static void
+times_are_of_the_years_that_we_write(void **state)
+{
+	struct pg *pg = servers_pg();
+	struct seen seen = { .look = look_at_times };
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	(void)state;
+	pg_tx_stmt(tx, &stmt_times);
 	pg_tx_send(tx, on_done, &seen);
 	servers_until(&seen.done);
 	assert_string_equal(seen.err.text, "");
@@ -479,6 +507,7 @@ migrations_are_applied_once_and_guarded(void **state)
 
 SERVERS_MAIN(false,
     cmocka_unit_test(values_of_every_type_come_back_as_they_went),
+    cmocka_unit_test(times_are_of_the_years_that_we_write),
     cmocka_unit_test(arrays_carry_nulls_and_may_be_empty),
     cmocka_unit_test(a_unit_that_fails_leaves_its_neighbours_alone),
     cmocka_unit_test(a_unit_is_one_transaction_down_to_its_commit),

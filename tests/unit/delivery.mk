@@ -46,4 +46,20 @@ tests_unit_test_delivery_limit_SOURCES = tests/unit/test_delivery_limit.c \
 tests_unit_test_delivery_limit_LDADD = src/delivery/libdelivery.a \
 	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_delivery_limit_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+# Without the rest of the engine and the resolver, or store: the test is those.
+check_PROGRAMS += tests/unit/test_delivery_route
+TESTS += tests/unit/test_delivery_route
+tests_unit_test_delivery_route_SOURCES = tests/unit/test_delivery_route.c \
+	tests/unit/test.h
+tests_unit_test_delivery_route_LDADD = src/delivery/libdelivery.a \
+	src/net/libnet.a src/base/libbase.a $(EVENT_LIBS) $(OPENSSL_LIBS) \
+	$(CMOCKA_LIBS)
+tests_unit_test_delivery_route_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+check_PROGRAMS += tests/unit/test_delivery_content
+TESTS += tests/unit/test_delivery_content
+tests_unit_test_delivery_content_SOURCES = \
+	tests/unit/test_delivery_content.c tests/unit/test.h
+tests_unit_test_delivery_content_LDADD = src/delivery/libdelivery.a \
+	src/base/libbase.a $(OPENSSL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_delivery_content_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 endif
