@@ -2,12 +2,15 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "bin/session.h"
 #include "bin/table.h"
 #include "queue/shaping.h"
 #include "store/quota.h"
 #include "store/sources.h"
+
+#define DAY_MS 86400000LL
 
 /* Sources first, then what is used of their limits. */
 struct reading {
@@ -97,6 +100,17 @@ daylimits_of_source(const struct daylimits *d, struct slice address)
 		    slice_eq(d->limit[i].source, address))
 			return &d->limit[i];
 	return NULL;
+}
+
+void
+daylimit_add_why(struct strbuf *out, const struct daylimit *d, int64_t now_ms)
+{
+	char when[CLOCK_ISO_LEN];
+
+	if (d->used < d->limit)
+		return;
+	clock_format_iso((now_ms / DAY_MS + 1) * DAY_MS, when);
+	strbuf_add_fmt(out, "daily limit until %s", when);
 }
 
 /* ---- verpost queue --by limit -------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/slice.h"
+#include "base/strbuf.h"
 #include "bin/command.h"
 
 struct session;
@@ -27,6 +28,11 @@ void daylimits_fini(struct daylimits *d);
 /* For all its mail; NULL: it has none. */
 const struct daylimit *daylimits_of_source(const struct daylimits *d,
     struct slice address);
+
+/* When it is used up "daily limit until ...", as lanes say it; else nothing.
+ * What a process has taken and not used yet counts as used. */
+void daylimit_add_why(struct strbuf *out, const struct daylimit *d,
+    int64_t now_ms);
 
 /* verpost queue --by limit. */
 int daylimits_list(const struct args *a, size_t limit);

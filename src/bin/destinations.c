@@ -31,6 +31,7 @@ struct group {
 	int64_t resting_until_ms;
 	struct slice failure;
 	struct slice why; /* of a source; len 0: none */
+	bool is_ours;	  /* a source that the database has */
 };
 
 struct telling {
@@ -205,6 +206,7 @@ got_sources(void *ctx, const struct store_source *source, size_t count,
 
 		if (g == NULL)
 			continue;
+		g->is_ours = true;
 		g->why = poolwhy_source(&t->arena, &source[i], t->rule,
 		    t->rule_count);
 	}
@@ -266,30 +268,59 @@ add_day(struct table *table, const struct telling *t, const struct group *g)
 }
 
 static void
+add_rate(struct table *table, const struct group *g)
+{
+	char text[32];
+
+	if (!g->has_rate) {
+		table_add_none(table);
+		return;
+	}
+	snprintf(text, sizeof(text), "%lld/s", (long long)g->rate);
+	table_add_measure(table, text, g->rate);
+}
+
+/* While it has something under way its day's end is not what it waits for. */
+static void
+add_why(struct table *table, const struct telling *t, const struct group *g)
+{
+	const struct daylimit *day = daylimits_of_source(&t->days, g->name);
+	struct strbuf why = STRBUF_INIT;
+	char when[CLOCK_ISO_LEN];
+
+	if (!t->by_site && !g->is_ours)
+		strbuf_add_text(&why, "removed: what is under way ends");
+	else if (g->why.len > 0)
+		strbuf_add_slice(&why, g->why);
+	else if (day != NULL && g->claimed == 0)
+		daylimit_add_why(&why, day, t->now_ms);
+	if (strbuf_slice(&why).len == 0 && g->resting_until_ms > t->now_ms) {
+		clock_format_iso(g->resting_until_ms, when);
+		strbuf_add_fmt(&why, "rests until %s", when);
+	}
+	table_add_some(table, strbuf_slice(&why));
+	strbuf_fini(&why);
+}
+
+/* A process remembers a source that was removed for a while. */
+static bool
+is_shown(const struct telling *t, const struct group *g)
+{
+	return t->by_site || g->is_ours || g->waiting + g->claimed > 0;
+}
+
+static void
 add_group(struct table *table, const struct telling *t, const struct group *g)
 {
-	char when[CLOCK_ISO_LEN], why[64];
-
 	table_add(table, g->name.len > 0 ? g->name : SLICE("?"));
 	table_add_int(table, g->waiting);
 	table_add_int(table, g->claimed);
 	table_add_int(table, g->connections);
-	if (g->has_rate)
-		table_add_int(table, g->rate);
-	else
-		table_add_none(table);
+	add_rate(table, g);
 	add_ceiling(table, g);
 	if (!t->by_site)
 		add_day(table, t, g);
-	if (g->why.len > 0) {
-		table_add(table, g->why);
-	} else if (g->resting_until_ms > t->now_ms) {
-		clock_format_iso(g->resting_until_ms, when);
-		snprintf(why, sizeof(why), "rests until %s", when);
-		table_add_text(table, why);
-	} else {
-		table_add_none(table);
-	}
+	add_why(table, t, g);
 	table_add_some(table, g->failure);
 }
 
@@ -317,8 +348,9 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 	if (t->queue != NULL)
 		gather(t);
 	qsort(t->group, t->group_count, sizeof(*t->group), busier);
-	for (size_t i = 0; i < MIN(t->group_count, limit); i++)
-		add_group(table, t, &t->group[i]);
+	for (size_t i = 0; i < t->group_count && table_rows(table) < limit; i++)
+		if (is_shown(t, &t->group[i]))
+			add_group(table, t, &t->group[i]);
 	table_print(table, a->json, "No mta process has anything in hand.");
 	table_free(&table);
 	queue_free(&t->queue);

@@ -483,8 +483,11 @@ lanes_update(struct mta *m)
 		add_pool(m, m->sources[i].pool);
 		changed = true;
 	}
-	for (size_t i = 0; i < m->lane_count; i++)
+	for (size_t i = 0; i < m->lane_count; i++) {
 		m->lanes[i]->is_served = is_served(m, m->lanes[i]);
+		if (!m->lanes[i]->is_served) /* whoever serves it says why */
+			lane_is_drained(m->lanes[i]);
+	}
 	if (!changed)
 		return;
 	pools = xcalloc(m->lane_count, sizeof(*pools));

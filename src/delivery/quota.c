@@ -10,6 +10,7 @@
 #define BLOCK_MAX 500
 #define FAILED_MS 1000
 #define MINUTE_MS 60000
+#define DAY_MS 86400000LL
 /* Looks, of which there is one a second; see quotas_look. */
 #define STANDS_LOOKS 5
 
@@ -447,34 +448,52 @@ quota_is_used_up(const struct mta *m, const struct source *s, int provider)
 	    (provider >= 0 && used_up_ms(find(m, s->number, provider)) > 0);
 }
 
-static size_t
-room_of(const struct mta *m, const struct source *s, int provider,
-    int64_t *opens_us)
+/* The day that Postgres told; before it did, that of our own clock. */
+static int64_t
+day_end_ms(const struct quota *q)
+{
+	int64_t day = q != NULL && q->ends_ms != 0 ? q->day
+						   : clock_now_ms() / DAY_MS;
+
+	return (day + 1) * DAY_MS;
+}
+
+static struct quota_room
+room_of(const struct mta *m, const struct source *s, int provider)
 {
 	const struct quota *q = find(m, s->number, provider);
 	int cap = q != NULL ? q->cap : cap_of(m, s, provider);
+	struct quota_room r = { .now = SIZE_MAX };
 	size_t units;
 
 	if (cap == 0)
-		return SIZE_MAX;
-	if (q == NULL) /* nothing was sent yet */
-		return (size_t)cap;
+		return r;
+	r.until_ms = day_end_ms(q);
+	if (q == NULL) { /* nothing was sent yet */
+		r.now = (size_t)cap;
+		return r;
+	}
 	if (used_up_ms(q) > 0) {
-		*opens_us = MAX(*opens_us,
-		    clock_mono_us() + MAX(q->again_ms - house_ms(), 0) * 1000);
-		return 0;
+		r.now = 0;
+		r.again_us =
+		    clock_mono_us() + MAX(q->again_ms - house_ms(), 0) * 1000;
+		return r;
 	}
 	units = (size_t)MAX(q->left + MAX(cap - q->taken, 0), 1);
-	return units - MIN(units, q->waiting);
+	r.now = units - MIN(units, q->waiting);
+	return r;
 }
 
-size_t
-quota_room(const struct mta *m, const struct source *s, int provider,
-    int64_t *opens_us)
+struct quota_room
+quota_room(const struct mta *m, const struct source *s, int provider)
 {
-	size_t all = room_of(m, s, -1, opens_us);
-	size_t its =
-	    provider < 0 ? SIZE_MAX : room_of(m, s, provider, opens_us);
+	struct quota_room r = room_of(m, s, -1), its;
 
-	return MIN(all, its);
+	if (provider < 0)
+		return r;
+	its = room_of(m, s, provider);
+	r.now = MIN(r.now, its.now);
+	r.again_us = MAX(r.again_us, its.again_us);
+	r.until_ms = MAX(r.until_ms, its.until_ms);
+	return r;
 }

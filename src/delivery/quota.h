@@ -49,9 +49,15 @@ int64_t quotas_used_up_ms(const struct dest *d);
 bool quota_is_used_up(const struct mta *m, const struct source *s,
     int provider);
 
-/* What is left of the day, less what waits already. 0: not before opens_us. */
-size_t quota_room(const struct mta *m, const struct source *s, int provider,
-    int64_t *opens_us);
+/* What a source has left of the day for a provider (-1: none). */
+struct quota_room {
+	size_t now;	  /* less what waits already */
+	int64_t again_us; /* it is used up, and looked at again then; or 0 */
+	/* Wall time: the day ends, at 00:00 UTC; 0: there is no limit. */
+	int64_t until_ms;
+};
+struct quota_room quota_room(const struct mta *m, const struct source *s,
+    int provider);
 /* A job waits in the destination (+1), or does not any more (-1). */
 void quotas_wait(struct dest *d, int change);
 /*

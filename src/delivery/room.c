@@ -15,11 +15,17 @@
 #define WITHIN_US 250000
 #define LOOK_AGAIN_MS 60000 /* a limit may have been raised */
 #define WHY_AGAIN_MS 10000
+/* Not closed for so long: it is not what makes mail wait any more. */
+#define WHY_OVER_MS (2 * WHY_AGAIN_MS)
 
 struct sum {
 	size_t room, most; /* now, and with nothing under way */
-	int64_t opens_us;  /* the first of those that are closed */
+	int64_t opens_us;  /* when to look at those that are closed again */
+	bool is_open;	   /* some source could send now */
+	/* Of the closed one that opens first, for people: wall time, which is
+	 * not that of the next look; 0: soon, nobody knows when. */
 	const char *why;
+	int64_t until_ms;
 };
 
 static size_t
@@ -29,27 +35,41 @@ add(size_t a, size_t b)
 }
 
 static void
+add_closed(struct sum *sum, int64_t opens_us, const char *why, int64_t until_ms)
+{
+	sum->opens_us = MIN(sum->opens_us, opens_us);
+	if (sum->why == NULL || until_ms < sum->until_ms) {
+		sum->why = why;
+		sum->until_ms = until_ms;
+	}
+}
+
+/* Of a moment that is passed before it is told again there is no telling. */
+static int64_t
+wall_ms(int64_t wait_us)
+{
+	return wait_us / 1000 > WHY_AGAIN_MS ? clock_now_ms() + wait_us / 1000
+					     : 0;
+}
+
+static void
 add_source(struct sum *sum, struct mta *m, const struct source *s, int provider)
 {
 	struct scope_room r = scopes_room(m, s, provider, WITHIN_US);
-	int64_t opens_us = 0;
-	size_t day = quota_room(m, s, provider, &opens_us);
+	struct quota_room day = quota_room(m, s, provider);
+	int64_t now_us = clock_mono_us();
 
-	if (opens_us > 0) {
-		r.opens_us = opens_us;
-		r.why = "daily limit";
-	} else if (day == 0 && r.now > 0) { /* all of it waits already */
-		r.opens_us = clock_mono_us() + WITHIN_US;
-		r.why = "daily limit";
-	}
-	r.now = MIN(r.now, day);
-	r.most = MIN(r.most, day);
-	sum->room = add(sum->room, r.now);
-	sum->most = add(sum->most, r.most);
-	if (r.now == 0 && r.opens_us < sum->opens_us) {
-		sum->opens_us = r.opens_us;
-		sum->why = r.why;
-	}
+	if (day.again_us > 0)
+		add_closed(sum, day.again_us, "daily limit", day.until_ms);
+	else if (day.now == 0 && r.now > 0) /* all of it waits already */
+		add_closed(sum, now_us + WITHIN_US, "daily limit",
+		    day.until_ms);
+	else if (r.now == 0)
+		add_closed(sum, r.opens_us, r.why,
+		    wall_ms(r.until_us - now_us));
+	sum->is_open |= r.now > 0 && day.now > 0;
+	sum->room = add(sum->room, MIN(r.now, day.now));
+	sum->most = add(sum->most, MIN(r.most, day.now));
 }
 
 static void
@@ -69,12 +89,16 @@ say_why(struct lane_state *lane, const char *why, int64_t until_ms)
 static void
 tell_why(struct lane_state *lane, const struct sum *sum)
 {
-	int64_t wait_ms = (sum->opens_us - clock_mono_us()) / 1000;
 	int64_t age_ms =
 	    loop_mono_ms(lane->mta->opt.loop) - lane->why_said_mono_ms;
 
-	if (sum->why != lane->why || age_ms > WHY_AGAIN_MS)
-		say_why(lane, sum->why, clock_now_ms() + MAX(wait_ms, 0));
+	if (sum->is_open) {
+		if (lane->why != NULL && age_ms > WHY_OVER_MS)
+			say_why(lane, "", 0);
+	} else if (sum->why != NULL &&
+	    (sum->why != lane->why || age_ms > WHY_AGAIN_MS)) {
+		say_why(lane, sum->why, sum->until_ms);
+	}
 }
 
 void
@@ -107,8 +131,7 @@ look(struct lane_state *lane)
 	}
 	lane->room = sum.room;
 	lane->opens_us = sum.opens_us;
-	if (sum.room == 0 && sum.why != NULL)
-		tell_why(lane, &sum);
+	tell_why(lane, &sum);
 }
 
 size_t

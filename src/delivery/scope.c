@@ -628,6 +628,7 @@ scopes_room(struct mta *m, const struct source *s, int provider,
 	    gcra_room(g, now_us, within_us) <= scope->takes) {
 		r.now = MIN(gcra_room(g, now_us, within_us), r.most);
 		r.why = "rate limit";
+		r.until_us = gcra_at(g, now_us);
 		/* One interval lets one more begin, or one that waits leave. */
 		r.opens_us = MAX(gcra_at(g, now_us) - within_us,
 		    now_us + MIN(g->interval_us, within_us));

@@ -59,6 +59,7 @@ struct scope_room {
 	size_t now, most;
 	int64_t opens_us; /* now == 0: not before */
 	const char *why;
+	int64_t until_us; /* now == 0: that lasts so long; 0: not known */
 };
 struct scope_room scopes_room(struct mta *m, const struct source *s,
     int provider, int64_t within_us);

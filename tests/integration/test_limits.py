@@ -6,12 +6,13 @@ processes, killed and restarted, with Redis emptied in between.
 import os
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
 from harness.counter import Counter, most_within  # noqa: E402
-from harness.limits import LimitsTest  # noqa: E402
+from harness.limits import DAY_S, LimitsTest  # noqa: E402
 from harness.procs import wait_until  # noqa: E402
 from harness.sink import Gate  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
@@ -341,6 +342,33 @@ class UsedUpOfTwo(LimitsTest):
         return {row["source"]: (row["used_today"], row["daily_limit"])
                 for row in self.verpost.command_json("queue", "--by", by)}
 
+    def why_of(self, ident):
+        """What makes it wait, wherever that is told."""
+        command = self.verpost.command_json
+        shown = command("queue show", ident)["recipients"]
+        return ({row["delayed_because"] for row in command("queue")}
+                | {row["delayed_because"]
+                   for row in command("queue", "--by", "source")
+                   if row["source"] == self.limited}
+                | {r["why"] for r in shown if r["status"] == "queued"}
+                | {r["delayed_because"]
+                   for r in self.api.email(ident)["recipients"]
+                   if r["status"] == "queued"})
+
+    def check_why(self, ident):
+        """The limit opens when the day is over, at the next look it is as
+        closed as before."""
+        now = time.time() + self.verpost.clock.offset_ms / 1000
+        end = time.strftime("%Y-%m-%dT00:00:00.000Z",
+                            time.gmtime(now + DAY_S))
+        for _ in range(2):
+            wait_until("all say when the day is over", lambda: self.why_of(
+                ident) == {"daily limit until " + end}, 30)
+            said = self.times_said()
+            self.verpost.clock.advance(60)
+            wait_until("it was looked at again",
+                       lambda: self.times_said() > said)
+
     def let_the_other_send(self, ident, to, by_limited):
         self.verpost.command("queue release", "source", self.other)
         wait_until("all are delivered", lambda: {
@@ -354,6 +382,7 @@ class UsedUpOfTwo(LimitsTest):
         to, post = self.send("two")
         ident = post()
         self.check_used_up()
+        self.check_why(ident)
         self.let_the_other_send(ident, to, self.DAILY)
 
     def test_what_a_killed_process_had_in_hand_is_used(self):

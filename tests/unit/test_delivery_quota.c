@@ -4,6 +4,7 @@
  */
 #include "test.h"
 
+#include "base/clock.h"
 #include "delivery/delivery_priv.h"
 #include "delivery/quota.h"
 #include "store/quota.h"
@@ -206,9 +207,7 @@ a_lost_answer_brings_nothing(void **state)
 static size_t
 room(void)
 {
-	int64_t opens_us = 0;
-
-	return quota_room(&mta, &source, -1, &opens_us);
+	return quota_room(&mta, &source, -1).now;
 }
 
 static void
@@ -261,6 +260,28 @@ what_waits_for_long_holds_nothing_of_the_day(void **state)
 	quotas_leave(&other);
 }
 
+/* It is looked at again every minute, but opens with the next day. */
+static void
+a_day_that_is_used_up_is_over_at_midnight(void **state)
+{
+	struct quota_room r = quota_room(&mta, &source, -1);
+	int64_t now_us = clock_mono_us();
+
+	(void)state;
+	/* Nobody has told the day yet: that of the clock. */
+	assert_true(r.until_ms > clock_now_ms());
+	assert_true(r.until_ms <= clock_now_ms() + 24 * HOUR_MS);
+	assert_int_equal(r.until_ms % (24 * HOUR_MS), 0);
+	assert_int_equal(quotas_left(&dest), 0);
+	asked.want = 0;
+	answer(20000, HOUR_MS);
+	r = quota_room(&mta, &source, -1);
+	assert_int_equal(r.now, 0);
+	assert_true(r.again_us >= now_us);
+	assert_true(r.again_us <= clock_mono_us() + 60000000);
+	assert_true(r.until_ms == (int64_t)20001 * 24 * HOUR_MS);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(CASE(a_block_of_the_same_day_adds_to_what_is_left),
@@ -268,4 +289,5 @@ TEST_MAIN(CASE(a_block_of_the_same_day_adds_to_what_is_left),
     CASE(a_block_that_comes_when_its_day_is_over_is_worth_nothing),
     CASE(a_lost_answer_brings_nothing),
     CASE(a_unit_goes_back_to_its_own_day_alone),
-    CASE(what_waits_for_long_holds_nothing_of_the_day))
+    CASE(what_waits_for_long_holds_nothing_of_the_day),
+    CASE(a_day_that_is_used_up_is_over_at_midnight))
