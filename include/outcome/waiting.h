@@ -24,12 +24,15 @@ struct canceled canceled_by_rule(const struct store_rule *rule);
 bool waiting_canceled(struct arena *arena, const struct store_recipient *r,
     const struct store_rule *rule, struct canceled *out);
 
+/* "on hold: domain example.com (their wish), account shop" */
+void waiting_add_holds(struct strbuf *out, const struct store_rule *const *hold,
+    size_t count);
 /*
- * Appends one line. rule: what applies to it (rules_find), or NULL. lane_why:
- * what the schedule says about its lane, or len 0. False, and nothing appended,
- * when it is finished.
+ * Appends one line. found: what applies to it (rules_find_all). lane_why: what
+ * the schedule says about its lane, or len 0. False, and nothing appended, when
+ * it is finished.
  */
 bool waiting_because(struct strbuf *out, const struct store_recipient *r,
-    const struct store_rule *rule, struct slice lane_why, int64_t now_ms);
+    const struct rules_found *found, struct slice lane_why, int64_t now_ms);
 
 #endif

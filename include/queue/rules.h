@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "store/rules.h"
 
+struct arena;
 struct rules;
 
 /* What is looked at. All borrowed for the call. */
@@ -33,6 +34,15 @@ struct rules_subject {
  */
 const struct store_rule *rules_find(const struct store_rule *rules, size_t n,
     const struct rules_subject *what, int64_t now_ms);
+/* All that applies, for people. Pure. */
+struct rules_found {
+	const struct store_rule *first; /* rules_find, or NULL */
+	size_t hold_count;		/* 0 when first is a cancel */
+	const struct store_rule **hold; /* oldest first, in the arena */
+};
+struct rules_found rules_find_all(struct arena *arena,
+    const struct store_rule *rules, size_t n, const struct rules_subject *what,
+    int64_t now_ms);
 /* Whether the address may not be sent from at the moment. Pure. */
 bool rules_hold_source(const struct store_rule *rules, size_t n,
     struct slice address, int64_t now_ms);

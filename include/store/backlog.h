@@ -18,6 +18,9 @@ struct store_backlog {
 	struct slice name;
 	int64_t waiting; /* all that is unfinished */
 	int64_t later;	 /* of that: next attempt is in the future */
+	int64_t held;	 /* of that: on hold by domain or account */
+	struct slice holds; /* their numbers, each once or more often, between
+			     * blanks; ptr NULL: none */
 	int64_t oldest_ms;
 	/* The last reply to the newest of them that was tried; code 0, texts
 	 * with ptr NULL: none. */

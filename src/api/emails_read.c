@@ -117,16 +117,22 @@ read_rules(struct api_call *c, struct reading *g)
 	c->tx = store_rule_list(c->h->side, g->now_ms, got_rules, c);
 }
 
-static const struct store_rule *
-rule_of(const struct reading *g, const struct store_email *e,
-    const struct store_recipient *r)
+static struct rules_subject
+subject_of(const struct store_email *e, const struct store_recipient *r)
 {
-	struct rules_subject what = {
+	return (struct rules_subject){
 		.account = e->account,
 		.address = r->address,
 		.head = e->head,
 		.accepted_at_ms = id_time_ms(r->id),
 	};
+}
+
+static const struct store_rule *
+rule_of(const struct reading *g, const struct store_email *e,
+    const struct store_recipient *r)
+{
+	struct rules_subject what = subject_of(e, r);
 
 	return rules_find(g->rule, g->rule_count, &what, g->now_ms);
 }
@@ -181,13 +187,13 @@ outcome_is_unknown(const struct store_recipient *r)
 
 static void
 waiting_add(struct json_writer *w, const struct reading *g,
-    const struct store_recipient *r, const struct store_rule *rule)
+    const struct store_recipient *r, const struct rules_found *found)
 {
 	struct strbuf text = STRBUF_INIT;
 	const char *why =
 	    g->depth != NULL ? depth_why(g->depth, r->pool, r->lane) : "";
 
-	if (waiting_because(&text, r, rule, slice_of(why), g->now_ms))
+	if (waiting_because(&text, r, found, slice_of(why), g->now_ms))
 		json_text(w, "delayed_because", strbuf_slice(&text));
 	else
 		json_null(w, "delayed_because");
@@ -213,24 +219,27 @@ canceled_add(struct json_writer *w, const struct reading *g,
 
 static void
 recipient_add(struct json_writer *w, const struct reading *g,
-    const struct store_recipient *r, const struct store_rule *rule)
+    const struct store_email *e, const struct store_recipient *r)
 {
 	static const char *const fields[] = { "to", "cc", "bcc" };
+	struct rules_subject what = subject_of(e, r);
+	struct rules_found found = rules_find_all(g->arena, g->rule,
+	    g->rule_count, &what, g->now_ms);
 
 	json_begin_object(w, NULL);
 	api_id(w, "id", r->id);
 	json_text(w, "address", r->address);
 	json_cstr(w, "field",
 	    fields[r->field >= 0 && r->field < 3 ? r->field : 0]);
-	json_cstr(w, "status", status_name(waiting_status(r, rule)));
+	json_cstr(w, "status", status_name(waiting_status(r, found.first)));
 	json_text_or_null(w, "reason", r->reason);
 	json_bool(w, "outcome_unknown", outcome_is_unknown(r));
 	json_int(w, "attempts", r->attempts);
 	api_time(w, "retry_at", r->retry_at_ms);
 	api_time(w, "expires_at", r->expires_at_ms);
 	api_time(w, "finished_at", r->finished_at_ms);
-	canceled_add(w, g, r, rule);
-	waiting_add(w, g, r, rule);
+	canceled_add(w, g, r, found.first);
+	waiting_add(w, g, r, &found);
 	last_attempt_add(w, r);
 	json_end(w);
 }
@@ -268,8 +277,7 @@ email_write(struct strbuf *out, const struct reading *g,
 	json_cstr(&w, "stream", c->broadcast ? "broadcast" : "transactional");
 	json_begin_array(&w, "recipients");
 	for (size_t i = 0; i < e->count; i++)
-		recipient_add(&w, g, &e->recipient[i],
-		    rule_of(g, e, &e->recipient[i]));
+		recipient_add(&w, g, e, &e->recipient[i]);
 	json_end(&w);
 	json_end(&w);
 }

@@ -1,6 +1,7 @@
 #include "bin/backlog.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -60,6 +61,33 @@ depth_for(struct lane_depths *d, struct slice name)
 }
 
 static void
+answered(struct reading *r)
+{
+	if (--r->open == 0)
+		session_end(r->s, NULL);
+}
+
+static void
+on_parked(void *ctx, const int *hold, size_t count, const struct error *err)
+{
+	struct lane_call *call = ctx;
+	struct reading *r = call->reading;
+	struct lane_depth *d = depth_for(r->depths, call->name);
+	int *all;
+
+	if (err == NULL && count > 0) {
+		all = arena_calloc(&r->depths->arena, d->hold_count + count,
+		    sizeof(*all));
+		if (d->hold_count > 0)
+			memcpy(all, d->hold, d->hold_count * sizeof(*all));
+		memcpy(all + d->hold_count, hold, count * sizeof(*all));
+		d->hold = all;
+		d->hold_count += count;
+	}
+	answered(r);
+}
+
+static void
 on_state(void *ctx, const struct queue_lane_state *state,
     const struct error *err)
 {
@@ -81,9 +109,12 @@ on_state(void *ctx, const struct queue_lane_state *state,
 		    state->ready + state->held + state->later > 0)
 			snprintf(d->why, sizeof(d->why), "%.*s",
 			    SLICE_FMT(idle));
+		if (state->parked > 0) {
+			r->open++;
+			queue_parked(r->queue, &call->lane, on_parked, call);
+		}
 	}
-	if (--r->open == 0)
-		session_end(r->s, NULL);
+	answered(r);
 }
 
 static bool

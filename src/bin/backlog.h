@@ -21,6 +21,8 @@ struct lane_depth {
 	struct slice name;
 	size_t ready, later, held, parked;
 	char why[DEPTH_WHY_MAX]; /* "" or why a process does not ask for more */
+	size_t hold_count;	 /* for which some are parked */
+	const int *hold;	 /* their numbers, some more than once */
 };
 
 struct lane_depths {

@@ -11,7 +11,7 @@
 #include "bin/daylimits.h"
 #include "bin/session.h"
 #include "bin/table.h"
-#include "queue/rules.h"
+#include "outcome/waiting.h"
 #include "queue/shaping.h"
 #include "store/backlog.h"
 #include "store/rules.h"
@@ -36,6 +36,151 @@ struct listing {
 	size_t rule_count;
 	struct store_rule *rule;
 };
+
+/* ---- What is on hold ----------------------------------------------------- */
+
+/* Of a group that has more holds they are only counted. */
+#define HOLDS_NAMED 3
+
+static bool
+is_tag_hold(const struct store_rule *r)
+{
+	return r->kind == RULE_HOLD && r->scope == RULE_TAG;
+}
+
+static bool
+has_tag_hold(const struct listing *l)
+{
+	for (size_t i = 0; i < l->rule_count; i++)
+		if (is_tag_hold(&l->rule[i]))
+			return true;
+	return false;
+}
+
+/* Of what tags hold only the lanes know something, once it is parked. */
+static int64_t
+held(const struct store_backlog *row, const struct lane_depth *d)
+{
+	return d != NULL ? MAX(row->held, (int64_t)d->parked) : row->held;
+}
+
+static void
+add_held(const struct listing *l, const struct store_backlog *row,
+    const struct lane_depth *d)
+{
+	int64_t n = held(row, d);
+
+	if (d == NULL && n < row->waiting && has_tag_hold(l))
+		table_add_none(l->table);
+	else
+		table_add_int(l->table, n);
+}
+
+static int
+by_number(const void *key, const void *rule)
+{
+	int number = *(const int *)key;
+	int its = ((const struct store_rule *)rule)->number;
+
+	return number < its ? -1 : number > its;
+}
+
+/* One that was released since its number was written is passed over. */
+static void
+mark(const struct listing *l, bool *marks, int number)
+{
+	const struct store_rule *r = bsearch(&number, l->rule, l->rule_count,
+	    sizeof(*l->rule), by_number);
+
+	if (r != NULL && r->kind == RULE_HOLD)
+		marks[r - l->rule] = true;
+}
+
+/* Those marked, oldest first; some: so many of more are held; 0: all. */
+static void
+add_marked(const struct listing *l, struct strbuf *text, const bool *marks,
+    int64_t some)
+{
+	const struct store_rule **hold =
+	    xcalloc(l->rule_count + 1, sizeof(struct store_rule *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->rule_count; i++)
+		if (marks[i])
+			hold[n++] = &l->rule[i];
+	if (n > 0 && some > 0)
+		strbuf_add_fmt(text, "%lld ", (long long)some);
+	if (n > HOLDS_NAMED)
+		strbuf_add_fmt(text,
+		    "on hold: %zu holds, see 'verpost queue rules'", n);
+	else
+		waiting_add_holds(text, hold, n);
+	free(hold);
+}
+
+/* "on hold: domain example.com (their wish)", of some only "3 on hold: ..." */
+static void
+add_holds(const struct listing *l, struct strbuf *text,
+    const struct store_backlog *row, const struct lane_depth *d)
+{
+	bool *marks = xcalloc(l->rule_count + 1, sizeof(*marks));
+	struct slice left = row->holds;
+	int64_t number;
+
+	while (left.len > 0)
+		if (slice_to_i64(slice_take_until(&left, ' '), &number))
+			mark(l, marks, (int)number);
+	for (size_t i = 0; d != NULL && i < d->hold_count; i++)
+		mark(l, marks, d->hold[i]);
+	add_marked(l, text, marks,
+	    held(row, d) < row->waiting ? held(row, d) : 0);
+	free(marks);
+}
+
+/* Of the others, when nobody has looked at their tags. */
+static void
+add_tag_holds(const struct listing *l, struct strbuf *text)
+{
+	bool *marks = xcalloc(l->rule_count + 1, sizeof(*marks));
+
+	for (size_t i = 0; i < l->rule_count; i++)
+		marks[i] = is_tag_hold(&l->rule[i]);
+	strbuf_add_text(text,
+	    strbuf_slice(text).len > 0 ? "; perhaps " : "perhaps ");
+	add_marked(l, text, marks, 0);
+	free(marks);
+}
+
+/* Why the others wait, as far as the lanes tell. */
+static void
+add_lane_why(struct strbuf *text, const struct store_backlog *row,
+    const struct lane_depth *d)
+{
+	/* What is due for a hold stands there, too, until it is parked. */
+	int64_t unparked = MAX(row->held - (int64_t)d->parked, 0);
+	const char *why = d->why;
+
+	if (why[0] == '\0' && (int64_t)d->later > row->later + unparked)
+		why = "sites take no more at the moment";
+	if (why[0] != '\0' && strbuf_slice(text).len > 0)
+		strbuf_add_text(text, "; ");
+	strbuf_add_text(text, why);
+}
+
+static void
+add_reason(const struct listing *l, const struct store_backlog *row,
+    const struct lane_depth *d)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	add_holds(l, &text, row, d);
+	if (d != NULL && held(row, d) < row->waiting)
+		add_lane_why(&text, row, d);
+	else if (held(row, d) < row->waiting && has_tag_hold(l))
+		add_tag_holds(l, &text);
+	table_add_some(l->table, strbuf_slice(&text));
+	strbuf_fini(&text);
+}
 
 /* ---- Rows ---------------------------------------------------------------- */
 
@@ -67,45 +212,6 @@ table_add_age(struct table *t, int64_t ms)
 	table_add_measure(t, text, ms / 1000);
 }
 
-/* The hold that is about the whole group, or NULL. */
-static const struct store_rule *
-hold_of(const struct listing *l, struct slice name)
-{
-	enum store_rule_scope scope =
-	    l->by == BACKLOG_DOMAIN ? RULE_DOMAIN : RULE_ACCOUNT;
-
-	if (l->by != BACKLOG_DOMAIN && l->by != BACKLOG_ACCOUNT)
-		return NULL;
-	for (size_t i = 0; i < l->rule_count; i++) {
-		const struct store_rule *r = &l->rule[i];
-
-		if (r->kind == RULE_HOLD && r->scope == scope &&
-		    (scope == RULE_ACCOUNT || r->account == 0) &&
-		    slice_eq(r->value, name))
-			return r;
-	}
-	return NULL;
-}
-
-static void
-add_reason(struct listing *l, const struct store_rule *hold,
-    const struct lane_depth *d, int64_t retries)
-{
-	struct strbuf text = STRBUF_INIT;
-
-	if (hold != NULL && hold->reason.len > 0)
-		strbuf_add_fmt(&text, "on hold (%.*s)",
-		    SLICE_FMT(hold->reason));
-	else if (hold != NULL)
-		strbuf_add_text(&text, "on hold");
-	else if (d != NULL && d->why[0] != '\0')
-		strbuf_add_text(&text, d->why);
-	else if (d != NULL && (int64_t)d->later > retries)
-		strbuf_add_text(&text, "sites take no more at the moment");
-	table_add_some(l->table, strbuf_slice(&text));
-	strbuf_fini(&text);
-}
-
 static void
 add_reply(struct table *t, int code, struct slice reply, struct slice mx)
 {
@@ -120,49 +226,17 @@ add_reply(struct table *t, int code, struct slice reply, struct slice mx)
 	strbuf_fini(&text);
 }
 
-/* Whether some hold may be about a part of a group: of domains that of an
- * account, and the other way round; that of a tag of either. Of lanes only
- * Redis knows. */
-static bool
-may_hold_a_part(const struct listing *l)
-{
-	enum store_rule_scope whole =
-	    l->by == BACKLOG_DOMAIN ? RULE_DOMAIN : RULE_ACCOUNT;
-
-	if (l->by != BACKLOG_DOMAIN && l->by != BACKLOG_ACCOUNT)
-		return true;
-	for (size_t i = 0; i < l->rule_count; i++) {
-		const struct store_rule *r = &l->rule[i];
-
-		if (r->kind == RULE_HOLD && r->scope != RULE_SOURCE &&
-		    (r->scope != whole ||
-			(r->scope == RULE_DOMAIN && r->account != 0)))
-			return true;
-	}
-	return false;
-}
-
 /* In Redis, of the lanes of the group; "-" where lanes do not tell. */
 static void
-add_depth(const struct listing *l, const struct lane_depth *d,
-    const struct store_backlog *row, bool is_held)
+add_depth(struct table *t, const struct lane_depth *d)
 {
-	struct table *t = l->table;
-
 	if (d == NULL) {
 		table_add_none(t);
 		table_add_none(t);
-		if (is_held)
-			table_add_int(t, row->waiting);
-		else if (may_hold_a_part(l))
-			table_add_none(t);
-		else
-			table_add_int(t, 0);
 		return;
 	}
 	table_add_int(t, (int64_t)d->ready);
 	table_add_int(t, (int64_t)d->held);
-	table_add_int(t, (int64_t)d->parked);
 }
 
 /* What the limits of a provider let one source send. */
@@ -197,7 +271,6 @@ got_backlog(void *ctx, const struct store_backlog *row, size_t count,
 	struct listing *l = ctx;
 
 	for (size_t i = 0; err == NULL && i < count; i++) {
-		const struct store_rule *hold = hold_of(l, row[i].name);
 		const struct lane_depth *d =
 		    lane_depths_find(&l->depths, row[i].name);
 
@@ -205,10 +278,11 @@ got_backlog(void *ctx, const struct store_backlog *row, size_t count,
 		table_add_int(l->table, row[i].waiting);
 		table_add_int(l->table,
 		    d != NULL ? (int64_t)d->later : row[i].later);
-		add_depth(l, d, &row[i], hold != NULL);
+		add_depth(l->table, d);
+		add_held(l, &row[i], d);
 		table_add_age(l->table, MAX(l->now_ms - row[i].oldest_ms, 0));
 		add_ceiling(l, row[i].name);
-		add_reason(l, hold, d, row[i].later);
+		add_reason(l, &row[i], d);
 		add_reply(l->table, row[i].code, row[i].reply, row[i].mx);
 	}
 	session_end(&l->s, err);
@@ -293,7 +367,8 @@ const struct command command_queue = {
 	    "in the future\n"
 	    "ready     jobs that a process could take now\n"
 	    "in_hand   jobs that processes have taken\n"
-	    "on_hold   kept by 'verpost queue hold'\n"
+	    "on_hold   kept by 'verpost queue hold'; by domain and account "
+	    "\"-\" while a tag is on hold\n"
 	    "\nBy site and by source it shows what the running processes "
 	    "have in hand at the\nmoment: what waits in them, is being sent, "
 	    "and over how many connections. rate is\nhow many mails a second "

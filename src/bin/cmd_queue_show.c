@@ -205,19 +205,19 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 		.head = w->found.head,
 		.accepted_at_ms = id_time_ms(r->id),
 	};
-	const struct store_rule *rule =
-	    rules_find(w->rule, w->rule_count, &what, w->now_ms);
+	struct rules_found found = rules_find_all(&w->arena, w->rule,
+	    w->rule_count, &what, w->now_ms);
 	struct strbuf why = STRBUF_INIT;
 	struct slice idle = poolwhy_of(&w->pools, r->pool);
 
 	if (r->finished_at_ms == 0)
 		ask_lane(w, q, r);
-	if (!waiting_because(&why, r, rule,
+	if (!waiting_because(&why, r, &found,
 		idle.len > 0 ? idle : slice_of(w->why), w->now_ms))
-		add_end(w, &why, r, rule);
+		add_end(w, &why, r, found.first);
 	table_add_int(t, (int64_t)id_recipient_number(r->id));
 	table_add(t, r->address);
-	table_add_text(t, status_name(waiting_status(r, rule)));
+	table_add_text(t, status_name(waiting_status(r, found.first)));
 	table_add_int(t, r->attempts);
 	table_add(t, r->lane);
 	table_add_time(t, r->expires_at_ms);

@@ -49,13 +49,18 @@ waiting_canceled(struct arena *arena, const struct store_recipient *r,
 	return true;
 }
 
-static void
-add_hold(struct strbuf *out, const struct store_rule *rule)
+void
+waiting_add_holds(struct strbuf *out, const struct store_rule *const *hold,
+    size_t count)
 {
-	strbuf_add_fmt(out, "on hold: %s %.*s",
-	    store_rule_scope_name(rule->scope), SLICE_FMT(rule->value));
-	if (rule->reason.len > 0)
-		strbuf_add_fmt(out, " (%.*s)", SLICE_FMT(rule->reason));
+	for (size_t i = 0; i < count; i++) {
+		strbuf_add_fmt(out, "%s %s %.*s", i == 0 ? "on hold:" : ",",
+		    store_rule_scope_name(hold[i]->scope),
+		    SLICE_FMT(hold[i]->value));
+		if (hold[i]->reason.len > 0)
+			strbuf_add_fmt(out, " (%.*s)",
+			    SLICE_FMT(hold[i]->reason));
+	}
 }
 
 /* "451 4.7.1 greylisted, said mx1.example.com[192.0.2.1]:25" */
@@ -98,14 +103,14 @@ add_sending(struct strbuf *out, const struct store_recipient *r)
 
 bool
 waiting_because(struct strbuf *out, const struct store_recipient *r,
-    const struct store_rule *rule, struct slice lane_why, int64_t now_ms)
+    const struct rules_found *found, struct slice lane_why, int64_t now_ms)
 {
-	if (status_is_final(waiting_status(r, rule)))
+	if (status_is_final(waiting_status(r, found->first)))
 		return false;
 	if (r->is_claimed)
 		add_sending(out, r);
-	else if (rule != NULL && rule->kind == RULE_HOLD)
-		add_hold(out, rule);
+	else if (found->hold_count > 0)
+		waiting_add_holds(out, found->hold, found->hold_count);
 	else if (r->retry_at_ms > now_ms)
 		add_retry(out, r);
 	else if (lane_why.len > 0)

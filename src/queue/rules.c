@@ -96,6 +96,25 @@ rules_find(const struct store_rule *rules, size_t n,
 	return found;
 }
 
+struct rules_found
+rules_find_all(struct arena *arena, const struct store_rule *rules, size_t n,
+    const struct rules_subject *what, int64_t now_ms)
+{
+	struct rules_found found = { rules_find(rules, n, what, now_ms), 0,
+		NULL };
+	struct tags tags = { .arena = ARENA_INIT, .head = what->head };
+
+	if (found.first == NULL || found.first->kind != RULE_HOLD)
+		return found;
+	found.hold = arena_calloc(arena, n, sizeof(struct store_rule *));
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].kind == RULE_HOLD && in_force(&rules[i], now_ms) &&
+		    applies(&rules[i], what, &tags))
+			found.hold[found.hold_count++] = &rules[i];
+	arena_fini(&tags.arena);
+	return found;
+}
+
 bool
 rules_hold_source(const struct store_rule *rules, size_t n,
     struct slice address, int64_t now_ms)

@@ -4,33 +4,50 @@
 
 /*
  * Ids are compared as text, in which they have the same order: uuid has no min
- * and max. The last reply is looked up for the groups that are shown only.
+ * and max. The last reply is looked up for the groups that are shown only. A
+ * recipient's holds are counted with it: of its domain, of that of its account
+ * only, and of its account; there is one of each at most. Those of tags stand
+ * in the heads of the emails, which nobody reads for this.
  */
+#define DOMAIN "lower(split_part(r.address, '@', -1))"
+#define HOLD(AS, SCOPE)                                                        \
+	"LEFT JOIN rules " AS " ON " AS ".kind = 'hold' AND (" AS              \
+	".expires_at IS NULL OR " AS ".expires_at > $1) AND " AS               \
+	".scope = '" SCOPE "' AND "
 #define LIST(KEY)                                                              \
-	"WITH g AS (SELECT " KEY " AS name, count(*) AS n, "                   \
+	"WITH p AS (SELECT " KEY " AS name, d.number AS d, o.number AS o, "    \
+	"a.number AS a, count(*) AS n, "                                       \
 	"count(*) FILTER (WHERE r.retry_at > $1::timestamptz) AS later, "      \
 	"min(r.id::text COLLATE \"C\") AS oldest, "                            \
 	"max(r.id::text COLLATE \"C\") FILTER (WHERE r.attempts > 0) "         \
-	"AS tried FROM recipients r WHERE r.finished_at IS NULL "              \
+	"AS tried FROM recipients r " HOLD("d", "domain")                      \
+	"d.account IS NULL AND d.value = " DOMAIN " " HOLD("o", "domain")      \
+	"o.account = r.flow / 2 AND o.value = " DOMAIN " " HOLD("a",           \
+	    "account") "a.account = r.flow / 2 "                               \
+	"WHERE r.finished_at IS NULL GROUP BY 1, 2, 3, 4), "                   \
+	"g AS (SELECT name, sum(n)::int8 AS n, sum(later)::int8 AS later, "    \
+	"coalesce(sum(n) FILTER (WHERE coalesce(d, o, a) IS NOT NULL), "       \
+	"0)::int8 AS held, string_agg(nullif(concat_ws(' ', d, o, a), ''), "   \
+	"' ') AS holds, min(oldest) AS oldest, max(tried) AS tried FROM p "    \
 	"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $2::int8) "                       \
-	"SELECT coalesce(g.name, '?'), g.n, g.later, g.oldest::uuid, "         \
-	"coalesce(a.code, 0::int2), a.reply, a.mx "                            \
-	"FROM g LEFT JOIN LATERAL (SELECT * FROM attempts a "                  \
-	"WHERE a.recipient = g.tried::uuid AND a.outcome IS NOT NULL "         \
-	"ORDER BY a.n DESC LIMIT 1) a ON true ORDER BY g.n DESC, g.name"
+	"SELECT coalesce(g.name, '?'), g.n, g.later, g.held, g.holds, "        \
+	"g.oldest::uuid, coalesce(t.code, 0::int2), t.reply, t.mx "            \
+	"FROM g LEFT JOIN LATERAL (SELECT * FROM attempts t "                  \
+	"WHERE t.recipient = g.tried::uuid AND t.outcome IS NOT NULL "         \
+	"ORDER BY t.n DESC LIMIT 1) t ON true ORDER BY g.n DESC, g.name"
 
 static const struct pg_stmt stmts[] = {
 	[BACKLOG_PROVIDER] = { "backlog_provider",
 	    LIST("CASE WHEN r.lane ~ '^h[0-9]+$' THEN 'others' "
 		 "ELSE r.lane END") },
 	[BACKLOG_LANE] = { "backlog_lane",
-	    LIST("(SELECT p.name FROM pools p WHERE p.number = r.pool) "
+	    LIST("(SELECT l.name FROM pools l WHERE l.number = r.pool) "
 		 "|| '/' || r.lane") },
 	[BACKLOG_ACCOUNT] = { "backlog_account",
-	    LIST("(SELECT a.name FROM accounts a WHERE a.number = r.flow / "
+	    LIST("(SELECT c.name FROM accounts c WHERE c.number = r.flow / "
 		 "2)") },
 	[BACKLOG_DOMAIN] = { "backlog_domain",
-	    LIST("lower(split_part(r.address, '@', -1))") },
+	    LIST(DOMAIN) },
 };
 
 static void
@@ -39,10 +56,12 @@ read_backlog(struct pg_row row, struct store_backlog *b)
 	b->name = pg_get_text(row, 0);
 	b->waiting = pg_get_int8(row, 1);
 	b->later = pg_get_int8(row, 2);
-	b->oldest_ms = id_time_ms(pg_get_id(row, 3));
-	b->code = pg_get_int2(row, 4);
-	b->reply = pg_get_text(row, 5);
-	b->mx = pg_get_text(row, 6);
+	b->held = pg_get_int8(row, 3);
+	b->holds = pg_get_text(row, 4);
+	b->oldest_ms = id_time_ms(pg_get_id(row, 5));
+	b->code = pg_get_int2(row, 6);
+	b->reply = pg_get_text(row, 7);
+	b->mx = pg_get_text(row, 8);
 }
 
 STORE_ROWS(send_rows, struct store_backlog, read_backlog)

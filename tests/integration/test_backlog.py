@@ -41,14 +41,16 @@ class Backlog(WorldTest):
         wait_until("they are parked", lambda: self.row(
             "others")["on_hold"] == 3)
         others = self.row("others")
-        self.assertEqual(others["waiting"], 4)
+        self.assertEqual(
+            [others["waiting"], others["delayed_because"]],
+            [4, "3 on hold: domain nomail.zz (their wish)"])
         self.assertIn(others["oldest_age_s"], range(600))
         self.assertIsNone(others["ceiling_per_source_per_hour"])
         domain = self.row("nomail.zz", "--by", "domain")
         self.assertEqual(
             [domain[k] for k in ("waiting", "on_hold", "delayed_because",
                                  "last_reply")],
-            [3, 3, "on hold (their wish)", None])
+            [3, 3, "on hold: domain nomail.zz (their wish)", None])
         domain = self.row("sink.zz", "--by", "domain")
         self.assertEqual(domain["on_hold"], 0)
         self.assertIn("451 come back later (mx.sink.zz[",
@@ -77,7 +79,7 @@ class Backlog(WorldTest):
         _, out, _ = self.verpost.command("queue")
         head, line = out.splitlines()[:2]
         self.assertRegex(head, " oldest +ceiling +delayed_because ")
-        self.assertRegex(line, r" (\d+m)?\d+s +- ")
+        self.assertRegex(line, r" (\d+m)?\d+s +- +3 on hold: domain ")
         status, _, errors = self.verpost.command("queue", "--by", "colour",
                                                  check=False)
         self.assertNotEqual(status, 0)
@@ -152,13 +154,80 @@ class Backlog(WorldTest):
         self.api.wait_event(ident, "delivered", 30)
         self.nothing_waits()
 
-    def test_a_hold_that_is_about_a_part_of_a_group(self):
-        self.verpost.command("queue hold", "domain", "nomail.zz")
-        ident = self.mail("part@nomail.zz", "held")
-        self.assertEqual(
-            [self.row("nomail.zz", "--by", "domain")["on_hold"],
-             self.row("tester", "--by", "account")["on_hold"]], [1, None])
+    def on_hold(self, ident):
+        """How many are on hold and why, by each kind of group; why, of the
+        first recipient."""
+        groups = [self.rows("--by", by) for by in (
+            "provider", "lane", "domain", "account")]
+        self.assertEqual([len(rows) for rows in groups], [1] * 4, groups)
+        whys = {self.verpost.command_json("queue show", ident)[
+                    "recipients"][0]["why"],
+                self.api.email(ident)["recipients"][0]["delayed_because"]}
+        self.assertEqual(len(whys), 1, whys)
+        return [(rows[0]["on_hold"], rows[0]["delayed_because"])
+                for rows in groups], whys.pop()
+
+    def hold(self, *words):
+        self.verpost.command("queue hold", *words)
+        self.addCleanup(self.verpost.command, "queue release", *words[:2],
+                        check=False)
+
+    def test_every_hold_is_told_wherever_somebody_looks(self):
+        wish, shop = "domain nomail.zz (their wish)", "account tester (unpaid)"
+        self.hold("domain", "NoMail.zz", "--reason", "their wish")
+        ident = self.mail("part@nomail.zz", "held", tags=[
+            {"name": "kind", "value": "news"}])
+        wait_until("it is parked", lambda: self.rows()[0]["ready"] == 0)
+        groups, why = self.on_hold(ident)
+        self.assertEqual(groups, [(1, "on hold: " + wish)] * 4)
+        self.assertEqual(why, "on hold: " + wish)
+        # What a lane says is not what makes it wait.
+        key = "q:{p1.%s}:m" % self.verpost.mail_sql(
+            "SELECT lane FROM recipients WHERE id %s", ident)
+        self.world.redis.command("HSET", key, "why:99", "rate limit 0")
+        self.assertEqual(self.on_hold(ident)[0], groups)
+        self.hold("account", "tester", "--reason", "unpaid")
+        groups, why = self.on_hold(ident)
+        self.assertEqual(groups, [(1, "on hold: %s, %s" % (wish, shop))] * 4)
+        self.assertEqual(why, "on hold: %s, %s" % (wish, shop))
+        # Of another domain, and released before it is parked for the other.
         self.verpost.command("queue release", "domain", "nomail.zz")
+        groups, why = self.on_hold(ident)
+        self.assertEqual(groups, [(1, "on hold: " + shop)] * 4)
+        self.hold("domain", "sink.zz")
+        self.hold("domain", "nomail.zz", "--account", "tester")
+        self.assertEqual(self.on_hold(ident)[1],
+                         "on hold: %s, domain nomail.zz" % shop)
+        other = self.mail("other@sink.zz", "of another domain")
+        self.assertEqual(
+            [self.row(domain, "--by", "domain")["delayed_because"]
+             for domain in ("sink.zz", "nomail.zz")],
+            ["on hold: %s, domain sink.zz" % shop,
+             "on hold: %s, domain nomail.zz" % shop])
+        self.hold("domain", "nomail.zz")
+        row = self.row("tester", "--by", "account")
+        self.assertEqual(
+            [row["on_hold"], row["delayed_because"]],
+            [2, "on hold: 4 holds, see 'verpost queue rules'"])
+        self.world.redis.command("HDEL", key, "why:99")
+        for words in (("domain", "nomail.zz", "--account", "tester"),
+                      ("domain", "nomail.zz"), ("domain", "sink.zz"),
+                      ("account", "tester")):
+            self.verpost.command("queue release", *words)
+        self.api.wait_event(ident, "failed")
+        self.api.wait_event(other, "delivered")
+        self.nothing_waits()
+
+    def test_what_a_tag_holds_only_lanes_know(self):
+        self.hold("tag", "kind=news", "--reason", "wrong price")
+        ident = self.mail("tag@nomail.zz", "held", tags=[
+            {"name": "kind", "value": "news"}])
+        wait_until("it is parked",
+                   lambda: self.rows()[0]["on_hold"] == 1, 30)
+        why = "on hold: tag kind=news (wrong price)"
+        self.assertEqual(self.on_hold(ident), (
+            [(1, why)] * 2 + [(None, "perhaps " + why)] * 2, why))
+        self.verpost.command("queue release", "tag", "kind=news")
         self.api.wait_event(ident, "failed")
         self.nothing_waits()
 

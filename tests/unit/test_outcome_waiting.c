@@ -21,31 +21,33 @@ static const struct store_rule cancel = { .kind = RULE_CANCEL };
 
 static const struct {
 	struct store_recipient r;
-	const struct store_rule *rule;
+	const struct store_rule *rule, *other;
 	const char *lane_why;
 	enum status status;
 	const char *text; /* NULL: it is finished */
 } cases[] = {
-	{ { .status = STATUS_QUEUED }, NULL, "", STATUS_QUEUED,
+	{ { .status = STATUS_QUEUED }, NULL, NULL, "", STATUS_QUEUED,
 	    "waits for its turn" },
-	{ { .status = STATUS_QUEUED }, NULL, "no quota until 00:00",
+	{ { .status = STATUS_QUEUED }, NULL, NULL, "no quota until 00:00",
 	    STATUS_QUEUED, "no quota until 00:00" },
-	{ { .status = STATUS_QUEUED }, &hold, "no quota", STATUS_QUEUED,
+	{ { .status = STATUS_QUEUED }, &hold, NULL, "no quota", STATUS_QUEUED,
 	    "on hold: tag kind=news" },
-	{ { .status = STATUS_DEFERRED, .retry_at_ms = NOW + 1 }, &why, "",
+	{ { .status = STATUS_DEFERRED, .retry_at_ms = NOW + 1 }, &why, NULL, "",
 	    STATUS_DEFERRED, "on hold: domain example.com (asked to)" },
-	{ { .status = STATUS_QUEUED }, &cancel, "", STATUS_CANCELED, NULL },
+	{ { .status = STATUS_QUEUED }, &hold, &why, "", STATUS_QUEUED,
+	    "on hold: tag kind=news, domain example.com (asked to)" },
+	{ { .status = STATUS_QUEUED }, &cancel, NULL, "", STATUS_CANCELED, NULL },
 	/* What is being sent may still be delivered. */
-	{ { .status = STATUS_QUEUED, .is_claimed = true }, &cancel, "",
+	{ { .status = STATUS_QUEUED, .is_claimed = true }, &cancel, NULL, "",
 	    STATUS_QUEUED, "being sent" },
 	{ { .status = STATUS_QUEUED,
 	      .is_claimed = true,
 	      .claim_source = SLICE("192.0.2.9") },
-	    &hold, "", STATUS_QUEUED, "being sent from 192.0.2.9" },
+	    &hold, NULL, "", STATUS_QUEUED, "being sent from 192.0.2.9" },
 	/* What is finished is not canceled any more, nor on hold. */
-	{ { .status = STATUS_DELIVERED, .finished_at_ms = 1 }, &cancel, "",
+	{ { .status = STATUS_DELIVERED, .finished_at_ms = 1 }, &cancel, NULL, "",
 	    STATUS_DELIVERED, NULL },
-	{ { .status = STATUS_FAILED, .finished_at_ms = 1 }, &hold, "",
+	{ { .status = STATUS_FAILED, .finished_at_ms = 1 }, &hold, NULL, "",
 	    STATUS_FAILED, NULL },
 	{ { .status = STATUS_DEFERRED,
 	      .retry_at_ms = NOW + 60000,
@@ -54,7 +56,7 @@ static const struct {
 		  .status = SLICE("4.7.1"),
 		  .reply = SLICE("later"),
 		  .mx = SLICE("mx.a[192.0.2.1]:25") } },
-	    NULL, "", STATUS_DEFERRED,
+	    NULL, NULL, "", STATUS_DEFERRED,
 	    "next attempt at 2023-11-14T22:14:20.000Z: 451 4.7.1 later, said "
 	    "mx.a[192.0.2.1]:25" },
 	{ { .status = STATUS_DEFERRED,
@@ -62,7 +64,7 @@ static const struct {
 	      .last = { .n = 1,
 		  .reply = SLICE("connection refused"),
 		  .mx = SLICE("mx.a[192.0.2.1]:25") } },
-	    NULL, "", STATUS_DEFERRED,
+	    NULL, NULL, "", STATUS_DEFERRED,
 	    "next attempt at 2023-11-14T22:14:20.000Z: connection refused, at "
 	    "mx.a[192.0.2.1]:25" },
 	{ { .status = STATUS_DEFERRED,
@@ -71,11 +73,11 @@ static const struct {
 		  .outcome = VERDICT_UNKNOWN,
 		  .reply = SLICE("the host closed the connection"),
 		  .mx = SLICE("mx.a[192.0.2.1]:25") } },
-	    NULL, "", STATUS_DEFERRED,
+	    NULL, NULL, "", STATUS_DEFERRED,
 	    "next attempt at 2023-11-14T22:14:20.000Z, although the host may "
 	    "have taken it: the host closed the connection, at "
 	    "mx.a[192.0.2.1]:25" },
-	{ { .status = STATUS_DEFERRED, .retry_at_ms = NOW }, NULL, "",
+	{ { .status = STATUS_DEFERRED, .retry_at_ms = NOW }, NULL, NULL, "",
 	    STATUS_DEFERRED, "waits for its turn" },
 };
 
@@ -84,13 +86,19 @@ one_line_says_why(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct store_rule *holds[] = { cases[i].rule,
+			cases[i].other };
+		struct rules_found found = { .first = cases[i].rule,
+			.hold = holds };
 		struct strbuf out = STRBUF_INIT;
 		bool waits;
 
+		if (found.first != NULL && found.first->kind == RULE_HOLD)
+			found.hold_count = cases[i].other != NULL ? 2 : 1;
 		print_message("case %zu\n", i);
 		assert_int_equal(waiting_status(&cases[i].r, cases[i].rule),
 		    cases[i].status);
-		waits = waiting_because(&out, &cases[i].r, cases[i].rule,
+		waits = waiting_because(&out, &cases[i].r, &found,
 		    slice_of(cases[i].lane_why), NOW);
 		assert_int_equal(waits, cases[i].text != NULL);
 		assert_string_equal(strbuf_text(&out),

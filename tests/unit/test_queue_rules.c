@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "base/arena.h"
 #include "mail/content.h"
 #include "queue/rules.h"
 
@@ -141,6 +142,43 @@ a_cancel_goes_before_holds_and_the_oldest_hold_first(void **state)
 }
 
 static void
+all_holds_that_apply_are_found_for_people(void **state)
+{
+	struct rules_subject what = subject();
+	struct arena arena = ARENA_INIT;
+	struct store_rule r[] = {
+		rule(RULE_HOLD, RULE_DOMAIN, "example.com", 0),
+		rule(RULE_HOLD, RULE_SOURCE, "192.0.2.1", 0),
+		rule(RULE_HOLD, RULE_ACCOUNT, "eight", 8),
+		rule(RULE_HOLD, RULE_ACCOUNT, "seven", 7),
+		rule(RULE_HOLD, RULE_TAG, "campaign", 0),
+		rule(RULE_CANCEL, RULE_ACCOUNT, "seven", 7),
+	};
+	struct rules_found found;
+
+	(void)state;
+	r[4].expires_at_ms = NOW;
+	found = rules_find_all(&arena, r, 5, &what, NOW);
+	assert_ptr_equal(found.first, &r[0]);
+	assert_int_equal(found.hold_count, 2);
+	assert_ptr_equal(found.hold[0], &r[0]);
+	assert_ptr_equal(found.hold[1], &r[3]);
+	r[4].expires_at_ms = 0;
+	found = rules_find_all(&arena, r, 5, &what, NOW);
+	assert_int_equal(found.hold_count, 3);
+	assert_ptr_equal(found.hold[2], &r[4]);
+	/* What is canceled is not on hold. */
+	found = rules_find_all(&arena, r, 6, &what, NOW);
+	assert_ptr_equal(found.first, &r[5]);
+	assert_int_equal(found.hold_count, 0);
+	found = rules_find_all(&arena, &r[1], 2, &what, NOW);
+	assert_null(found.first);
+	assert_int_equal(found.hold_count, 0);
+	arena_fini(&arena);
+	strbuf_fini(&head);
+}
+
+static void
 heads_are_wanted_for_tags_only_and_garbage_has_none(void **state)
 {
 	struct rules_subject what = subject();
@@ -180,5 +218,6 @@ TEST_MAIN(cmocka_unit_test(a_rule_applies_to_what_it_names),
     cmocka_unit_test(a_cancel_covers_what_is_older_and_a_hold_everything),
     cmocka_unit_test(a_rule_ends_with_its_time),
     cmocka_unit_test(a_cancel_goes_before_holds_and_the_oldest_hold_first),
+    cmocka_unit_test(all_holds_that_apply_are_found_for_people),
     cmocka_unit_test(heads_are_wanted_for_tags_only_and_garbage_has_none),
     cmocka_unit_test(a_source_is_held_by_its_address))
