@@ -17,7 +17,10 @@ struct store_recipient {
 	struct slice lane;
 	bool is_claimed;	   /* by somebody who sends it, or did */
 	struct slice claim_source; /* its address, as store_attempt's */
-	struct slice canceled;	   /* data of that event; ptr NULL: none */
+	/* Of the event that ended it, when it is canceled or has bounced: ptr
+	 * NULL and 0: none. */
+	struct slice end_data;
+	int64_t end_at_ms;
 	/* The last attempt that ended; n 0: none. */
 	struct {
 		int n;

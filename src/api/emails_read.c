@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "mail/content.h"
 #include "model/status.h"
+#include "outcome/bounced.h"
 #include "outcome/verdict.h"
 #include "outcome/waiting.h"
 #include "queue/depth.h"
@@ -217,6 +218,27 @@ canceled_add(struct json_writer *w, const struct reading *g,
 	json_end(w);
 }
 
+/* null when it has not bounced. */
+static void
+bounce_add(struct json_writer *w, const struct reading *g,
+    const struct store_recipient *r)
+{
+	struct bounced b;
+
+	if (!bounced_read(g->arena, r, &b)) {
+		json_null(w, "bounce");
+		return;
+	}
+	json_begin_object(w, "bounce");
+	api_time(w, "at", b.at_ms);
+	json_bool(w, "reported_later", b.by_dsn);
+	json_int(w, "code", b.code);
+	json_text_or_null(w, "status", b.status);
+	json_text_or_null(w, "message", b.text);
+	json_text_or_null(w, "mx", b.mx);
+	json_end(w);
+}
+
 static void
 recipient_add(struct json_writer *w, const struct reading *g,
     const struct store_email *e, const struct store_recipient *r)
@@ -233,6 +255,7 @@ recipient_add(struct json_writer *w, const struct reading *g,
 	    fields[r->field >= 0 && r->field < 3 ? r->field : 0]);
 	json_cstr(w, "status", status_name(waiting_status(r, found.first)));
 	json_text_or_null(w, "reason", r->reason);
+	bounce_add(w, g, r);
 	json_bool(w, "outcome_unknown", outcome_is_unknown(r));
 	json_int(w, "attempts", r->attempts);
 	api_time(w, "retry_at", r->retry_at_ms);

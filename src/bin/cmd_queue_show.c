@@ -11,6 +11,7 @@
 #include "bin/table.h"
 #include "model/id.h"
 #include "model/token.h"
+#include "outcome/bounced.h"
 #include "outcome/classify.h"
 #include "outcome/verdict.h"
 #include "outcome/waiting.h"
@@ -70,7 +71,7 @@ keep_recipient(struct show *w, size_t i, const struct store_recipient *r)
 	*mine = *r;
 	mine->address = arena_slice(&w->arena, r->address);
 	mine->reason = arena_slice(&w->arena, r->reason);
-	mine->canceled = arena_slice(&w->arena, r->canceled);
+	mine->end_data = arena_slice(&w->arena, r->end_data);
 	mine->lane = arena_slice(&w->arena, r->lane);
 	mine->claim_source = arena_slice(&w->arena, r->claim_source);
 	mine->last.status = arena_slice(&w->arena, r->last.status);
@@ -176,14 +177,19 @@ ask_lane(struct show *w, struct queue *q, const struct store_recipient *r)
 	session_wait(&w->s, "asking Redis for lane %s", lane.name);
 }
 
-/* Why it was given up, or who canceled it and when. */
+/* Why it was given up, what came back, or who canceled it and when. */
 static void
 add_end(struct show *w, struct strbuf *out, const struct store_recipient *r,
     const struct store_rule *rule)
 {
 	struct canceled c;
+	struct bounced b;
 	char when[CLOCK_ISO_LEN];
 
+	if (bounced_read(&w->arena, r, &b)) {
+		bounced_add_text(out, &b);
+		return;
+	}
 	if (!waiting_canceled(&w->arena, r, rule, &c)) {
 		strbuf_add_slice(out, r->reason);
 		return;

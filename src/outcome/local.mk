@@ -1,5 +1,6 @@
 noinst_LIBRARIES += src/outcome/liboutcome.a
 src_outcome_liboutcome_a_SOURCES = \
+	%reldir%/bounced.c include/outcome/bounced.h \
 	%reldir%/cancel.c include/outcome/cancel.h \
 	%reldir%/canceled.c include/outcome/canceled.h \
 	%reldir%/classify.c include/outcome/classify.h \

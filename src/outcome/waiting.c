@@ -41,8 +41,8 @@ waiting_canceled(struct arena *arena, const struct store_recipient *r,
 		*out = canceled_by_rule(rule);
 		return true;
 	}
-	if (r->canceled.len > 0 &&
-	    json_parse(arena, arena_dup(arena, r->canceled), r->canceled.len,
+	if (r->end_data.len > 0 &&
+	    json_parse(arena, arena_dup(arena, r->end_data), r->end_data.len,
 		&data, &bad) < 0)
 		data = NULL;
 	canceled_read(data, r->finished_at_ms, out);

@@ -15,14 +15,15 @@ static const struct pg_stmt stmt_find = { "email_find",
 	"WHERE e.id = $1::uuid AND ($2::int4 = 0 OR e.account = $2)" };
 
 /* The last attempt that has an outcome stands beside its recipient, and of one
- * that is canceled what its event says: kind 9, status 50 (model/status.h). */
+ * that is canceled or has bounced what its event says: kind 9 of status 50, 6
+ * of 80 (model/status.h). */
 static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"SELECT r.id, r.address, r.field, r.status, r.attempts, r.retry_at, "
 	"r.expires_at, r.finished_at, r.reason, coalesce(a.n, 0::int2), "
 	"coalesce(a.outcome, 0::int2), coalesce(a.stage, 0::int2), "
 	"coalesce(a.code, 0::int2), a.status, a.reply, a.mx, a.tls, "
 	"a.finished_at, coalesce(a.class, 0::int2), r.pool, r.lane, "
-	"o.n IS NOT NULL, o.source, c.data "
+	"o.n IS NOT NULL, o.source, c.data, c.at "
 	"FROM recipients r LEFT JOIN LATERAL (SELECT a.* "
 	"FROM attempts a WHERE a.recipient = r.id "
 	"AND a.recipient BETWEEN $1::uuid AND $2::uuid "
@@ -32,8 +33,9 @@ static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"FROM attempts a LEFT JOIN sources s ON s.number = a.source "
 	"WHERE a.recipient = r.id AND a.recipient BETWEEN $1 AND $2 "
 	"AND a.n = r.attempts + 1 AND a.outcome IS NULL) o ON true "
-	"LEFT JOIN events c ON r.status = 50 AND c.recipient = r.id "
-	"AND c.recipient BETWEEN $1 AND $2 AND c.kind = 9 AND c.dedupe = 0 "
+	"LEFT JOIN events c ON r.status IN (50, 80) AND c.recipient = r.id "
+	"AND c.recipient BETWEEN $1 AND $2 AND c.dedupe = 0 "
+	"AND c.kind = CASE r.status WHEN 50 THEN 9 ELSE 6 END "
 	"WHERE r.id BETWEEN $1 AND $2 ORDER BY r.id" };
 
 static const struct pg_stmt stmt_content = { "email_content",
@@ -130,7 +132,8 @@ read_recipient(struct pg_row row, struct store_recipient *r)
 	r->lane = pg_get_text(row, 20);
 	r->is_claimed = pg_get_bool(row, 21);
 	r->claim_source = pg_get_text(row, 22);
-	r->canceled = pg_get_text(row, 23);
+	r->end_data = pg_get_text(row, 23);
+	r->end_at_ms = pg_get_time(row, 24);
 }
 
 /* All chunks in a row; one chunk is used where it lies. */

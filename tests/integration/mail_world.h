@@ -127,7 +127,7 @@ struct email_seen {
 	struct store_email email;
 	struct store_recipient recipient[3];
 	char reason;	   /* the first letter of the first one's */
-	char canceled[32]; /* of the first one */
+	char end_data[32]; /* of the first one */
 	char content[64];
 };
 
@@ -150,8 +150,8 @@ on_email(void *ctx, const struct store_email *email, size_t count,
 	if (email->count > 0 && email->recipient[0].reason.len > 0)
 		seen->reason = email->recipient[0].reason.ptr[0];
 	if (email->count > 0)
-		snprintf(seen->canceled, sizeof(seen->canceled), "%.*s",
-		    SLICE_FMT(email->recipient[0].canceled));
+		snprintf(seen->end_data, sizeof(seen->end_data), "%.*s",
+		    SLICE_FMT(email->recipient[0].end_data));
 	snprintf(seen->content, sizeof(seen->content), "%.*s",
 	    SLICE_FMT(email->content));
 }

@@ -141,6 +141,12 @@ class Delivery(WorldTest):
             "SELECT count(*) FROM recipients WHERE id %s", ident)
         self.assertEqual(count, "3")
 
+    def said_of_bounce(self, ident):
+        """By the API, and to the operator."""
+        return (self.api.email(ident)["recipients"][0]["bounce"],
+                self.world.verpost.command_json(
+                    "queue show", ident)["recipients"][0]["why"])
+
     def test_an_unknown_user_bounces_by_dsn_and_is_not_asked_again(self):
         ident = self.mail("nobody-here@remote.zz", "will come back")
         self.api.wait_event(ident, "bounced", 30)
@@ -151,6 +157,14 @@ class Delivery(WorldTest):
         self.assertIn("unknown user", got.event["data"]["bounce"]["message"])
         # It was delivered first: the remote server took it.
         self.assertTrue(self.hooks.of(ident, "email.delivered"))
+        bounce, why = self.said_of_bounce(ident)
+        self.assertEqual(bounce["message"],
+                         got.event["data"]["bounce"]["message"])
+        self.assertEqual([bounce[k] for k in ("reported_later", "status")],
+                         [True, "5.1.1"])
+        self.assertRegex(bounce["at"], r"^20.*\+00$")
+        self.assertRegex(why, r"^bounced at 20\S+Z: .*unknown user.*, "
+                         r"reported by \S+$")
         rows = self.suppressed("nobody-here@remote.zz")
         self.assertEqual([row["origin"] for row in rows], ["bounce"])
 
@@ -171,6 +185,11 @@ class Delivery(WorldTest):
         got = self.hooks.wait_for(ident, "email.bounced")
         self.assertIn("no such user here",
                       got.event["data"]["bounce"]["message"])
+        bounce, why = self.said_of_bounce(ident)
+        self.assertEqual([bounce[k] for k in ("reported_later", "code")],
+                         [False, 550])
+        self.assertRegex(why, r"^bounced at 20\S+Z: 550 .*no such user here"
+                         r".*, said \S+\[\S+$")
         self.assertEqual(len(self.suppressed("refused@remote.zz")), 1)
         self.assertFalse(self.hooks.of(ident, "email.delivered"))
 

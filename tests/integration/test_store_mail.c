@@ -557,7 +557,8 @@ an_end_that_nobody_tried_is_no_attempt(void **state)
 	assert_int_equal(seen.recipient[0].attempts, 1);
 	assert_int_equal(seen.recipient[0].last.n, 1);
 	assert_int_equal(seen.recipient[0].last.code, 451);
-	assert_string_equal(seen.canceled, "{\"by\":\"x\"}");
+	assert_string_equal(seen.end_data, "{\"by\":\"x\"}");
+	assert_int_not_equal(seen.recipient[0].end_at_ms, 0);
 	assert_int_equal(attempts(ACCOUNT, m.item.email, 10).count, 1);
 	/* Whoever asked before it ended meets the claim. */
 	assert_true(

@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "outcome/bounced.h"
 #include "outcome/event_data.h"
 #include "outcome/verdict.h"
 #include "outcome/waiting.h"
@@ -128,11 +129,11 @@ static const struct {
 	/* It was canceled by something else before. */
 	{ { .status = STATUS_CANCELED,
 	      .finished_at_ms = 5,
-	      .canceled = SLICE("{\"by\":\"sender\"}") },
+	      .end_data = SLICE("{\"by\":\"sender\"}") },
 	    true, "canceled by the sender", 5 },
 	{ { .status = STATUS_CANCELED,
 	      .finished_at_ms = 5,
-	      .canceled = SLICE("{\"by\":\"operator\",\"scope\":\"tag\","
+	      .end_data = SLICE("{\"by\":\"operator\",\"scope\":\"tag\","
 				"\"value\":\"a\"}") },
 	    false, "canceled by the operator: tag a", 5 },
 	/* Nothing is known, or nothing that can be read. */
@@ -140,7 +141,7 @@ static const struct {
 	    "canceled by the sender", 5 },
 	{ { .status = STATUS_CANCELED,
 	      .finished_at_ms = 5,
-	      .canceled = SLICE("{") },
+	      .end_data = SLICE("{") },
 	    false, "canceled by the sender", 5 },
 };
 
@@ -187,7 +188,7 @@ what_is_written_of_a_cancel_is_read_again(void **state)
 	rule.id = id_new(NOW);
 	c = canceled_by_rule(&rule);
 	event_data_write(&text, &data);
-	r.canceled = strbuf_slice(&text);
+	r.end_data = strbuf_slice(&text);
 	assert_true(waiting_canceled(&arena, &r, NULL, &again));
 	assert_true(again.by_operator);
 	assert_int_equal(id_cmp(again.rule, rule.id), 0);
@@ -205,6 +206,73 @@ what_is_written_of_a_cancel_is_read_again(void **state)
 	arena_fini(&arena);
 }
 
+static const struct {
+	struct store_recipient r;
+	const char *text; /* NULL: it has not bounced */
+	bool by_dsn;
+} bounces[] = {
+	{ { .status = STATUS_DELIVERED,
+	      .end_data = SLICE("{\"code\":550}"),
+	      .end_at_ms = NOW },
+	    NULL, false },
+	{ { .status = STATUS_BOUNCED,
+	      .finished_at_ms = NOW,
+	      .end_at_ms = NOW + 60000,
+	      .end_data = SLICE(
+		  "{\"code\":550,\"status\":\"5.1.1\",\"text\":\"550 5.1.1 "
+		  "User unknown later\",\"mx\":\"mx.a\",\"dsn\":true}") },
+	    "bounced at 2023-11-14T22:14:20.000Z: 550 5.1.1 User unknown "
+	    "later, reported by mx.a",
+	    true },
+	/* Refused at once. */
+	{ { .status = STATUS_BOUNCED,
+	      .end_at_ms = NOW,
+	      .end_data = SLICE(
+		  "{\"code\":554,\"status\":\"5.7.1\",\"text\":\"no "
+		  "thanks\",\"mx\":\"mx.a[192.0.2.1]:25\",\"attempt\":1}") },
+	    "bounced at 2023-11-14T22:13:20.000Z: 554 5.7.1 no thanks, said "
+	    "mx.a[192.0.2.1]:25",
+	    false },
+	{ { .status = STATUS_BOUNCED,
+	      .end_at_ms = NOW,
+	      .end_data = SLICE("{\"status\":\"5.0.0\",\"dsn\":true}") },
+	    "bounced at 2023-11-14T22:13:20.000Z: 5.0.0", true },
+	/* Its event is gone, or nothing that can be read. */
+	{ { .status = STATUS_BOUNCED, .finished_at_ms = NOW },
+	    "bounced at 2023-11-14T22:13:20.000Z", false },
+	{ { .status = STATUS_BOUNCED,
+	      .end_at_ms = NOW,
+	      .end_data = SLICE("[{\"code\":\"x\"}") },
+	    "bounced at 2023-11-14T22:13:20.000Z", false },
+	{ { .status = STATUS_BOUNCED,
+	      .end_at_ms = NOW,
+	      .end_data = SLICE("{\"code\":\"x\",\"text\":5,\"dsn\":1}") },
+	    "bounced at 2023-11-14T22:13:20.000Z", false },
+};
+
+static void
+what_was_said_of_a_bounce_is_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bounces); i++) {
+		struct arena arena = ARENA_INIT;
+		struct strbuf out = STRBUF_INIT;
+		struct bounced b;
+		bool is_bounced = bounced_read(&arena, &bounces[i].r, &b);
+
+		print_message("case %zu\n", i);
+		assert_int_equal(is_bounced, bounces[i].text != NULL);
+		if (is_bounced) {
+			bounced_add_text(&out, &b);
+			assert_string_equal(strbuf_text(&out), bounces[i].text);
+			assert_int_equal(b.by_dsn, bounces[i].by_dsn);
+		}
+		strbuf_fini(&out);
+		arena_fini(&arena);
+	}
+}
+
 TEST_MAIN(cmocka_unit_test(one_line_says_why),
     cmocka_unit_test(who_canceled_it_is_told),
-    cmocka_unit_test(what_is_written_of_a_cancel_is_read_again))
+    cmocka_unit_test(what_is_written_of_a_cancel_is_read_again),
+    cmocka_unit_test(what_was_said_of_a_bounce_is_told))
