@@ -485,9 +485,13 @@ check_queue(struct intake_item *item)
 		return 0;
 	}
 	(void)answer_set(&item->answer, ANSWER_RATE,
-	    "The queue is full (%zu recipients wait, setting queue_max): send "
-	    "the message again after the time in Retry-After",
-	    pressure_used(p));
+	    "The queue is full%s (%zu recipients wait, and queue_max is %zu%s): "
+	    "send the message again after the time in Retry-After",
+	    transactional ? "" : " for broadcast mail", pressure_used(p),
+	    p->max,
+	    transactional ? ""
+			  : ", whose last tenth is kept for transactional "
+			    "mail");
 	item->answer.retry_after_s = pressure_retry_after_s(p, transactional);
 	return -1;
 }

@@ -1,7 +1,9 @@
 """What verpost queue and verpost queue show tell the operator."""
 
+import json
 import os
 import re
+import signal
 import sys
 import threading
 
@@ -121,6 +123,42 @@ class Backlog(WorldTest):
             "delayed_because"], "on hold (listed)")
         _, out, _ = self.verpost.command("queue release", "source", source)
         self.assertIn("sends from it again", out)
+
+    def tell(self, *destinations):
+        """As if the mta had them in hand; it is silent meanwhile."""
+        mta, = wait_until("there is an mta",
+                          lambda: list(self.verpost.processes("mta")))
+        for pid in (self.verpost.process.pid, mta):
+            os.kill(pid, signal.SIGSTOP)
+            self.addCleanup(os.kill, pid, signal.SIGCONT)
+        worker = self.verpost.pg.value(
+            "SELECT id FROM workers WHERE pid = %d AND NOT dead" % mta)
+        told = [dict({"site": "mx.sink.zz", "waiting": 0, "claimed": 0,
+                      "connections": 1, "rate": 12,
+                      "ceiling_per_hour": 7200, "resting_until": 0}, **d)
+                for d in destinations]
+        self.world.redis.command("SET", "state:" + worker, json.dumps(
+            {"worker": int(worker), "at": 0, "destinations": told}))
+        self.addCleanup(self.world.redis.command, "DEL", "state:" + worker,
+                        "state:asked")
+
+    def test_a_removed_source_is_shown_while_it_has_something(self):
+        source = self.world.net + ".20"
+        self.tell({"source": source, "waiting": 3},
+                  {"source": "192.0.2.7"},
+                  {"source": "192.0.2.8", "claimed": 1})
+        rows = {row["source"]: row for row in self.rows("--by", "source")}
+        self.assertEqual(set(rows), {source, "192.0.2.8"})
+        self.assertEqual(
+            [rows[source]["rate_per_s"], rows[source]["ceiling_per_hour"],
+             rows[source]["delayed_because"]], [12, 7200, None])
+        self.assertEqual(rows["192.0.2.8"]["delayed_because"],
+                         "removed: what is under way ends")
+        # Each number has its unit.
+        _, out, _ = self.verpost.command("queue", "--by", "source")
+        self.assertRegex(out, r"%s +3 +0 +1 +12/s +7200/h " % source)
+        _, out, _ = self.verpost.command("queue", "--by", "site")
+        self.assertRegex(out, r"mx\.sink\.zz +3 +1 +3 +36/s +21600/h ")
 
     def why_of_one(self, ident):
         """What queue, queue --by lane and queue show say; it is the same."""

@@ -137,6 +137,35 @@ a_full_queue_says_when_to_come_again(void **state)
 	world_free(w);
 }
 
+static void
+broadcast_mail_is_told_for_whom_the_last_tenth_is_kept(void **state)
+{
+	struct intake_limits limits = { .queue_max = 100, .commit_gap_ms = -1 };
+	struct world *w = world_ready(&limits);
+	struct answer a = { 0 }, b = { 0 };
+
+	(void)state;
+	intake_queue_asked(w->in);
+	intake_queue_counted(w->in, 90);
+	w->request.stream = STORE_BROADCAST;
+	intake_submit(w->in, &w->request, on_done, &a);
+	turn(w);
+	assert_int_equal(a.kind, ANSWER_RATE);
+	assert_string_equal(a.message,
+	    "The queue is full for broadcast mail (90 recipients wait, and "
+	    "queue_max is 100, whose last tenth is kept for transactional "
+	    "mail): send the message again after the time in Retry-After");
+	intake_queue_asked(w->in);
+	intake_queue_counted(w->in, 100);
+	w->request.stream = STORE_TRANSACTIONAL;
+	intake_submit(w->in, &w->request, on_done, &b);
+	turn(w);
+	assert_string_equal(b.message,
+	    "The queue is full (100 recipients wait, and queue_max is 100): "
+	    "send the message again after the time in Retry-After");
+	world_free(w);
+}
+
 /* ---- Refusals before the commit ------------------------------------------ */
 
 static void
@@ -350,6 +379,7 @@ TEST_MAIN(cmocka_unit_test(all_suppressed_is_422_or_200_as_the_account_wants),
     cmocka_unit_test(a_key_for_another_body_or_in_use_is_a_conflict),
     cmocka_unit_test(only_a_verified_domain_of_the_account_sends),
     cmocka_unit_test(a_full_queue_says_when_to_come_again),
+    cmocka_unit_test(broadcast_mail_is_told_for_whom_the_last_tenth_is_kept),
     cmocka_unit_test(what_waits_is_bounded),
     cmocka_unit_test(octets_that_wait_are_bounded_but_one_always_may),
     cmocka_unit_test(draining_finishes_what_is_under_way_and_takes_no_more),
