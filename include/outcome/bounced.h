@@ -1,7 +1,7 @@
 /*
- * outcome/bounced.h - what was said when a recipient bounced: read from the data
- * of its event, and told from there by the API and verpost queue show. It may
- * come long after the mail was taken, in a report (DSN). Pure.
+ * outcome/bounced.h - what was said when a recipient bounced: read from the
+ * data of its event, and told from there by the API and verpost queue show. It
+ * may come long after the mail was taken, in a report (DSN). Pure.
  */
 #ifndef OUTCOME_BOUNCED_H
 #define OUTCOME_BOUNCED_H

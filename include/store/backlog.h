@@ -16,9 +16,9 @@ enum store_backlog_by {
 
 struct store_backlog {
 	struct slice name;
-	int64_t waiting; /* all that is unfinished */
-	int64_t later;	 /* of that: next attempt is in the future */
-	int64_t held;	 /* of that: on hold by domain or account */
+	int64_t waiting;    /* all that is unfinished */
+	int64_t later;	    /* of that: next attempt is in the future */
+	int64_t held;	    /* of that: on hold by domain or account */
 	struct slice holds; /* their numbers, each once or more often, between
 			     * blanks; ptr NULL: none */
 	int64_t oldest_ms;

@@ -245,8 +245,8 @@ recipient_add(struct json_writer *w, const struct reading *g,
 {
 	static const char *const fields[] = { "to", "cc", "bcc" };
 	struct rules_subject what = subject_of(e, r);
-	struct rules_found found = rules_find_all(g->arena, g->rule,
-	    g->rule_count, &what, g->now_ms);
+	struct rules_found found =
+	    rules_find_all(g->arena, g->rule, g->rule_count, &what, g->now_ms);
 
 	json_begin_object(w, NULL);
 	api_id(w, "id", r->id);

@@ -211,8 +211,8 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 		.head = w->found.head,
 		.accepted_at_ms = id_time_ms(r->id),
 	};
-	struct rules_found found = rules_find_all(&w->arena, w->rule,
-	    w->rule_count, &what, w->now_ms);
+	struct rules_found found =
+	    rules_find_all(&w->arena, w->rule, w->rule_count, &what, w->now_ms);
 	struct strbuf why = STRBUF_INIT;
 	struct slice idle = poolwhy_of(&w->pools, r->pool);
 

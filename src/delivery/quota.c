@@ -452,8 +452,8 @@ quota_is_used_up(const struct mta *m, const struct source *s, int provider)
 static int64_t
 day_end_ms(const struct quota *q)
 {
-	int64_t day = q != NULL && q->ends_ms != 0 ? q->day
-						   : clock_now_ms() / DAY_MS;
+	int64_t day =
+	    q != NULL && q->ends_ms != 0 ? q->day : clock_now_ms() / DAY_MS;
 
 	return (day + 1) * DAY_MS;
 }

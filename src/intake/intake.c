@@ -485,7 +485,8 @@ check_queue(struct intake_item *item)
 		return 0;
 	}
 	(void)answer_set(&item->answer, ANSWER_RATE,
-	    "The queue is full%s (%zu recipients wait, and queue_max is %zu%s): "
+	    "The queue is full%s (%zu recipients wait, and queue_max is "
+	    "%zu%s): "
 	    "send the message again after the time in Retry-After",
 	    transactional ? "" : " for broadcast mail", pressure_used(p),
 	    p->max,

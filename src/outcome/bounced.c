@@ -13,9 +13,9 @@ bounced_read(struct arena *arena, const struct store_recipient *r,
 
 	if (r->status != STATUS_BOUNCED)
 		return false;
-	*out = (struct bounced){ .at_ms = r->end_at_ms != 0
-		    ? r->end_at_ms
-		    : r->finished_at_ms };
+	*out =
+	    (struct bounced){ .at_ms = r->end_at_ms != 0 ? r->end_at_ms
+							 : r->finished_at_ms };
 	if (r->end_data.len == 0 ||
 	    json_parse(arena, arena_dup(arena, r->end_data), r->end_data.len,
 		&data, &bad) < 0 ||

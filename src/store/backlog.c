@@ -20,21 +20,34 @@
 	"count(*) FILTER (WHERE r.retry_at > $1::timestamptz) AS later, "      \
 	"min(r.id::text COLLATE \"C\") AS oldest, "                            \
 	"max(r.id::text COLLATE \"C\") FILTER (WHERE r.attempts > 0) "         \
-	"AS tried FROM recipients r " HOLD("d", "domain")                      \
-	"d.account IS NULL AND d.value = " DOMAIN " " HOLD("o", "domain")      \
-	"o.account = r.flow / 2 AND o.value = " DOMAIN " " HOLD("a",           \
-	    "account") "a.account = r.flow / 2 "                               \
-	"WHERE r.finished_at IS NULL GROUP BY 1, 2, 3, 4), "                   \
-	"g AS (SELECT name, sum(n)::int8 AS n, sum(later)::int8 AS later, "    \
-	"coalesce(sum(n) FILTER (WHERE coalesce(d, o, a) IS NOT NULL), "       \
-	"0)::int8 AS held, string_agg(nullif(concat_ws(' ', d, o, a), ''), "   \
-	"' ') AS holds, min(oldest) AS oldest, max(tried) AS tried FROM p "    \
-	"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $2::int8) "                       \
-	"SELECT coalesce(g.name, '?'), g.n, g.later, g.held, g.holds, "        \
-	"g.oldest::uuid, coalesce(t.code, 0::int2), t.reply, t.mx "            \
-	"FROM g LEFT JOIN LATERAL (SELECT * FROM attempts t "                  \
-	"WHERE t.recipient = g.tried::uuid AND t.outcome IS NOT NULL "         \
-	"ORDER BY t.n DESC LIMIT 1) t ON true ORDER BY g.n DESC, g.name"
+	"AS tried FROM recipients r " HOLD("d",                                \
+	    "domain") "d.account IS NULL AND d.value = " DOMAIN " " HOLD("o",  \
+	    "domain") "o.account = r.flow / 2 AND o.value = " DOMAIN           \
+		      " " HOLD("a",                                            \
+			  "account") "a.account = r.flow / 2 "                 \
+				     "WHERE r.finished_at IS NULL GROUP BY "   \
+				     "1, 2, 3, 4), "                           \
+				     "g AS (SELECT name, sum(n)::int8 AS n, "  \
+				     "sum(later)::int8 AS later, "             \
+				     "coalesce(sum(n) FILTER (WHERE "          \
+				     "coalesce(d, o, a) IS NOT NULL), "        \
+				     "0)::int8 AS held, "                      \
+				     "string_agg(nullif(concat_ws(' ', d, o, " \
+				     "a), ''), "                               \
+				     "' ') AS holds, min(oldest) AS oldest, "  \
+				     "max(tried) AS tried FROM p "             \
+				     "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT "    \
+				     "$2::int8) "                              \
+				     "SELECT coalesce(g.name, '?'), g.n, "     \
+				     "g.later, g.held, g.holds, "              \
+				     "g.oldest::uuid, coalesce(t.code, "       \
+				     "0::int2), t.reply, t.mx "                \
+				     "FROM g LEFT JOIN LATERAL (SELECT * "     \
+				     "FROM attempts t "                        \
+				     "WHERE t.recipient = g.tried::uuid AND "  \
+				     "t.outcome IS NOT NULL "                  \
+				     "ORDER BY t.n DESC LIMIT 1) t ON true "   \
+				     "ORDER BY g.n DESC, g.name"
 
 static const struct pg_stmt stmts[] = {
 	[BACKLOG_PROVIDER] = { "backlog_provider",
@@ -46,8 +59,7 @@ static const struct pg_stmt stmts[] = {
 	[BACKLOG_ACCOUNT] = { "backlog_account",
 	    LIST("(SELECT c.name FROM accounts c WHERE c.number = r.flow / "
 		 "2)") },
-	[BACKLOG_DOMAIN] = { "backlog_domain",
-	    LIST(DOMAIN) },
+	[BACKLOG_DOMAIN] = { "backlog_domain", LIST(DOMAIN) },
 };
 
 static void

@@ -37,7 +37,8 @@ static const struct {
 	    STATUS_DEFERRED, "on hold: domain example.com (asked to)" },
 	{ { .status = STATUS_QUEUED }, &hold, &why, "", STATUS_QUEUED,
 	    "on hold: tag kind=news, domain example.com (asked to)" },
-	{ { .status = STATUS_QUEUED }, &cancel, NULL, "", STATUS_CANCELED, NULL },
+	{ { .status = STATUS_QUEUED }, &cancel, NULL, "", STATUS_CANCELED,
+	    NULL },
 	/* What is being sent may still be delivered. */
 	{ { .status = STATUS_QUEUED, .is_claimed = true }, &cancel, NULL, "",
 	    STATUS_QUEUED, "being sent" },
@@ -46,8 +47,8 @@ static const struct {
 	      .claim_source = SLICE("192.0.2.9") },
 	    &hold, NULL, "", STATUS_QUEUED, "being sent from 192.0.2.9" },
 	/* What is finished is not canceled any more, nor on hold. */
-	{ { .status = STATUS_DELIVERED, .finished_at_ms = 1 }, &cancel, NULL, "",
-	    STATUS_DELIVERED, NULL },
+	{ { .status = STATUS_DELIVERED, .finished_at_ms = 1 }, &cancel, NULL,
+	    "", STATUS_DELIVERED, NULL },
 	{ { .status = STATUS_FAILED, .finished_at_ms = 1 }, &hold, NULL, "",
 	    STATUS_FAILED, NULL },
 	{ { .status = STATUS_DEFERRED,
