@@ -272,7 +272,9 @@ def main():
                   "\"subject\":\"hi\",\"text\":\"hello\"}'\n" % (
                       info["http"], info["api_key"], info["domain"]))
             print("Other names act out other ends: bounced@, bounced-later@, "
-                  "deferred@, rejected@.\nWhat the simulator took:\n\n"
+                  "deferred@, rejected@\n(an address that bounced is "
+                  "suppressed: take another domain then).\nWhat the "
+                  "simulator took:\n\n"
                   "  %s simulator list -c %s\n" % (
                       demo.program, info["config"]))
             demo.process.wait()

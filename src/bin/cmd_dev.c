@@ -243,7 +243,8 @@ print_hints(const struct dev *d)
 	       "Bearer $KEY\"\n"
 	       "  %s simulator list -c %s\n\n"
 	       "Other names before the @: bounced, bounced-later, deferred, "
-	       "rejected. Ctrl-C stops everything.\n",
+	       "rejected\n(of a domain that has not bounced yet: an address "
+	       "that did is suppressed).\nCtrl-C stops everything.\n",
 	    port,
 	    port == DEV_HTTP_USUAL ? ""
 				   : "  (a free port, kept from now on: "

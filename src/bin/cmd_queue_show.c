@@ -177,6 +177,18 @@ ask_lane(struct show *w, struct queue *q, const struct store_recipient *r)
 	session_wait(&w->s, "asking Redis for lane %s", lane.name);
 }
 
+/* "dns: the recipient's domain does not exist" */
+static void
+add_failure(struct strbuf *out, const struct store_recipient *r)
+{
+	if (r->status == STATUS_SUPPRESSED)
+		strbuf_add_text(out, "the address is suppressed: ");
+	strbuf_add_slice(out, r->reason);
+	if (r->status == STATUS_FAILED && r->last.n > 0 &&
+	    r->last.reply.len > 0)
+		strbuf_add_fmt(out, ": %.*s", SLICE_FMT(r->last.reply));
+}
+
 /* Why it was given up, what came back, or who canceled it and when. */
 static void
 add_end(struct show *w, struct strbuf *out, const struct store_recipient *r,
@@ -191,7 +203,7 @@ add_end(struct show *w, struct strbuf *out, const struct store_recipient *r,
 		return;
 	}
 	if (!waiting_canceled(&w->arena, r, rule, &c)) {
-		strbuf_add_slice(out, r->reason);
+		add_failure(out, r);
 		return;
 	}
 	canceled_add_text(out, &c);

@@ -192,6 +192,24 @@ class Backlog(WorldTest):
         self.api.wait_event(ident, "delivered", 30)
         self.nothing_waits()
 
+    def test_show_says_why_it_was_given_up(self):
+        def why(ident):
+            return [r["why"] for r in self.verpost.command_json(
+                "queue show", ident)["recipients"]]
+
+        failed = self.mail("x@nowhere.zz", "no such domain")
+        self.api.wait_event(failed, "failed")
+        self.assertEqual(why(failed)[0].partition(": ")[0], "dns")
+        self.assertIn("domain", why(failed)[0].partition(": ")[2])
+        self.verpost.command("suppression add", "s@sink.zz")
+        self.addCleanup(self.verpost.command, "suppression remove",
+                        "s@sink.zz")
+        both = self.mail(["s@sink.zz", "t@sink.zz"], "one of them")
+        wait_until("the other is delivered", lambda: "delivered" in [
+            r["status"] for r in self.api.email(both)["recipients"]])
+        self.assertEqual(why(both), [
+            "the address is suppressed: manual", None])
+
     def on_hold(self, ident):
         """How many are on hold and why, by each kind of group; why, of the
         first recipient."""
