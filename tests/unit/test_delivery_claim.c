@@ -308,7 +308,6 @@ only_what_was_asked_for_is_given_back(void **state)
 
 TEST_MAIN(CASE(a_new_claim_is_ours),
     CASE(one_that_was_asked_for_before_is_ours),
-    CASE(one_of_an_earlier_attempt_is_waited_for),
-    CASE(but_not_past_its_end),
+    CASE(one_of_an_earlier_attempt_is_waited_for), CASE(but_not_past_its_end),
     CASE(nor_is_it_ours_when_an_answer_was_lost),
     CASE(only_what_was_asked_for_is_given_back))
