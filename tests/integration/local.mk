@@ -1,7 +1,13 @@
 # Real servers on loopback addresses; each file skips (77) when it lacks one.
 # "make check" runs everything, check-fast leaves these out, check-integration
-# runs only these (as root).
+# runs only these (as root). The longest come first.
 integration_tests = \
+	tests/integration/test_queue_mutants.py \
+	tests/integration/test_outage.py \
+	tests/integration/test_rules.py \
+	tests/integration/test_faults.py \
+	tests/integration/test_nodes.py \
+	tests/integration/test_limits.py \
 	tests/integration/test_api.py \
 	tests/integration/test_attack.py \
 	tests/integration/test_backlog.py \
@@ -15,20 +21,14 @@ integration_tests = \
 	tests/integration/test_engine.py \
 	tests/integration/test_engine_stress.py \
 	tests/integration/test_fairness.py \
-	tests/integration/test_faults.py \
 	tests/integration/test_handover.py \
 	tests/integration/test_hooks.py \
 	tests/integration/test_hostile.py \
-	tests/integration/test_limits.py \
 	tests/integration/test_master.py \
 	tests/integration/test_net.py \
-	tests/integration/test_nodes.py \
-	tests/integration/test_outage.py \
 	tests/integration/test_pressure.py \
-	tests/integration/test_queue_mutants.py \
 	tests/integration/test_resend_node.py \
 	tests/integration/test_retry.py \
-	tests/integration/test_rules.py \
 	tests/integration/test_setup.py \
 	tests/integration/test_time.py \
 	tests/integration/test_transcript.py \
