@@ -26,8 +26,9 @@ struct store_source {
 typedef void store_source_got(void *ctx, const struct store_source *source,
     size_t count, const struct error *err);
 
-/* Only id, address, helo, pool_name, weight, node and created_at_ms are read;
- * the pool is made when it is new. ERR_CONFLICT: the address is taken. */
+/* Only id, address, helo, pool_name, weight, daily_limit, node and
+ * created_at_ms are read; the pool is made when it is new. ERR_CONFLICT: the
+ * address is taken. */
 struct pg_tx *store_source_add(struct pg *pg, const struct store_source *source,
     store_done *done, void *ctx);
 /* node.ptr NULL: all; else the enabled ones that this node may own. */

@@ -25,6 +25,7 @@
 static const struct flag add_flags[] = {
 	{ "helo", "NAME", "name in EHLO: what the PTR record of ADDRESS says" },
 	{ "pool", "NAME", "pool it joins; default 'default'" },
+	{ "daily", "N", "mails in a UTC day at most; default: no limit" },
 	{ "weight", "N", "share within the pool, 1 to 1000; default 1" },
 	{ "node", "NAME", "only this node may send from it" },
 	{ NULL, NULL, NULL },
@@ -42,6 +43,16 @@ read_pool(const struct args *a)
 			 "control characters",
 		    POOL_NAME_MAX);
 	return pool;
+}
+
+static int
+daily_limit(const struct args *a, int unless_given)
+{
+	const char *text = args_flag(a, "daily");
+
+	if (text != NULL && strcmp(text, "none") == 0)
+		return 0;
+	return (int)args_number(a, "daily", 1, 1000000000, unless_given);
 }
 
 /* No reason to refuse it: another node may be meant. */
@@ -193,6 +204,7 @@ run_add(const struct args *a)
 		.id = id_new(now_ms),
 		.pool_name = pool.ptr != NULL ? pool : SLICE("default"),
 		.weight = (int)args_number(a, "weight", 1, 1000, 1),
+		.daily_limit = daily_limit(a, 0),
 		.node = slice_of(args_flag(a, "node")),
 		.created_at_ms = now_ms,
 	};
@@ -304,16 +316,6 @@ static const struct flag set_flags[] = {
 };
 
 static int
-daily_limit(const struct args *a)
-{
-	const char *text = args_flag(a, "daily");
-
-	if (text != NULL && strcmp(text, "none") == 0)
-		return 0;
-	return (int)args_number(a, "daily", 1, 1000000000, -1);
-}
-
-static int
 run_set(const struct args *a)
 {
 	struct session s;
@@ -321,7 +323,7 @@ run_set(const struct args *a)
 	struct poolwhy before = { 0 };
 	struct store_source_change change = {
 		.weight = (int)args_number(a, "weight", 1, 1000, 0),
-		.daily_limit = daily_limit(a),
+		.daily_limit = daily_limit(a, -1),
 		.pool_name = read_pool(a),
 		.node = slice_of(args_flag(a, "node")),
 	};

@@ -204,8 +204,11 @@ senders_warn_spf(struct session *s, const char *id_or_address, int account)
 			    call.count - NAMED_MOST);
 		if (id_or_address != NULL)
 			fprintf(stderr,
-			    "Nothing is sent from it until then after 'verpost "
-			    "queue hold source %s'.\n",
+			    "It sends at once, with those records or without. "
+			    "To keep an address from\nsending until they are "
+			    "there, say 'verpost queue hold source %s'\nbefore "
+			    "'verpost source add', and 'queue release' when "
+			    "they are.\n",
 			    id_or_address);
 	}
 	strbuf_fini(&call.text);

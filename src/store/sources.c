@@ -12,8 +12,9 @@ static const struct pg_stmt stmt_pool = { "source_pool",
 	"ON CONFLICT (name) DO NOTHING" };
 static const struct pg_stmt stmt_add = { "source_add",
 	"INSERT INTO sources (id, address, helo, pool, weight, node, "
-	"created_at) SELECT $1::uuid, $2::text::inet, $3::text, p.number, "
-	"$5::int2, $6::text, $7::timestamptz FROM pools p "
+	"created_at, daily_limit) SELECT $1::uuid, $2::text::inet, $3::text, "
+	"p.number, $5::int2, $6::text, $7::timestamptz, nullif($8::int4, 0) "
+	"FROM pools p "
 	"WHERE p.name = $4::text" };
 static const struct pg_stmt stmt_set = { "source_set",
 	"UPDATE sources SET weight = coalesce(nullif($2::int2, 0), weight), "
@@ -86,6 +87,7 @@ store_source_add(struct pg *pg, const struct store_source *source,
 	pg_tx_int2(tx, source->weight);
 	pg_tx_text_or_null(tx, source->node);
 	pg_tx_time(tx, source->created_at_ms);
+	pg_tx_int4(tx, source->daily_limit);
 	return store_send(tx, NULL, done, ctx);
 }
 

@@ -347,9 +347,10 @@ class Commands(WorldTest):
             "webhook list", "--account", "second"), [])
         spare = self.world.net + ".99"
         added = self.verpost.command_json("source add", spare, "--helo",
-                                          "spare.sender.zz", "--node", "gone")
+                                          "spare.sender.zz", "--node", "gone",
+                                          "--daily", "50")
         self.assertEqual(added, dict(added, address=spare, pool="default",
-                                     weight=1, daily=None))
+                                     weight=1, daily=50))
         changed = self.verpost.command_json(
             "source set", spare, "--weight", "7", "--daily", "100")
         self.assertEqual(changed, dict(added, weight=7, daily=100))

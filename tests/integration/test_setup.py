@@ -98,7 +98,10 @@ class Senders(WorldTest):
         address, errors = self.add_source(21)
         self.assertIn("%s (sender.zz): add ip4:%s\n" % (self.host, address),
                       errors)
-        self.assertIn("verpost queue hold source " + address, errors)
+        self.assertIn("It sends at once, with those records or without",
+                      errors)
+        self.assertIn("'verpost queue hold source %s'\nbefore 'verpost "
+                      "source add'" % address, errors)
         status, text = self.verify()
         self.assertEqual(status, 1, text)
         self.assertIn("warning SPF: incomplete", text)
