@@ -28,9 +28,10 @@ struct store_accept_recipient {
 enum store_accept_result {
 	STORE_ACCEPT_NONE = 0,
 	STORE_ACCEPT_OK,
-	STORE_ACCEPT_REPLAY,   /* same key, same body: see replay */
-	STORE_ACCEPT_MISMATCH, /* same key, other body */
-	STORE_ACCEPT_REFUSED,  /* the database refused a value: see refused */
+	STORE_ACCEPT_REPLAY,	/* same key, same body: see replay */
+	STORE_ACCEPT_MISMATCH,	/* same key, other body */
+	STORE_ACCEPT_NO_DOMAIN, /* it was removed meanwhile */
+	STORE_ACCEPT_REFUSED,	/* the database refused a value: see refused */
 };
 
 struct store_accept_item {

@@ -42,7 +42,7 @@ struct pg_tx *store_account_set(struct pg *pg, int number,
  * that name. */
 struct pg_tx *store_account_set_pool(struct pg *pg, int number,
     enum store_stream stream, struct slice pool, store_done *done, void *ctx);
-/* What goes with it. */
+/* What goes with it (store/removals.h). */
 struct store_account_holdings {
 	int64_t domains, keys, webhooks, suppressions;
 };
@@ -51,8 +51,5 @@ typedef void store_account_holdings_got(void *ctx,
     const struct error *err);
 struct pg_tx *store_account_count(struct pg *pg, int number,
     store_account_holdings_got *done, void *ctx);
-/* With its domains, keys, webhooks and suppressions; its mail stays. */
-struct pg_tx *store_account_remove(struct pg *pg, int number, store_done *done,
-    void *ctx);
 
 #endif

@@ -49,8 +49,15 @@ struct pg_tx *store_domain_list(struct pg *pg, int account,
 struct pg_tx *store_domain_set_checks(struct pg *pg, int number,
     struct slice status, struct slice checks_json, int64_t now_ms,
     store_done *done, void *ctx);
-struct pg_tx *store_domain_remove(struct pg *pg, int account, struct id id,
-    store_done *done, void *ctx);
+/* What goes with it (store/removals.h). */
+struct store_domain_holdings {
+	int64_t dkim_keys, api_keys;
+};
+typedef void store_domain_holdings_got(void *ctx,
+    const struct store_domain_holdings *held, size_t count,
+    const struct error *err);
+struct pg_tx *store_domain_count(struct pg *pg, int number,
+    store_domain_holdings_got *done, void *ctx);
 
 typedef void store_dkim_key_got(void *ctx, const struct store_dkim_key *key,
     size_t count, const struct error *err);

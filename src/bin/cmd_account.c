@@ -10,6 +10,7 @@
 #include "bin/table.h"
 #include "model/id.h"
 #include "store/accounts.h"
+#include "store/removals.h"
 
 struct account_call {
 	struct session s;
@@ -17,6 +18,7 @@ struct account_call {
 	int number;
 	struct id id;
 	struct store_account_holdings held;
+	int64_t waiting;
 };
 
 static const struct flag no_flags[] = { { NULL, NULL, NULL } };
@@ -245,6 +247,15 @@ refuse_without_yes(struct account_call *call, const char *name)
 	    (long long)call->held.webhooks, (long long)call->held.suppressions);
 }
 
+static void
+got_removed(void *ctx, int64_t waiting, const struct error *err)
+{
+	struct account_call *call = ctx;
+
+	call->waiting = waiting;
+	session_end(&call->s, err);
+}
+
 static const struct flag remove_flags[] = {
 	{ "yes", NULL, "do it; without, it only says what would go" },
 	{ NULL, NULL, NULL },
@@ -260,8 +271,15 @@ run_remove(const struct args *a)
 	session_wait(&call.s, "looking for account '%s'", a->operand[0]);
 	if (args_flag(a, "yes") == NULL)
 		refuse_without_yes(&call, a->operand[0]);
-	store_account_remove(call.s.pg, call.number, session_done, &call.s);
+	store_account_remove(call.s.pg, call.number, got_removed, &call);
 	session_wait(&call.s, "removing account '%s'", a->operand[0]);
+	if (call.waiting > 0)
+		die("account '%s' stays: its mail waits for %lld%s recipients. "
+		    "End it with 'verpost queue cancel account %s', or let it "
+		    "be sent; then remove the account",
+		    a->operand[0], (long long)call.waiting,
+		    call.waiting >= STORE_WAITING_MOST ? " or more" : "",
+		    a->operand[0]);
 	if (!a->json)
 		printf("Account %s removed with its domains, keys, webhooks "
 		       "and suppressions; its mail stays until it is old.\n",
@@ -276,6 +294,8 @@ const struct command command_account_remove = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "remove an account with its domains, keys and webhooks",
+	.help = "It is refused while mail of the account waits: 'verpost queue "
+		"cancel account NAME'\nends that.",
 	.flags = remove_flags,
 	.run = run_remove,
 };

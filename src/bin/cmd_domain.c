@@ -8,10 +8,13 @@
 #include "bin/table.h"
 #include "model/id.h"
 #include "store/domains.h"
+#include "store/removals.h"
 
 struct domain_call {
 	struct session s;
 	struct table *table;
+	struct store_domain_holdings held;
+	int64_t waiting;
 };
 
 static const struct flag add_flags[] = {
@@ -168,20 +171,75 @@ const struct command command_domain_show = {
 	.run = run_show,
 };
 
+static void
+got_holdings(void *ctx, const struct store_domain_holdings *held, size_t count,
+    const struct error *err)
+{
+	struct domain_call *call = ctx;
+
+	if (err == NULL && count == 1)
+		call->held = held[0];
+	session_end(&call->s, err);
+}
+
+/* Nobody gets these back. */
+NORETURN static void
+refuse_without_yes(struct domain_call *call, int number, const char *name)
+{
+	store_domain_count(call->s.pg, number, got_holdings, call);
+	session_wait(&call->s, "counting what domain '%s' has", name);
+	die("with domain '%s' go its DKIM keys (%lld) and the API keys that "
+	    "send for it alone (%lld), for good: say --yes to remove it",
+	    name, (long long)call->held.dkim_keys,
+	    (long long)call->held.api_keys);
+}
+
+/* Cancels go by the domain of recipients, not by that of the sender. */
+NORETURN static void
+refuse_while_waiting(struct domain_call *call, int account, const char *name)
+{
+	die("domain '%s' stays: mail from it waits for %lld%s recipients. Let "
+	    "it be sent, or end all mail of its account with 'verpost queue "
+	    "cancel account %s'; then remove the domain",
+	    name, (long long)call->waiting,
+	    call->waiting >= STORE_WAITING_MOST ? " or more" : "",
+	    session_account_name(&call->s, account));
+}
+
+static void
+got_removed(void *ctx, int64_t waiting, const struct error *err)
+{
+	struct domain_call *call = ctx;
+
+	call->waiting = waiting;
+	session_end(&call->s, err);
+}
+
+static const struct flag remove_flags[] = {
+	{ "yes", NULL, "do it; without, it only says what would go" },
+	{ NULL, NULL, NULL },
+};
+
 static int
 run_remove(const struct args *a)
 {
-	struct session s;
+	struct domain_call call = { 0 };
 	struct domain_view view;
 
-	session_open(&s, a, 0);
-	domain_view_load(&view, &s, a->operand[0]);
-	store_domain_remove(s.pg, view.account, view.id, session_done, &s);
-	session_wait(&s, "removing domain '%s'", a->operand[0]);
+	session_open(&call.s, a, 0);
+	domain_view_load(&view, &call.s, a->operand[0]);
+	if (args_flag(a, "yes") == NULL)
+		refuse_without_yes(&call, view.number, a->operand[0]);
+	store_domain_remove(call.s.pg, view.account, view.number, got_removed,
+	    &call);
+	session_wait(&call.s, "removing domain '%s'", a->operand[0]);
+	if (call.waiting > 0)
+		refuse_while_waiting(&call, view.account, a->operand[0]);
 	if (!a->json)
-		printf("Domain %s removed with its DKIM key.\n", a->operand[0]);
+		printf("Domain %s removed with its DKIM keys.\n",
+		    a->operand[0]);
 	domain_view_fini(&view);
-	session_close(&s);
+	session_close(&call.s);
 	return 0;
 }
 
@@ -190,6 +248,8 @@ const struct command command_domain_remove = {
 	.operands = "DOMAIN",
 	.operands_min = 1,
 	.operands_max = 1,
-	.summary = "remove a domain with its DKIM key",
+	.summary = "remove a domain with its DKIM keys",
+	.help = "It is refused while mail from the domain waits.",
+	.flags = remove_flags,
 	.run = run_remove,
 };

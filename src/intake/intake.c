@@ -259,6 +259,18 @@ replay_looked(void *ctx, const struct store_event *event, size_t count,
 }
 
 static void
+answer_no_domain(struct intake_item *item)
+{
+	struct answer_quote name =
+	    answer_quote(item->request->content->from.domain);
+
+	(void)answer_set(&item->answer, ANSWER_DOMAIN,
+	    "from: the domain %s is not one of this account: add it with "
+	    "verpost domain add and verify it",
+	    name.s);
+}
+
+static void
 answer_refused(struct intake_item *item)
 {
 	const struct error *err = &item->store.refused;
@@ -302,6 +314,10 @@ intake_item_committed(struct intake_item *item)
 		(void)answer_set(&item->answer, ANSWER_IDEMPOTENT_CLASH,
 		    "Idempotency-Key: was used within the last 24 hours for "
 		    "another request body: use a new key for a new message");
+		break;
+	case STORE_ACCEPT_NO_DOMAIN:
+		intake_large_undo(item);
+		answer_no_domain(item);
 		break;
 	case STORE_ACCEPT_REFUSED:
 	case STORE_ACCEPT_NONE:
@@ -414,10 +430,7 @@ domain_known(void *ctx, const void *value, const struct error *err)
 		    "checked: try again in a few seconds");
 		item->answer.retry_after_s = 5;
 	} else if (d == NULL) {
-		(void)answer_set(&item->answer, ANSWER_DOMAIN,
-		    "from: the domain %s is not one of this account: add it "
-		    "with verpost domain add and verify it",
-		    name.s);
+		answer_no_domain(item);
 	} else if (account->domain != 0 && account->domain != d->number) {
 		(void)answer_set(&item->answer, ANSWER_DOMAIN,
 		    "from: this API key may not send for the domain %s",

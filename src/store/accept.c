@@ -46,10 +46,14 @@ static const struct pg_stmt stmt_key_owners = { "accept_key_owners",
 	"WHERE k.account = i.account AND k.endpoint = i.endpoint "
 	"AND k.key = i.key OFFSET 0) k" };
 
+/* NULL, which the column refuses, when it was removed (store/removals.h). */
+#define NO_DOMAIN "23502"
+#define DOMAIN "(SELECT d.number FROM domains d WHERE d.number = i.domain)"
+
 #define EMAILS                                                                 \
 	"INSERT INTO emails (id, account, domain, stream, recipient_count, "   \
 	"content_bytes, created_at, message_id, head) "                        \
-	"SELECT i.id, i.account, i.domain, i.stream, i.recipient_count, "      \
+	"SELECT i.id, i.account, " DOMAIN ", i.stream, i.recipient_count, "    \
 	"i.content_bytes, $9::timestamptz, i.message_id, i.head "              \
 	"FROM unnest($1::uuid[], $2::int4[], $3::int4[], $4::int2[], "         \
 	"$5::int2[], $6::int4[], $7::text[], $8::bytea[]) "                    \
@@ -62,7 +66,7 @@ static const struct pg_stmt stmt_emails = { "accept_emails", EMAILS };
 static const struct pg_stmt stmt_emails_keyed = { "accept_emails_keyed",
 	"INSERT INTO emails (id, account, domain, stream, recipient_count, "
 	"content_bytes, created_at, message_id, head) "
-	"SELECT i.id, i.account, i.domain, i.stream, i.recipient_count, "
+	"SELECT i.id, i.account, " DOMAIN ", i.stream, i.recipient_count, "
 	"i.content_bytes, $9::timestamptz, i.message_id, i.head "
 	"FROM unnest($1::uuid[], $2::int4[], $3::int4[], $4::int2[], "
 	"$5::int2[], $6::int4[], $7::text[], $8::bytea[], $10::int2[], "
@@ -251,7 +255,9 @@ on_part(void *ctx, const struct pg_reply *reply, const struct error *err)
 		split(op);
 		return;
 	} else {
-		p->items[0]->result = STORE_ACCEPT_REFUSED;
+		p->items[0]->result = pg_sqlstate_is(err, NO_DOMAIN)
+		    ? STORE_ACCEPT_NO_DOMAIN
+		    : STORE_ACCEPT_REFUSED;
 		p->items[0]->refused = *err;
 	}
 	if (--op->parts_open == 0)

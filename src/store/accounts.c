@@ -33,8 +33,6 @@ static const struct pg_stmt stmt_count = { "account_count",
 	"(SELECT count(*) FROM api_keys WHERE account = $1), "
 	"(SELECT count(*) FROM webhooks WHERE account = $1), "
 	"(SELECT count(*) FROM suppressions WHERE account = $1)" };
-static const struct pg_stmt stmt_remove = { "account_remove",
-	"DELETE FROM accounts WHERE number = $1::int4" };
 
 static void
 read_account(struct pg_row row, struct store_account *a)
@@ -135,14 +133,4 @@ store_account_count(struct pg *pg, int number, store_account_holdings_got *done,
 	pg_tx_stmt(tx, &stmt_count);
 	pg_tx_int4(tx, number);
 	return send_holdings(tx, NULL, done, ctx);
-}
-
-struct pg_tx *
-store_account_remove(struct pg *pg, int number, store_done *done, void *ctx)
-{
-	struct pg_tx *tx = pg_tx_new(pg);
-
-	pg_tx_stmt(tx, &stmt_remove);
-	pg_tx_int4(tx, number);
-	return store_send(tx, "no such account", done, ctx);
 }

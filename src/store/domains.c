@@ -30,9 +30,9 @@ static const struct pg_stmt stmt_list = { "domain_list",
 static const struct pg_stmt stmt_set_checks = { "domain_set_checks",
 	"UPDATE domains SET status = $2::text, checks = $3::text::jsonb, "
 	"checked_at = $4::timestamptz WHERE number = $1::int4" };
-static const struct pg_stmt stmt_remove = { "domain_remove",
-	"DELETE FROM domains WHERE id = $2::uuid "
-	"AND ($1::int4 = 0 OR account = $1)" };
+static const struct pg_stmt stmt_count = { "domain_count",
+	"SELECT (SELECT count(*) FROM dkim_keys WHERE domain = $1::int4), "
+	"(SELECT count(*) FROM api_keys WHERE domain = $1)" };
 static const struct pg_stmt stmt_key_list = { "dkim_key_list",
 	"SELECT " KEY_COLUMNS " FROM dkim_keys WHERE domain = $1::int4 "
 	"AND active ORDER BY id DESC" };
@@ -144,16 +144,24 @@ store_domain_set_checks(struct pg *pg, int number, struct slice status,
 	return store_send(tx, "no such domain", done, ctx);
 }
 
+static void
+read_holdings(struct pg_row row, struct store_domain_holdings *h)
+{
+	h->dkim_keys = pg_get_int8(row, 0);
+	h->api_keys = pg_get_int8(row, 1);
+}
+
+STORE_ROWS(send_holdings, struct store_domain_holdings, read_holdings)
+
 struct pg_tx *
-store_domain_remove(struct pg *pg, int account, struct id id, store_done *done,
+store_domain_count(struct pg *pg, int number, store_domain_holdings_got *done,
     void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
 
-	pg_tx_stmt(tx, &stmt_remove);
-	pg_tx_int4(tx, account);
-	pg_tx_id(tx, id);
-	return store_send(tx, "no such domain", done, ctx);
+	pg_tx_stmt(tx, &stmt_count);
+	pg_tx_int4(tx, number);
+	return send_holdings(tx, NULL, done, ctx);
 }
 
 static void

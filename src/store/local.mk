@@ -3,7 +3,8 @@ migrations = \
 	sql/0001_tables.sql \
 	sql/0002_quota.sql \
 	sql/0003_rules.sql \
-	sql/0004_attempts.sql
+	sql/0004_attempts.sql \
+	sql/0005_removals.sql
 
 src/store/migrations.c: $(migrations) contrib/embed src/store/$(am__dirstamp)
 	$(AM_V_GEN)cd $(srcdir) && sh contrib/embed migrations $(migrations) \
@@ -34,6 +35,7 @@ src_store_libstore_a_SOURCES = \
 	%reldir%/recent.c include/store/recent.h \
 	%reldir%/redis.c include/store/redis.h \
 	%reldir%/redis_reply.c \
+	%reldir%/removals.c include/store/removals.h \
 	%reldir%/returns.c include/store/returns.h \
 	%reldir%/rules.c include/store/rules.h \
 	%reldir%/simulator.c include/store/simulator.h \

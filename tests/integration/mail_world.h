@@ -33,6 +33,7 @@ setup(void **state)
 	    "(7, gen_random_uuid(), 'seven', now()), "
 	    "(8, gen_random_uuid(), 'eight', now()) "
 	    "ON CONFLICT DO NOTHING");
+	servers_domain(pg);
 	return 0;
 }
 

@@ -236,6 +236,21 @@ servers_number(struct pg *pg, const struct pg_stmt *stmt)
 		servers_number(pg, &stmt_);                                    \
 	})
 
+/* Domain 1, which mail is accepted from; of an account that nothing is about.
+ */
+static inline void
+servers_domain(struct pg *pg)
+{
+	SQL_NUMBER(pg,
+	    "WITH a AS (INSERT INTO accounts (number, id, name, created_at) "
+	    "OVERRIDING SYSTEM VALUE VALUES (1000, gen_random_uuid(), "
+	    "'sender', now()) ON CONFLICT DO NOTHING) "
+	    "INSERT INTO domains (number, id, account, name, "
+	    "return_path_host, created_at) OVERRIDING SYSTEM VALUE VALUES "
+	    "(1, gen_random_uuid(), 1000, 'sender.test', "
+	    "'send.sender.test', now()) ON CONFLICT DO NOTHING");
+}
+
 #define SERVERS_MAIN(migrate, ...)                                             \
 	int main(void)                                                         \
 	{                                                                      \

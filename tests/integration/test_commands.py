@@ -318,7 +318,7 @@ class Commands(WorldTest):
             "domain verify", "short.zz", "-c", path, check=False)
         self.assertEqual(status, 1)
         self.assertIn("set smtp_in_hostname", errors)
-        self.verpost.command("domain remove", "short.zz")
+        self.verpost.command("domain remove", "short.zz", "--yes")
 
     def test_serve_refuses_it_too(self):
         path = write(self.verpost.base + "/wrong.conf", "nonsense = 1\n")
@@ -489,7 +489,7 @@ class Commands(WorldTest):
         status, text = self.run_command("domain verify", "partly.zz")
         self.assertEqual(status, 0, text)
         self.assertIn("partly.zz is verified", text)
-        self.verpost.command("domain remove", "partly.zz")
+        self.verpost.command("domain remove", "partly.zz", "--yes")
 
     def test_a_suppression_by_hand_holds_and_can_be_lifted(self):
         self.verpost.command("suppression add", "Left@sink.zz", "--reason",

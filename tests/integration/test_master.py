@@ -569,7 +569,7 @@ class Refusals(MasterTest):
         self.assertIn("domain verify", said)
 
     def test_live_without_a_source_of_its_own(self):
-        self.node.command("domain remove", "sender.zz")
+        self.node.command("domain remove", "sender.zz", "--yes")
         self.node.command("source remove", self.net + ".20")
         self.node.settings["mode"] = "live"
         self.node.write_config()

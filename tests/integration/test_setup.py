@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
 from harness.procs import run, scratch, wait_until, write  # noqa: E402
+from harness.verpost import Api  # noqa: E402
 from harness.world import WorldTest  # noqa: E402
 
 SOURCE = os.environ.get("VERPOST_SOURCE") or os.path.join(
@@ -166,6 +169,148 @@ class Senders(WorldTest):
         self.assertNotIn("BAD", text)
         self.assertEqual(self.verpost.command_json(
             "domain show", "sender.zz")["status"], "verified")
+
+
+class Session:
+    """A connection that keeps a transaction open."""
+
+    def __init__(self, pg):
+        self.psql = subprocess.Popen(
+            ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h",
+             pg.base, "-U", "postgres", "-d", "verpost"], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, text):
+        """The lines that it gives, when it is done."""
+        self.psql.stdin.write(text + ";\n\\echo .\n")
+        self.psql.stdin.flush()
+        return list(iter(lambda: self.psql.stdout.readline() or ".\n",
+                         ".\n"))
+
+    def close(self):
+        self.psql.communicate()
+
+
+class Meanwhile:
+    """What a function gives that is called in a thread."""
+
+    def __init__(self, function):
+        self.result = None
+        self.thread = threading.Thread(target=self._call, args=(function,))
+        self.thread.start()
+
+    def _call(self, function):
+        self.result = function()
+
+    def get(self):
+        self.thread.join(60)
+        return self.result
+
+
+class Removals(WorldTest):
+    """An account and a domain stay while mail of theirs waits."""
+
+    options = {"sink": True}
+
+    def setUp(self):
+        self.verpost, self.pg = self.world.verpost, self.world.pg
+
+    def add(self, name):
+        """An account with a domain; the door for it."""
+        self.verpost.command("account add", name)
+        self.verpost.add_domain(name + ".zz", name)
+        return Api(*self.verpost.http, self.verpost.command_json(
+            "key add", "its", "--account", name)["key"])
+
+    def post(self, api, name):
+        return api.request("POST", "/emails", {
+            "from": "x@%s.zz" % name, "to": name + "@sink.zz",
+            "subject": "s", "text": "t"})
+
+    def remove(self, what, name):
+        status, out, errors = self.verpost.command(
+            what + " remove", name, "--yes", check=False)
+        return status, out + errors
+
+    def wait_locked(self, table):
+        wait_until("somebody waits for " + table, lambda: self.pg.value(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = "
+            "'%s'::regclass" % table) != "0")
+
+    def test_what_is_on_hold_is_never_sent_by_a_removal(self):
+        api = self.add("beta")
+        self.verpost.command("queue hold", "account", "beta", "--reason",
+                             "legal")
+        ident = self.post(api, "beta").json["id"]
+        status, text = self.remove("domain", "beta.zz")
+        self.assertEqual(status, 1)
+        self.assertIn("'beta.zz' stays: mail from it waits for 1 recipients",
+                      text)
+        self.assertIn("'verpost queue cancel account beta'", text)
+        status, text = self.remove("account", "beta")
+        self.assertEqual(status, 1)
+        self.assertIn("'beta' stays: its mail waits for 1 recipients", text)
+        self.assertIn("'verpost queue cancel account beta'", text)
+        # Of another domain of the account nothing waits.
+        self.verpost.add_domain("gamma.zz", "beta")
+        self.assertEqual(self.remove("domain", "gamma.zz")[0], 0)
+        self.assertIn("legal", [rule["reason"] for rule in
+                                self.verpost.command_json("queue rules")])
+        self.verpost.command("queue cancel", "account", "beta")
+        api.wait_event(ident, "canceled")
+        wait_until("the domain goes",
+                   lambda: self.remove("domain", "beta.zz")[0] == 0)
+        self.assertEqual(self.remove("account", "beta")[0], 0)
+        self.assertEqual(self.world.sink.for_rcpt("beta@sink.zz"), [])
+
+    def test_a_domain_is_removed_only_with_yes(self):
+        self.verpost.command("domain add", "yes.zz", "--account", "tester")
+        self.verpost.command("key add", "narrow", "--account", "tester",
+                             "--domain", "yes.zz")
+        status, _, errors = self.verpost.command("domain remove", "yes.zz",
+                                                 check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("its DKIM keys (1) and the API keys that send for it "
+                      "alone (1), for good: say --yes", errors)
+        self.verpost.command("domain show", "yes.zz")
+        self.assertEqual(self.remove("domain", "yes.zz")[0], 0)
+        self.assertNotIn("yes.zz", str(self.verpost.command_json(
+            "domain list")))
+
+    def test_mail_that_is_being_accepted_keeps_its_account(self):
+        api = self.add("busy")
+        self.verpost.command("queue hold", "account", "busy")
+        other = Session(self.pg)
+        self.addCleanup(other.close)
+        other.run("BEGIN; LOCK TABLE ONLY recipients IN SHARE MODE")
+        answer = Meanwhile(lambda: self.post(api, "busy"))
+        self.wait_locked("recipients")
+        removal = Meanwhile(lambda: self.remove("account", "busy"))
+        self.wait_locked("emails")
+        other.run("COMMIT")
+        self.assertEqual(answer.get().status, 200)
+        status, text = removal.get()
+        self.assertEqual(status, 1, text)
+        self.assertIn("waits for 1 recipients", text)
+
+    def test_mail_that_comes_during_a_removal_is_refused(self):
+        api = self.add("late")
+        # Its key and domain are known to httpd from now on.
+        api.wait_event(self.post(api, "late").json["id"], "delivered")
+        number = self.pg.value("SELECT number FROM accounts WHERE name = "
+                               "'late'")
+        other = Session(self.pg)
+        self.addCleanup(other.close)
+        self.assertEqual(other.run("BEGIN; SELECT remove_sender(%s, 0)"
+                                   % number), ["0\n"])
+        answer = Meanwhile(lambda: self.post(api, "late"))
+        self.wait_locked("emails")
+        other.run("COMMIT")
+        self.assertEqual(answer.get().status, 403)
+        self.assertIn("late.zz is not one of this account",
+                      answer.get().json["message"])
+        self.assertEqual(self.pg.value(
+            "SELECT count(*) FROM emails WHERE account = " + number), "1")
 
 
 if __name__ == "__main__":

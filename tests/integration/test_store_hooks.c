@@ -66,6 +66,7 @@ mail_with_events(int account, enum event_kind a, int b)
 		.event = { { a, 0, SLICE("{\"n\":1}") },
 		    { (enum event_kind)b, 0, { NULL, 0 } } } };
 
+	servers_domain(pg);
 	store_accept_start(pg, clock_now_ms(), list, 1, servers_done, &seen);
 	servers_ok(&seen);
 	o.id = id_of_recipient(item.email, 1);

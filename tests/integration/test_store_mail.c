@@ -100,6 +100,29 @@ a_poison_item_hurts_nobody_else(void **state)
 }
 
 static void
+mail_from_a_domain_that_was_removed_is_refused(void **state)
+{
+	struct mail m[3];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(m); i++)
+		mail_init(&m[i], "nowhere", 1);
+	m[1].item.domain = 999;
+	m[2].item.domain = 999;
+	m[2].item.key = SLICE("nowhere-key");
+	accept_all(m, ARRAY_LEN(m));
+	assert_int_equal(m[0].item.result, STORE_ACCEPT_OK);
+	assert_int_equal(m[1].item.result, STORE_ACCEPT_NO_DOMAIN);
+	assert_int_equal(m[2].item.result, STORE_ACCEPT_NO_DOMAIN);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM recipients WHERE address "
+			"LIKE 'nowhere-%'") == 1);
+	assert_true(SQL_NUMBER(pg,
+			"SELECT count(*) FROM idempotency_keys WHERE key = "
+			"'nowhere-key'") == 0);
+}
+
+static void
 an_idempotency_key_is_worth_one_email(void **state)
 {
 	struct mail a[4], b[3];
@@ -625,6 +648,7 @@ attempts_are_listed_for_an_email_or_for_a_recipient(void **state)
 SERVERS_MAIN(true, CASE(an_accepted_batch_is_there_with_all_that_belongs_to_it),
     CASE(suppression_is_decided_in_the_insert),
     CASE(a_poison_item_hurts_nobody_else),
+    CASE(mail_from_a_domain_that_was_removed_is_refused),
     CASE(an_idempotency_key_is_worth_one_email),
     CASE(jobs_come_with_their_emails), CASE(contents_are_whole_or_absent),
     CASE(emails_are_listed_newest_first_in_pages),

@@ -4,10 +4,20 @@
 #include "store/domains.h"
 #include "store/keys.h"
 #include "store/outcomes.h"
+#include "store/removals.h"
 #include "store/sources.h"
 #include "store/suppressions.h"
 #include "store/workers.h"
 #include "tests/integration/rows_world.h"
+
+static void
+on_removed(void *ctx, int64_t waiting, const struct error *err)
+{
+	struct rows *r = ctx;
+
+	begin(r, 0, err);
+	r->number = (int)waiting;
+}
 
 static void
 accounts_are_found_by_name_or_id(void **state)
@@ -36,11 +46,14 @@ accounts_are_found_by_name_or_id(void **state)
 	store_account_list(pg, on_account, &r);
 	wait_for(&r);
 	assert_true(r.count >= 1);
-	store_account_remove(pg, number, servers_done, &seen);
-	servers_ok(&seen);
-	store_account_remove(pg, number, servers_done, &seen);
-	servers_until(&seen.done);
-	assert_int_equal(seen.err.kind, ERR_NOTFOUND);
+	r = (struct rows){ 0 };
+	store_account_remove(pg, number, on_removed, &r);
+	wait_for(&r);
+	assert_int_equal(r.err.kind, ERR_NONE);
+	r = (struct rows){ 0 };
+	store_account_remove(pg, number, on_removed, &r);
+	wait_for(&r);
+	assert_int_equal(r.err.kind, ERR_NOTFOUND);
 }
 
 static void
@@ -134,8 +147,15 @@ a_domain_has_its_keys_and_checks(void **state)
 	wait_for(&r);
 	assert_int_equal(r.count, 1);
 	assert_string_equal(r.text, "s2 3");
-	store_domain_remove(pg, account, d.id, servers_done, &seen);
-	servers_ok(&seen);
+	r = (struct rows){ 0 };
+	store_domain_remove(pg, account + 1, number, on_removed, &r);
+	wait_for(&r);
+	assert_int_equal(r.err.kind, ERR_NOTFOUND);
+	r = (struct rows){ 0 };
+	store_domain_remove(pg, account, number, on_removed, &r);
+	wait_for(&r);
+	assert_int_equal(r.err.kind, ERR_NONE);
+	assert_int_equal(r.number, 0);
 	r = (struct rows){ 0 };
 	store_dkim_key_list(pg, number, on_dkim, &r);
 	wait_for(&r);

@@ -25,6 +25,7 @@ accept_mails(size_t n, int64_t age_ms, int64_t expires_in_ms)
 	struct outcome_seen seen = { 0 };
 	int64_t at_ms = clock_now_ms() - age_ms;
 
+	servers_domain(pg);
 	for (size_t i = 0; i < n; i++) {
 		rcpts[i] = (struct store_accept_recipient){
 			.address = SLICE("a@example.org"),

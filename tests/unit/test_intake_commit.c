@@ -173,12 +173,13 @@ a_refused_item_hurts_nobody_else(void **state)
 	turn(w);
 	fake.items[1]->result = STORE_ACCEPT_REFUSED;
 	fake.items[1]->refused = (struct error){ ERR_SYNTAX, 0, "odd" };
+	fake.items[2]->result = STORE_ACCEPT_NO_DOMAIN;
 	test_log_expect(1);
 	commit_ends(NULL);
 	assert_int_equal(a[0].kind, ANSWER_OK);
 	assert_int_equal(a[1].kind, ANSWER_INTERNAL);
-	assert_int_equal(a[2].kind, ANSWER_OK);
-	assert_int_equal(fake.jobs, 2);
+	assert_int_equal(a[2].kind, ANSWER_DOMAIN);
+	assert_int_equal(fake.jobs, 1);
 	world_free(w);
 }
 

@@ -226,10 +226,15 @@ world_open(struct world *w)
 		"INSERT INTO accounts (number, id, name, created_at) "
 		"OVERRIDING SYSTEM VALUE SELECT n, gen_random_uuid(), "
 		"'account ' || n, now() FROM generate_series(1, $1::int8) n" };
+	static const struct pg_stmt domain = { "world_domain",
+		"INSERT INTO domains (id, account, name, return_path_host, "
+		"created_at) VALUES (gen_random_uuid(), $1::int8, "
+		"'sender.test', 'send.sender.test', now())" };
 
 	w->what = "open";
 	w->pg = connect_pg(w);
 	world_number(w, &accounts, FLOWS / 2);
+	world_number(w, &domain, 1);
 	open_redis(w);
 	limits_open(w);
 	world_open_keeper(w);
