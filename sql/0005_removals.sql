@@ -20,9 +20,10 @@ $$;
 -- The lock waits for those who are accepting mail, and those who come later
 -- wait for it and find no domain (store/accept.c). What was committed behind
 -- the first look got its id moments ago, so the second one, in which nobody
--- can accept anything, is short however much waits.
+-- can accept anything, is short however much waits. Behind a transaction that
+-- hangs nobody waits for long: those who accept would wait behind the lock.
 CREATE FUNCTION remove_sender(of_account int, of_domain int) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
 	waiting bigint := waiting_of(of_account, of_domain, day_floor(0));
 BEGIN
