@@ -126,13 +126,18 @@ class Turns:
         report("Verpost, " + self.title, self.both[-1])
 
     def accepted_per_s(self):
-        return statistics.median(rate for rate, _ in self.accepting)
+        return [rate for rate, _ in self.accepting]
 
     def sent_per_s(self):
-        return statistics.median(r["rate"] for r in self.both)
+        return [r["rate"] for r in self.both]
 
     def accepted_beside_per_s(self):
-        return statistics.median(r["accept_rate"] for r in self.both)
+        return [r["accept_rate"] for r in self.both]
+
+
+def share(full, empty):
+    """The median of what the turns show, each beside its own other."""
+    return statistics.median(a / b for a, b in zip(full, empty))
 
 
 def take_turns(empty, full, args):
@@ -164,14 +169,16 @@ def backlog(args):
           "most while it sent them" % (first, pause, memory, peak))
     side.stop()
     return ["verpost_backlog=%d" % jobs,
-            "verpost_backlog_per_s=%.0f" % full.sent_per_s(),
-            "verpost_backlog_share=%.2f" % (
-                full.sent_per_s() / empty.sent_per_s()),
-            "verpost_backlog_accept_per_s=%.0f" % full.accepted_per_s(),
-            "verpost_backlog_accept_share=%.2f" % (
-                full.accepted_per_s() / empty.accepted_per_s()),
-            "verpost_backlog_accept_beside_share=%.2f" % (
-                full.accepted_beside_per_s() / empty.accepted_beside_per_s()),
+            "verpost_backlog_per_s=%.0f" % statistics.median(
+                full.sent_per_s()),
+            "verpost_backlog_share=%.2f" % share(
+                full.sent_per_s(), empty.sent_per_s()),
+            "verpost_backlog_accept_per_s=%.0f" % statistics.median(
+                full.accepted_per_s()),
+            "verpost_backlog_accept_share=%.2f" % share(
+                full.accepted_per_s(), empty.accepted_per_s()),
+            "verpost_backlog_accept_beside_share=%.2f" % share(
+                full.accepted_beside_per_s(), empty.accepted_beside_per_s()),
             "verpost_redis_octets_per_job=%.0f" % octets,
             "verpost_backlog_mta_mb=%.0f" % max(memory, peak),
             "verpost_first_after_start_s=%.1f" % first,
