@@ -3,6 +3,7 @@
 #define BASE_ERROR_H
 
 #include "base/attr.h"
+#include <stdarg.h>
 
 enum err_kind {
 	ERR_NONE = 0,
@@ -50,5 +51,7 @@ const char *error_kind_name(enum err_kind kind);
  * Only for start-up and for one-shot commands.
  */
 NORETURN void die(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* Only prints, for who exits with another status. */
+void die_say(const char *fmt, va_list ap);
 
 #endif

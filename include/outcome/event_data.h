@@ -37,5 +37,7 @@ struct event_data {
 };
 
 void event_data_write(struct strbuf *out, const struct event_data *d);
+/* What was written, in the arena; NULL: nothing, or no JSON. */
+const struct json *event_data_parse(struct arena *arena, struct slice data);
 
 #endif

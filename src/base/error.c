@@ -123,15 +123,21 @@ error_kind_name(enum err_kind kind)
 }
 
 void
+die_say(const char *fmt, va_list ap)
+{
+	fputs("verpost: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+void
 die(const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("verpost: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	die_say(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	exit(1);
 }
 

@@ -133,11 +133,9 @@ args_die(const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("verpost: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	die_say(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	exit(2);
 }
 

@@ -39,8 +39,7 @@ read_pool(const struct args *a)
 
 	if (pool.ptr != NULL && !args_name_is_good(pool, POOL_NAME_MAX))
 		args_die("the name of a pool has 1 to %d octets of UTF-8 and "
-			 "no "
-			 "control characters",
+			 "no control characters",
 		    POOL_NAME_MAX);
 	return pool;
 }
@@ -155,13 +154,8 @@ add_source(struct table *t, const struct store_source *source)
 static bool
 is_wanted(const struct source_list *call, const struct store_source *source)
 {
-	struct id id;
-
-	if (call->only.ptr == NULL)
-		return true;
-	return id_parse(call->only, &id)
-	    ? id_cmp(id, source->id) == 0
-	    : slice_eq(call->only, source->address);
+	return call->only.ptr == NULL ||
+	    senders_is(call->only, source->id, source->address);
 }
 
 static void
@@ -216,8 +210,7 @@ run_add(const struct args *a)
 		args_die("%s", err.text);
 	if (helo == NULL)
 		args_die("--helo is missing: the name that the PTR record of "
-			 "%s "
-			 "says",
+			 "%s says",
 		    a->operand[0]);
 	if (mail_domain_parse(&arena, slice_of(helo), 1, &source.helo, &err) !=
 	    0)

@@ -10,8 +10,6 @@
 #include "store/quota.h"
 #include "store/sources.h"
 
-#define DAY_MS 86400000LL
-
 /* Sources first, then what is used of their limits. */
 struct reading {
 	struct daylimits *d;
@@ -109,7 +107,7 @@ daylimit_add_why(struct strbuf *out, const struct daylimit *d, int64_t now_ms)
 
 	if (d->used < d->limit)
 		return;
-	clock_format_iso((now_ms / DAY_MS + 1) * DAY_MS, when);
+	clock_format_iso((now_ms / CLOCK_DAY_MS + 1) * CLOCK_DAY_MS, when);
 	strbuf_add_fmt(out, "daily limit until %s", when);
 }
 

@@ -119,16 +119,21 @@ struct spf_call {
 	struct strbuf text;
 };
 
+bool
+senders_is(struct slice id_or_address, struct id id, struct slice address)
+{
+	struct id named;
+
+	return id_parse(id_or_address, &named)
+	    ? id_cmp(named, id) == 0
+	    : slice_eq(id_or_address, address);
+}
+
 static bool
 is_meant(const char *only, const struct senders_source *source)
 {
-	struct id id;
-
-	if (only == NULL)
-		return true;
-	return id_parse(slice_of(only), &id)
-	    ? id_cmp(id, source->id) == 0
-	    : slice_eq_text(source->address, only);
+	return only == NULL ||
+	    senders_is(slice_of(only), source->id, source->address);
 }
 
 /* The SPF record that was found last, "" for none. */

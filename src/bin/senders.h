@@ -41,6 +41,9 @@ void senders_fini(struct senders *w);
 size_t senders_of(const struct senders *w, int account, struct slice *out,
     size_t max);
 
+/* Whether that is a source's id or address. */
+bool senders_is(struct slice id_or_address, struct id id, struct slice address);
+
 /*
  * On standard error, for people who have just let mail leave by other
  * addresses: the SPF records that must name them, and the terms to add. Of

@@ -10,7 +10,6 @@
 #define BLOCK_MAX 500
 #define FAILED_MS 1000
 #define MINUTE_MS 60000
-#define DAY_MS 86400000LL
 /* Looks, of which there is one a second; see quotas_look. */
 #define STANDS_LOOKS 5
 
@@ -452,10 +451,11 @@ quota_is_used_up(const struct mta *m, const struct source *s, int provider)
 static int64_t
 day_end_ms(const struct quota *q)
 {
-	int64_t day =
-	    q != NULL && q->ends_ms != 0 ? q->day : clock_now_ms() / DAY_MS;
+	int64_t day = q != NULL && q->ends_ms != 0
+	    ? q->day
+	    : clock_now_ms() / CLOCK_DAY_MS;
 
-	return (day + 1) * DAY_MS;
+	return (day + 1) * CLOCK_DAY_MS;
 }
 
 static struct quota_room

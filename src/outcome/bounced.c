@@ -2,13 +2,14 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "outcome/event_data.h"
 
 bool
 bounced_read(struct arena *arena, const struct store_recipient *r,
     struct bounced *out)
 {
-	const struct json *data, *code, *dsn;
-	struct error bad;
+	const struct json *data = event_data_parse(arena, r->end_data);
+	const struct json *code, *dsn;
 	int64_t n = 0;
 
 	if (r->status != STATUS_BOUNCED)
@@ -16,11 +17,6 @@ bounced_read(struct arena *arena, const struct store_recipient *r,
 	*out =
 	    (struct bounced){ .at_ms = r->end_at_ms != 0 ? r->end_at_ms
 							 : r->finished_at_ms };
-	if (r->end_data.len == 0 ||
-	    json_parse(arena, arena_dup(arena, r->end_data), r->end_data.len,
-		&data, &bad) < 0 ||
-	    data->type != JSON_OBJECT)
-		return true;
 	code = json_get(data, "code");
 	if (code != NULL && json_to_i64(code, &n) && n >= 0 && n <= 999)
 		out->code = (int)n;

@@ -54,3 +54,16 @@ event_data_write(struct strbuf *out, const struct event_data *d)
 		json_bool(&w, "outcome_unknown", true);
 	json_end(&w);
 }
+
+const struct json *
+event_data_parse(struct arena *arena, struct slice data)
+{
+	const struct json *value;
+	struct error bad;
+
+	if (data.len == 0 ||
+	    json_parse(arena, arena_dup(arena, data), data.len, &value, &bad) <
+		0)
+		return NULL;
+	return value;
+}

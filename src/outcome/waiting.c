@@ -1,7 +1,7 @@
 #include "outcome/waiting.h"
 
 #include "base/clock.h"
-#include "base/json.h"
+#include "outcome/event_data.h"
 #include "outcome/verdict.h"
 
 enum status
@@ -32,20 +32,14 @@ bool
 waiting_canceled(struct arena *arena, const struct store_recipient *r,
     const struct store_rule *rule, struct canceled *out)
 {
-	const struct json *data = NULL;
-	struct error bad;
-
 	if (waiting_status(r, rule) != STATUS_CANCELED)
 		return false;
 	if (r->status != STATUS_CANCELED) {
 		*out = canceled_by_rule(rule);
 		return true;
 	}
-	if (r->end_data.len > 0 &&
-	    json_parse(arena, arena_dup(arena, r->end_data), r->end_data.len,
-		&data, &bad) < 0)
-		data = NULL;
-	canceled_read(data, r->finished_at_ms, out);
+	canceled_read(event_data_parse(arena, r->end_data), r->finished_at_ms,
+	    out);
 	return true;
 }
 

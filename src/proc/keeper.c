@@ -19,8 +19,7 @@
 #include "store/workers.h"
 
 #define TRIM_BATCH 5000
-#define DAY_MS ((int64_t)86400 * 1000)
-#define WORKER_KEEP_MS (2 * DAY_MS)
+#define WORKER_KEEP_MS (2 * CLOCK_DAY_MS)
 /* A leader without Redis for so long leaves the lead, for so long, to whoever
  * has it. */
 #define REDIS_AWAY_MS 10000
@@ -209,7 +208,7 @@ made_days(void *ctx, size_t count, const struct error *err)
 
 	over(k, make_days, err);
 	if (err == NULL)
-		k->day = clock_now_ms() / DAY_MS;
+		k->day = clock_now_ms() / CLOCK_DAY_MS;
 	if (count > 0)
 		log_info(NULL, "keeper.partitions_made",
 		    log_uint("count", count));
@@ -221,7 +220,7 @@ make_days(struct keeper *k, struct pg_tx **under_way)
 {
 	int64_t now_ms = clock_now_ms();
 
-	if (k->day != now_ms / DAY_MS)
+	if (k->day != now_ms / CLOCK_DAY_MS)
 		*under_way = store_partitions_make(k->pg, now_ms, made_days, k);
 }
 

@@ -1,8 +1,7 @@
 #include "store/partitions.h"
 
+#include "base/clock.h"
 #include "store_priv.h"
-
-#define DAY_MS INT64_C(86400000)
 
 static const struct pg_stmt stmt_make = { "partitions_make",
 	"SELECT make_partitions($1::int4, $2::int4)" };
@@ -56,7 +55,7 @@ store_partitions_make(struct pg *pg, int64_t now_ms, store_counted *done,
     void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	int32_t today = (int32_t)(now_ms / DAY_MS);
+	int32_t today = (int32_t)(now_ms / CLOCK_DAY_MS);
 
 	pg_tx_stmt(tx, &stmt_make);
 	pg_tx_int4(tx, today - 1);
@@ -69,7 +68,7 @@ store_partitions_drop(struct pg *pg, int64_t now_ms,
     const struct store_retention *keep, store_counted *done, void *ctx)
 {
 	struct pg_tx *tx = pg_tx_new(pg);
-	int32_t today = (int32_t)(now_ms / DAY_MS);
+	int32_t today = (int32_t)(now_ms / CLOCK_DAY_MS);
 
 	pg_tx_stmt(tx, &stmt_drop);
 	pg_tx_int4(tx, today - keep->mail_days);
