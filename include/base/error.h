@@ -52,6 +52,6 @@ const char *error_kind_name(enum err_kind kind);
  */
 NORETURN void die(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Only prints, for who exits with another status. */
-void die_say(const char *fmt, va_list ap);
+void die_say(const char *fmt, va_list ap) PRINTF_LIKE(1, 0);
 
 #endif
