@@ -22,10 +22,9 @@ struct hooks_event {
 	struct slice data; /* JSON (outcome/event_data.h), or ptr NULL */
 	struct id email;
 	int64_t email_created_at_ms;
-	struct slice message_id;  /* set by the sender, or ptr NULL */
-	struct slice domain_name; /* of the email, for the derived one */
-	struct slice head;	  /* mail_content record; may be empty */
-	struct slice address;	  /* of the one recipient it is about */
+	struct slice message_id; /* set by the sender, or ptr NULL: derived */
+	struct slice head;	 /* mail_content record */
+	struct slice address;	 /* of the one recipient it is about */
 };
 
 /*

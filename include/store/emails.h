@@ -33,7 +33,6 @@ struct store_recipient {
 struct store_email {
 	struct id id;
 	int account, domain, stream;
-	struct slice domain_name; /* ptr NULL: the domain is gone */
 	int64_t created_at_ms;
 	struct slice message_id; /* ptr NULL: derived */
 	struct slice head;	 /* record without bodies and attachments */

@@ -59,7 +59,6 @@ struct store_delivery {
 	int64_t email_created_at_ms;
 	struct slice message_id;  /* ptr NULL: derived */
 	struct slice head;	  /* mail_content record, no bodies */
-	struct slice domain_name; /* of the email; ptr NULL: gone */
 	struct slice address;	  /* the recipient's */
 	int field;
 };

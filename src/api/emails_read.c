@@ -22,6 +22,10 @@ address_add(struct json_writer *w, const char *name,
 {
 	struct strbuf text = STRBUF_INIT;
 
+	if (a->domain.len == 0) {
+		json_null(w, name);
+		return;
+	}
 	if (a->display.len > 0) {
 		strbuf_add_slice(&text, a->display);
 		strbuf_add_text(&text, " <");
@@ -48,12 +52,37 @@ addresses_add(struct json_writer *w, const char *name,
 	json_end(w);
 }
 
+/*
+ * The content, which goes before the rest when it gets old: then the head. A
+ * record that cannot be read hides neither the other emails of a list nor what
+ * became of this one: what stands in it is null, and the log has why.
+ */
 static void
-message_id_add(struct json_writer *w, const struct store_email *e)
+content_read(struct arena *arena, const struct store_email *e,
+    struct mail_content *out)
+{
+	struct error err = { 0 };
+
+	if (mail_content_decode(arena,
+		e->content.ptr != NULL ? e->content : e->head, out, &err) == 0)
+		return;
+	log_error(NULL, "email.unreadable", log_text("email", id_text(e->id).s),
+	    log_err(&err));
+	*out = (struct mail_content){ 0 };
+}
+
+/* It ends in the domain that the email came from, which may be gone since. */
+static void
+message_id_add(struct json_writer *w, const struct store_email *e,
+    const struct mail_content *c)
 {
 	struct strbuf text = STRBUF_INIT;
 
-	id_add_message_id(&text, e->message_id, e->id, e->domain_name);
+	if (e->message_id.ptr == NULL && c->from.domain.len == 0) {
+		json_null(w, "message_id");
+		return;
+	}
+	id_add_message_id(&text, e->message_id, e->id, c->from.domain);
 	json_text(w, "message_id", strbuf_slice(&text));
 	strbuf_fini(&text);
 }
@@ -64,13 +93,13 @@ summary_add(struct json_writer *w, const struct store_email *e,
     const struct mail_content *c, unsigned int bits)
 {
 	api_id(w, "id", e->id);
-	message_id_add(w, e);
+	message_id_add(w, e, c);
 	address_add(w, "from", &c->from);
 	addresses_add(w, "to", c->to, c->to_count);
 	addresses_add(w, "cc", c->cc, c->cc_count);
 	addresses_add(w, "bcc", c->bcc, c->bcc_count);
 	addresses_add(w, "reply_to", c->reply_to, c->reply_to_count);
-	json_text(w, "subject", c->subject);
+	json_text_or_null(w, "subject", c->subject);
 	api_time(w, "created_at", e->created_at_ms);
 	json_null(w, "scheduled_at");
 	json_cstr(w, "last_event", status_fold(bits));
@@ -311,7 +340,6 @@ found(void *ctx, const struct store_email *email, size_t count, bool has_more,
 {
 	struct api_call *c = ctx;
 	struct mail_content content;
-	struct error bad = { 0 };
 	struct strbuf out = STRBUF_INIT;
 
 	(void)count;
@@ -321,13 +349,7 @@ found(void *ctx, const struct store_email *email, size_t count, bool has_more,
 		api_answer_err(c, "Email", err);
 		return;
 	}
-	/* The content goes before the rest when it gets old. */
-	if (mail_content_decode(c->arena,
-		email->content.ptr != NULL ? email->content : email->head,
-		&content, &bad) < 0) {
-		api_answer_err(c, "Email", &bad);
-		return;
-	}
+	content_read(c->arena, email, &content);
 	email_write(&out, c->own, email, &content);
 	api_answer(c, 200, &out);
 }
@@ -377,14 +399,8 @@ listed(void *ctx, const struct store_email *email, size_t count, bool has_more,
 	api_list_begin(&w, &out, has_more);
 	for (size_t i = 0; i < count; i++) {
 		struct mail_content content;
-		struct error bad = { 0 };
 
-		if (mail_content_decode(c->arena, email[i].head, &content,
-			&bad) < 0) {
-			strbuf_fini(&out);
-			api_answer_err(c, g->what, &bad);
-			return;
-		}
+		content_read(c->arena, &email[i], &content);
 		json_begin_object(&w, NULL);
 		summary_add(&w, &email[i], &content,
 		    email[i].count > 0 ? status_bits(g, &email[i])

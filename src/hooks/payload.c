@@ -30,12 +30,15 @@ write_from(struct json_writer *w, const struct mail_address *from)
 	strbuf_fini(&text);
 }
 
+/* It ends in the domain that the email came from, which may be gone since. */
 static void
-write_message_id(struct json_writer *w, const struct hooks_event *e)
+write_message_id(struct json_writer *w, const struct hooks_event *e,
+    const struct mail_content *content)
 {
 	struct strbuf text = STRBUF_INIT;
 
-	id_add_message_id(&text, e->message_id, e->email, e->domain_name);
+	id_add_message_id(&text, e->message_id, e->email,
+	    content->from.domain);
 	json_text(w, "message_id", strbuf_slice(&text));
 	strbuf_fini(&text);
 }
@@ -270,12 +273,11 @@ static int
 write_event(struct arena *arena, struct strbuf *out,
     const struct hooks_event *e, const char *type, struct error *err)
 {
-	struct mail_content content = { 0 };
+	struct mail_content content;
 	struct detail detail;
 	struct json_writer w;
 
-	if (e->head.len > 0 &&
-	    mail_content_decode(arena, e->head, &content, err) < 0)
+	if (mail_content_decode(arena, e->head, &content, err) < 0)
 		return error_add(err, "record of the email");
 	if (read_detail(arena, e->data, &detail, err) < 0)
 		return -1;
@@ -285,7 +287,7 @@ write_event(struct arena *arena, struct strbuf *out,
 	write_time(&w, "created_at", e->at_ms);
 	json_begin_object(&w, "data");
 	json_cstr(&w, "email_id", id_text(e->email).s);
-	write_message_id(&w, e);
+	write_message_id(&w, e, &content);
 	write_time(&w, "created_at", e->email_created_at_ms);
 	write_from(&w, &content.from);
 	json_begin_array(&w, "to");

@@ -183,7 +183,6 @@ build_body(struct post *p, const struct store_delivery *d, struct error *err)
 		.email = d->email,
 		.email_created_at_ms = d->email_created_at_ms,
 		.message_id = d->message_id,
-		.domain_name = d->domain_name,
 		.head = d->head,
 		.address = d->address };
 

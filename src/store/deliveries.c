@@ -47,7 +47,7 @@ static const struct pg_stmt stmt_claim = {
 	"SELECT c.recipient, c.kind, c.dedupe, c.webhook, c.id, c.tries, "
 	"coalesce(c.last_status, 0::int2), w.url, w.secret, "
 	"coalesce(w.enabled, false), e.at, e.data, m.account, m.id, "
-	"m.created_at, m.message_id, m.head, n.name, r.address, r.field "
+	"m.created_at, m.message_id, m.head, r.address, r.field "
 	"FROM c LEFT JOIN webhooks w ON w.id = c.webhook " EVENT_OF("c",
 	    "AND e.recipient BETWEEN $5 AND $6 ") "LEFT JOIN LATERAL (SELECT "
 						  "r.address, r.field FROM "
@@ -61,8 +61,6 @@ static const struct pg_stmt stmt_claim = {
 						  "email_of(c.recipient) "
 						  "AND m.id BETWEEN $7::uuid "
 						  "AND $6 OFFSET 0) m ON true "
-						  "LEFT JOIN domains n ON "
-						  "n.number = m.domain "
 						  "ORDER BY c.recipient, c.kind"
 };
 
@@ -127,9 +125,8 @@ read_claimed(struct pg_row row, struct store_delivery *d)
 	d->email_created_at_ms = pg_get_time(row, 14);
 	d->message_id = pg_get_text(row, 15);
 	d->head = pg_get_text(row, 16);
-	d->domain_name = pg_get_text(row, 17);
-	d->address = pg_get_text(row, 18);
-	d->field = pg_get_int2(row, 19);
+	d->address = pg_get_text(row, 17);
+	d->field = pg_get_int2(row, 18);
 }
 
 STORE_ROWS(send_claimed, struct store_delivery, read_claimed)

@@ -6,12 +6,11 @@
 #include "store_priv.h"
 
 #define COLUMNS                                                                \
-	"e.id, e.account, e.domain, e.stream, d.name, e.created_at, "          \
-	"e.message_id, e.head"
+	"e.id, e.account, e.domain, e.stream, e.created_at, e.message_id, "    \
+	"e.head"
 
 static const struct pg_stmt stmt_find = { "email_find",
 	"SELECT " COLUMNS " FROM emails e "
-	"LEFT JOIN domains d ON d.number = e.domain "
 	"WHERE e.id = $1::uuid AND ($2::int4 = 0 OR e.account = $2)" };
 
 /* The last attempt that has an outcome stands beside its recipient, and of one
@@ -48,7 +47,7 @@ static const struct pg_stmt stmt_content = { "email_content",
 /* Statuses as a set: they are multiples of five (model/status.h). */
 #define LIST(CONDITION, ORDER)                                                 \
 	"SELECT " COLUMNS ", (SELECT bit_or(1 << (r.status / 5)) " OF_EMAIL    \
-	") FROM emails e LEFT JOIN domains d ON d.number = e.domain "          \
+	") FROM emails e "                                                     \
 	"WHERE e.account = $1::int4 AND " CONDITION " ORDER BY e.id " ORDER    \
 	" LIMIT $3::int8"
 
@@ -99,10 +98,9 @@ read_email(struct pg_row row, struct store_email *e)
 	e->account = pg_get_int4(row, 1);
 	e->domain = pg_get_int4(row, 2);
 	e->stream = pg_get_int2(row, 3);
-	e->domain_name = pg_get_text(row, 4);
-	e->created_at_ms = pg_get_time(row, 5);
-	e->message_id = pg_get_text(row, 6);
-	e->head = pg_get_text(row, 7);
+	e->created_at_ms = pg_get_time(row, 4);
+	e->message_id = pg_get_text(row, 5);
+	e->head = pg_get_text(row, 6);
 }
 
 static void
@@ -282,7 +280,7 @@ on_list(void *ctx, const struct pg_reply *reply, const struct error *err)
 		    &all[call->is_ascending ? n - 1 - i : i];
 
 		read_email(row, e);
-		e->status_bits = event_bits(pg_get_int4(row, 8));
+		e->status_bits = event_bits(pg_get_int4(row, 7));
 	}
 	if (call->with_recipients)
 		read_listed_recipients(reply, all, n);

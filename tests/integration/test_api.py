@@ -134,6 +134,22 @@ class Api(unittest.TestCase):
                       "after=%s&before=%s" % (UUID, UUID)):
             self.refused(422, "invalid_parameter", "GET", "/emails?" + query)
 
+    def test_a_broken_record_hides_nothing_else(self):
+        posted = [self.post()["id"] for _ in range(3)]
+        self.pg.sql("UPDATE emails SET head = '' WHERE id = '%s'" % posted[1])
+        self.pg.sql("DELETE FROM email_contents WHERE id = '%s'" % posted[1])
+        rows = self.ask(200, "GET", "/emails?limit=3")["data"]
+        self.assertEqual([row["id"] for row in rows], posted[::-1])
+        self.assertEqual([row["subject"] for row in rows], ["Hi", None, "Hi"])
+        got = self.ask(200, "GET", "/emails/" + posted[1])
+        self.assertEqual(
+            [got[k] for k in ("from", "to", "subject", "message_id", "html")],
+            [None] * 5)
+        self.assertEqual([r["address"] for r in got["recipients"]],
+                         ["a@example.com"])
+        self.assertIn("email.unreadable email=" + posted[1],
+                      self.node.process.log())
+
     def test_what_is_not_there_or_not_ours(self):
         self.refused(404, "not_found", "GET", "/emails/" + UUID)
         self.refused(422, "invalid_parameter", "GET", "/emails/x")

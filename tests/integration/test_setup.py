@@ -260,6 +260,9 @@ class Removals(WorldTest):
         api.wait_event(ident, "canceled")
         wait_until("the domain goes",
                    lambda: self.remove("domain", "beta.zz")[0] == 0)
+        # What is kept of its mail still ends in it.
+        self.assertRegex(api.request("GET", "/emails/" + ident).json[
+            "message_id"], r"^<gm_[0-9a-z]{26}@beta\.zz>$")
         self.assertEqual(self.remove("account", "beta")[0], 0)
         self.assertEqual(self.world.sink.for_rcpt("beta@sink.zz"), [])
 

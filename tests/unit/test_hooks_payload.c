@@ -45,7 +45,6 @@ event_of(enum event_kind kind, const char *data)
 		.at_ms = EVENT_MS,
 		.data = slice_of(data),
 		.email_created_at_ms = CREATED_MS,
-		.domain_name = SLICE("acme.example"),
 		.head = strbuf_slice(&head),
 		.address = SLICE("ann@x.example") };
 
