@@ -21,6 +21,9 @@ struct store_backlog {
 	int64_t held;	    /* of that: on hold by domain or account */
 	struct slice holds; /* their numbers, each once or more often, between
 			     * blanks; ptr NULL: none */
+	/* "pool/lane" of those that are due and not on hold, between blanks,
+	 * the largest first, some more than once; ptr NULL: none. */
+	struct slice lanes;
 	int64_t oldest_ms;
 	/* The last reply to the newest of them that was tried; code 0, texts
 	 * with ptr NULL: none. */

@@ -167,6 +167,26 @@ add_lane_why(struct strbuf *text, const struct store_backlog *row,
 	strbuf_add_text(text, why);
 }
 
+/* Of a group over many lanes: of the largest of them that tells something. */
+static void
+add_lanes_why(const struct listing *l, struct strbuf *text,
+    const struct store_backlog *row)
+{
+	struct slice left = row->lanes;
+
+	while (left.len > 0) {
+		const struct lane_depth *d = lane_depths_find(&l->depths,
+		    slice_take_until(&left, ' '));
+
+		if (d == NULL || d->why[0] == '\0')
+			continue;
+		strbuf_add_fmt(text, "%s%.*s: %s",
+		    strbuf_slice(text).len > 0 ? "; " : "",
+		    SLICE_FMT(d->name), d->why);
+		return;
+	}
+}
+
 static void
 add_reason(const struct listing *l, const struct store_backlog *row,
     const struct lane_depth *d)
@@ -176,8 +196,11 @@ add_reason(const struct listing *l, const struct store_backlog *row,
 	add_holds(l, &text, row, d);
 	if (d != NULL && held(row, d) < row->waiting)
 		add_lane_why(&text, row, d);
-	else if (held(row, d) < row->waiting && has_tag_hold(l))
-		add_tag_holds(l, &text);
+	if (d == NULL && held(row, d) < row->waiting) {
+		add_lanes_why(l, &text, row);
+		if (has_tag_hold(l))
+			add_tag_holds(l, &text);
+	}
 	table_add_some(l->table, strbuf_slice(&text));
 	strbuf_fini(&text);
 }
@@ -264,6 +287,13 @@ add_ceiling(struct listing *l, struct slice name)
 	table_add_measure(l->table, text, (int64_t)per_hour);
 }
 
+/* Or they are of accounts or domains, which have mail in many lanes. */
+static bool
+is_of_lanes(enum store_backlog_by by)
+{
+	return by == BACKLOG_PROVIDER || by == BACKLOG_LANE;
+}
+
 static void
 got_backlog(void *ctx, const struct store_backlog *row, size_t count,
     const struct error *err)
@@ -271,8 +301,9 @@ got_backlog(void *ctx, const struct store_backlog *row, size_t count,
 	struct listing *l = ctx;
 
 	for (size_t i = 0; err == NULL && i < count; i++) {
-		const struct lane_depth *d =
-		    lane_depths_find(&l->depths, row[i].name);
+		const struct lane_depth *d = is_of_lanes(l->by)
+		    ? lane_depths_find(&l->depths, row[i].name)
+		    : NULL;
 
 		table_add(l->table, row[i].name);
 		table_add_int(l->table, row[i].waiting);
@@ -317,8 +348,7 @@ list_groups(const struct args *a, enum store_backlog_by by, size_t limit)
 	session_open(&l.s, a, 0);
 	store_rule_list(l.s.pg, l.now_ms, got_rules, &l);
 	session_wait(&l.s, "listing the rules");
-	if (by == BACKLOG_PROVIDER || by == BACKLOG_LANE)
-		lane_depths_read(&l.depths, &l.s, by == BACKLOG_PROVIDER);
+	lane_depths_read(&l.depths, &l.s, by == BACKLOG_PROVIDER);
 	store_backlog_list(l.s.pg, by, l.now_ms, limit, got_backlog, &l);
 	session_wait(&l.s, "counting what waits");
 	table_print(l.table, a->json, "Nothing waits.");
@@ -370,8 +400,8 @@ const struct command command_queue = {
 	    "on_hold   kept by 'verpost queue hold'; by domain and account "
 	    "\"-\" when mail\n          of a tag that is on hold may be among "
 	    "it\n"
-	    "\nThe limits of sources and sites stand with providers and lanes; "
-	    "domains and\naccounts tell of holds and of the last reply.\n"
+	    "\nMail of a domain or an account is in many lanes (pool/lane): of "
+	    "these the largest\nthat waits for a limit tells why.\n"
 	    "\nBy site and by source it shows what the running processes "
 	    "have in hand at the\nmoment: what waits in them, is being sent, "
 	    "and over how many connections. rate is\nhow many mails a second "

@@ -14,40 +14,33 @@
 	"LEFT JOIN rules " AS " ON " AS ".kind = 'hold' AND (" AS              \
 	".expires_at IS NULL OR " AS ".expires_at > $1) AND " AS               \
 	".scope = '" SCOPE "' AND "
+/* clang-format off */
 #define LIST(KEY)                                                              \
 	"WITH p AS (SELECT " KEY " AS name, d.number AS d, o.number AS o, "    \
-	"a.number AS a, count(*) AS n, "                                       \
+	"a.number AS a, r.pool, r.lane, count(*) AS n, "                       \
 	"count(*) FILTER (WHERE r.retry_at > $1::timestamptz) AS later, "      \
 	"min(r.id::text COLLATE \"C\") AS oldest, "                            \
 	"max(r.id::text COLLATE \"C\") FILTER (WHERE r.attempts > 0) "         \
-	"AS tried FROM recipients r " HOLD("d",                                \
-	    "domain") "d.account IS NULL AND d.value = " DOMAIN " " HOLD("o",  \
-	    "domain") "o.account = r.flow / 2 AND o.value = " DOMAIN           \
-		      " " HOLD("a",                                            \
-			  "account") "a.account = r.flow / 2 "                 \
-				     "WHERE r.finished_at IS NULL GROUP BY "   \
-				     "1, 2, 3, 4), "                           \
-				     "g AS (SELECT name, sum(n)::int8 AS n, "  \
-				     "sum(later)::int8 AS later, "             \
-				     "coalesce(sum(n) FILTER (WHERE "          \
-				     "coalesce(d, o, a) IS NOT NULL), "        \
-				     "0)::int8 AS held, "                      \
-				     "string_agg(nullif(concat_ws(' ', d, o, " \
-				     "a), ''), "                               \
-				     "' ') AS holds, min(oldest) AS oldest, "  \
-				     "max(tried) AS tried FROM p "             \
-				     "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT "    \
-				     "$2::int8) "                              \
-				     "SELECT coalesce(g.name, '?'), g.n, "     \
-				     "g.later, g.held, g.holds, "              \
-				     "g.oldest::uuid, coalesce(t.code, "       \
-				     "0::int2), t.reply, t.mx "                \
-				     "FROM g LEFT JOIN LATERAL (SELECT * "     \
-				     "FROM attempts t "                        \
-				     "WHERE t.recipient = g.tried::uuid AND "  \
-				     "t.outcome IS NOT NULL "                  \
-				     "ORDER BY t.n DESC LIMIT 1) t ON true "   \
-				     "ORDER BY g.n DESC, g.name"
+	"AS tried FROM recipients r "                                          \
+	HOLD("d", "domain") "d.account IS NULL AND d.value = " DOMAIN " "      \
+	HOLD("o", "domain") "o.account = r.flow / 2 AND o.value = " DOMAIN " " \
+	HOLD("a", "account") "a.account = r.flow / 2 "                         \
+	"WHERE r.finished_at IS NULL GROUP BY 1, 2, 3, 4, 5, 6), "             \
+	"g AS (SELECT name, sum(n)::int8 AS n, sum(later)::int8 AS later, "    \
+	"coalesce(sum(n) FILTER (WHERE coalesce(d, o, a) IS NOT NULL), "       \
+	"0)::int8 AS held, "                                                   \
+	"string_agg(nullif(concat_ws(' ', d, o, a), ''), ' ') AS holds, "      \
+	"string_agg((SELECT l.name FROM pools l WHERE l.number = p.pool) "     \
+	"|| '/' || lane, ' ' ORDER BY n DESC) "                                \
+	"FILTER (WHERE coalesce(d, o, a) IS NULL AND n > later) AS lanes, "    \
+	"min(oldest) AS oldest, max(tried) AS tried FROM p "                   \
+	"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $2::int8) "                       \
+	"SELECT coalesce(g.name, '?'), g.n, g.later, g.held, g.holds, "        \
+	"g.lanes, g.oldest::uuid, coalesce(t.code, 0::int2), t.reply, t.mx "   \
+	"FROM g LEFT JOIN LATERAL (SELECT * FROM attempts t "                  \
+	"WHERE t.recipient = g.tried::uuid AND t.outcome IS NOT NULL "         \
+	"ORDER BY t.n DESC LIMIT 1) t ON true ORDER BY g.n DESC, g.name"
+/* clang-format on */
 
 static const struct pg_stmt stmts[] = {
 	[BACKLOG_PROVIDER] = { "backlog_provider",
@@ -70,10 +63,11 @@ read_backlog(struct pg_row row, struct store_backlog *b)
 	b->later = pg_get_int8(row, 2);
 	b->held = pg_get_int8(row, 3);
 	b->holds = pg_get_text(row, 4);
-	b->oldest_ms = id_time_ms(pg_get_id(row, 5));
-	b->code = pg_get_int2(row, 6);
-	b->reply = pg_get_text(row, 7);
-	b->mx = pg_get_text(row, 8);
+	b->lanes = pg_get_text(row, 5);
+	b->oldest_ms = id_time_ms(pg_get_id(row, 6));
+	b->code = pg_get_int2(row, 7);
+	b->reply = pg_get_text(row, 8);
+	b->mx = pg_get_text(row, 9);
 }
 
 STORE_ROWS(send_rows, struct store_backlog, read_backlog)

@@ -161,13 +161,19 @@ class Backlog(WorldTest):
         self.assertRegex(out, r"mx\.sink\.zz +3 +1 +3 +36/s +21600/h ")
 
     def why_of_one(self, ident):
-        """What queue, queue --by lane and queue show say; it is the same."""
+        """What queue, queue --by ... and queue show say; it is the same."""
+        lane = self.rows("--by", "lane")[0]
         found = {self.row("others")["delayed_because"],
-                 self.rows("--by", "lane")[0]["delayed_because"],
+                 lane["delayed_because"],
                  self.verpost.command_json(
                      "queue show", ident)["recipients"][0]["why"]}
         self.assertEqual(len(found), 1, found)
-        return found.pop()
+        why = found.pop()
+        for by in ("domain", "account"):
+            self.assertEqual(
+                [row["delayed_because"] for row in self.rows("--by", by)],
+                [lane["name"] + ": " + why])
+        return why
 
     def test_a_pool_from_which_nothing_is_sent_says_so(self):
         source = self.world.net + ".20"
