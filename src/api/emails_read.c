@@ -211,7 +211,7 @@ outcome_is_unknown(const struct store_recipient *r)
 {
 	return (r->status == STATUS_FAILED &&
 		   slice_eq_text(r->reason, FAIL_OUTCOME_UNKNOWN)) ||
-	    (r->status == STATUS_DEFERRED &&
+	    ((r->status == STATUS_DEFERRED || r->status == STATUS_FAILED) &&
 		r->last.outcome == VERDICT_UNKNOWN);
 }
 

@@ -507,11 +507,11 @@ void finish_canceled(struct job *j);
  * that attempt is unknown. */
 void finish_abandoned(struct job *j, int holder, unsigned int n,
     int64_t claimed_at_ms);
-/* Its max age is over. The job is claimed. */
+/* Its max age is over: no attempt. The job is claimed. */
 void finish_expired(struct job *j);
 /* DNS decided. The job is claimed. */
 void finish_dns(struct job *j, enum verdict_dns what);
-/* We decided (content, log_mode, expired). The job is claimed. */
+/* We decided (content, log_mode). The job is claimed. */
 void finish_local(struct job *j, enum verdict v, const char *reason,
     const char *status, const char *text);
 

@@ -174,13 +174,6 @@ finish_local(struct job *j, enum verdict v, const char *reason,
 }
 
 void
-finish_expired(struct job *j)
-{
-	finish_local(j, VERDICT_FAILED, FAIL_EXPIRED, "4.4.7",
-	    "not delivered within the time allowed");
-}
-
-void
 finish_dns(struct job *j, enum verdict_dns what)
 {
 	struct outcome_attempt a = own_attempt(j);
@@ -212,8 +205,9 @@ finish_abandoned(struct job *j, int holder, unsigned int n,
 	write_attempt(j, &a);
 }
 
+/* Nothing was tried: the attempts before say what there is to say. */
 static void
-end(struct job *j, enum status status, const char *text,
+end(struct job *j, enum status status, const char *reason, const char *text,
     const struct canceled *canceled)
 {
 	struct outcome_end e = {
@@ -223,6 +217,7 @@ end(struct job *j, enum status status, const char *text,
 		.worker = j->mta->worker,
 		.at_ms = clock_now_ms(),
 		.status = status,
+		.reason = reason,
 		.text = slice_of(text),
 		.canceled = canceled,
 	};
@@ -236,9 +231,17 @@ end(struct job *j, enum status status, const char *text,
 }
 
 void
+finish_expired(struct job *j)
+{
+	end(j, STATUS_FAILED, FAIL_EXPIRED,
+	    "not delivered within the time allowed", NULL);
+}
+
+void
 finish_suppressed(struct job *j)
 {
-	end(j, STATUS_SUPPRESSED, "suppressed after it was accepted", NULL);
+	end(j, STATUS_SUPPRESSED, NULL, "suppressed after it was accepted",
+	    NULL);
 }
 
 void
@@ -247,5 +250,5 @@ finish_canceled(struct job *j)
 	struct canceled canceled =
 	    canceled_by_rule(rules_numbered(j->mta->rules, j->cancel));
 
-	end(j, STATUS_CANCELED, "", &canceled);
+	end(j, STATUS_CANCELED, NULL, "", &canceled);
 }

@@ -93,59 +93,64 @@ rule_of(const struct expire *e, struct id id)
 	return found != NULL ? rules_numbered(e->rules, found->cancel) : NULL;
 }
 
+/* Its max age is over, or it is canceled. */
 static void
-record_cancel(struct expire *e, const struct store_claim *claim)
+record_end(struct expire *e, size_t i)
 {
-	struct canceled canceled = canceled_by_rule(rule_of(e, claim->id));
+	const struct store_claim *claim = &e->claim[i];
+	struct canceled canceled;
 	struct outcome_end end = {
 		.recipient = claim->id,
 		.account = claim->account,
 		.n = (unsigned int)claim->n,
 		.worker = e->worker,
 		.at_ms = e->now_ms,
-		.status = STATUS_CANCELED,
-		.canceled = &canceled,
 	};
 
+	if (e->expires_at_ms[i] <= e->now_ms) {
+		end.status = STATUS_FAILED;
+		end.reason = FAIL_EXPIRED;
+		end.text = SLICE("not delivered within the time allowed");
+	} else {
+		canceled = canceled_by_rule(rule_of(e, claim->id));
+		end.status = STATUS_CANCELED;
+		end.canceled = &canceled;
+	}
 	outcome_end(e->writer, &end, recorded, e);
+}
+
+static void
+record_unknown(struct expire *e, size_t i)
+{
+	const struct store_claim *claim = &e->claim[i];
+	struct outcome_attempt a = {
+		.recipient = claim->id,
+		.account = claim->account,
+		.n = (unsigned int)claim->open_n,
+		.worker = claim->holder,
+		.only_open = true,
+		.at_ms = e->now_ms,
+		.claimed_at_ms = claim->claimed_at_ms,
+		.retry_at_ms = e->now_ms,
+		.expires_at_ms = e->expires_at_ms[i],
+		.exactly_once = e->exactly_once[i],
+		.verdict = { VERDICT_UNKNOWN, NULL, false },
+		.text = SLICE("the process that sent it is gone"),
+	};
+
+	outcome_attempt(e->writer, &a, recorded, e);
 }
 
 static void
 record(struct expire *e, size_t i)
 {
 	const struct store_claim *claim = &e->claim[i];
-	struct outcome_attempt a = {
-		.recipient = claim->id,
-		.account = claim->account,
-		.n = (unsigned int)claim->n,
-		.worker = e->worker,
-		.at_ms = e->now_ms,
-		.claimed_at_ms = e->now_ms,
-		.expires_at_ms = e->expires_at_ms[i],
-		.exactly_once = e->exactly_once[i],
-		.verdict = { VERDICT_FAILED, FAIL_EXPIRED, false },
-		.status = { { 4, 4, 7 } }, /* RFC 3463: delivery time expired */
-		.text = SLICE("not delivered within its max age"),
-	};
 
-	if (claim->result == STORE_CLAIM_OPEN) {
-		if (e->now_ms - claim->claimed_at_ms < STORE_CLAIM_MS)
-			return;
-		a.n = (unsigned int)claim->open_n;
-		a.worker = claim->holder;
-		a.only_open = true;
-		a.claimed_at_ms = claim->claimed_at_ms;
-		a.verdict =
-		    (struct verdict_result){ VERDICT_UNKNOWN, NULL, false };
-		a.retry_at_ms = e->now_ms;
-		a.text = SLICE("the process that sent it is gone");
-	} else if (claim->result != STORE_CLAIM_MINE) {
-		return;
-	} else if (e->expires_at_ms[i] > e->now_ms) {
-		record_cancel(e, claim);
-		return;
-	}
-	outcome_attempt(e->writer, &a, recorded, e);
+	if (claim->result == STORE_CLAIM_MINE)
+		record_end(e, i);
+	else if (claim->result == STORE_CLAIM_OPEN &&
+	    e->now_ms - claim->claimed_at_ms >= STORE_CLAIM_MS)
+		record_unknown(e, i);
 }
 
 static void

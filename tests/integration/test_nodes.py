@@ -201,15 +201,29 @@ class Nodes(TwoNodes):
         wait_until("a holds them", lambda: self.in_redis("h") == held)
         return before, behind, once, rest
 
+    def claims(self, source):
+        return int(self.pg.value(
+            "SELECT count(*) FROM attempts a JOIN sources s ON s.number = "
+            "a.source WHERE a.outcome IS NULL AND s.address = '%s'" % source))
+
     def test_a_backlog_is_shared(self):
-        """Of equal weights both take what they can."""
+        """While the host is slow both send, and none has more than it can."""
         to = self.addresses("share", 200)
+        gate = Gate("250 2.0.0 taken")
+        self.gates.append(gate)
+        self.sink.on_dot.update(dict.fromkeys(to, gate))
         self.post(to)
+        most = CONNECTIONS * (1 + CLAIM_AHEAD)
+        for source in self.source.values():
+            wait_until("%s sends" % source, lambda s=source:
+                       self.claims(s) >= CONNECTIONS)
+            self.assertLessEqual(self.claims(source), most)
+        gate.open()
         self.wait_delivered(to)
         self.assertEqual(self.sent(to), [1] * len(to))
         peers = self.peers(to)
         for source in self.source.values():
-            self.assertGreater(peers.count(source), len(to) / 4)
+            self.assertGreaterEqual(peers.count(source), CONNECTIONS)
         self.wait_nothing_left()
 
     def test_the_successor_in_the_slot_goes_on_at_once(self):

@@ -72,12 +72,37 @@ class Time(WorldTest):
         self.clock.advance(48 * 3600)
         self.api.wait_event(ident, "failed", 60)
         got = self.hooks.wait_for(ident, "email.failed")
-        self.assertIn("expired", got.event["data"]["failed"]["reason"])
+        self.assertEqual(got.event["data"]["failed"], {
+            "reason": "expired",
+            "message": "not delivered within the time allowed"})
         ended = self.attempts(ident)
+        self.check_last(ident, ended, 451, False)
+        shown = self.verpost.command_json("queue show", ident)
+        self.assertEqual(shown["recipients"][0]["why"], "expired: not today")
+        self.assertEqual({a["outcome"] for a in shown["attempts"]},
+                         {"deferred"})
         self.clock.advance(24 * 3600)
         other = self.mail("other@sink.zz", "s")
         self.api.wait_event(other, "delivered", 30)
         self.assertEqual(self.attempts(ident), ended)
+
+    def check_last(self, ident, number, code, is_unknown):
+        """What ended it was no attempt: the last one tells what was said."""
+        recipient = self.api.email(ident)["recipients"][0]
+        self.assertEqual(
+            [recipient["reason"], recipient["outcome_unknown"]],
+            ["expired", is_unknown])
+        self.assertEqual(
+            [recipient["last_attempt"][k] for k in ("number", "code")],
+            [number, code])
+
+    def test_what_expires_may_have_been_taken(self):
+        self.sink.on_dot["taken@sink.zz"] = None
+        ident = self.mail("taken@sink.zz", "its reply never comes")
+        self.api.wait_event(ident, "delivery_delayed", 30)
+        self.clock.advance(73 * 3600)
+        self.api.wait_event(ident, "failed", 60)
+        self.check_last(ident, 1, 0, True)
 
     def test_z_a_clock_far_ahead_finds_its_days(self):
         """Last by name: what came before is long over then."""
