@@ -57,9 +57,9 @@ struct store_delivery {
 	int account;
 	struct id email;
 	int64_t email_created_at_ms;
-	struct slice message_id;  /* ptr NULL: derived */
-	struct slice head;	  /* mail_content record, no bodies */
-	struct slice address;	  /* the recipient's */
+	struct slice message_id; /* ptr NULL: derived */
+	struct slice head;	 /* mail_content record, no bodies */
+	struct slice address;	 /* the recipient's */
 	int field;
 };
 typedef void store_delivery_got(void *ctx, const struct store_delivery *row,

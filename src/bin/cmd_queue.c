@@ -175,14 +175,14 @@ add_lanes_why(const struct listing *l, struct strbuf *text,
 	struct slice left = row->lanes;
 
 	while (left.len > 0) {
-		const struct lane_depth *d = lane_depths_find(&l->depths,
-		    slice_take_until(&left, ' '));
+		const struct lane_depth *d =
+		    lane_depths_find(&l->depths, slice_take_until(&left, ' '));
 
 		if (d == NULL || d->why[0] == '\0')
 			continue;
 		strbuf_add_fmt(text, "%s%.*s: %s",
-		    strbuf_slice(text).len > 0 ? "; " : "",
-		    SLICE_FMT(d->name), d->why);
+		    strbuf_slice(text).len > 0 ? "; " : "", SLICE_FMT(d->name),
+		    d->why);
 		return;
 	}
 }

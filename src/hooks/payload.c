@@ -37,8 +37,7 @@ write_message_id(struct json_writer *w, const struct hooks_event *e,
 {
 	struct strbuf text = STRBUF_INIT;
 
-	id_add_message_id(&text, e->message_id, e->email,
-	    content->from.domain);
+	id_add_message_id(&text, e->message_id, e->email, content->from.domain);
 	json_text(w, "message_id", strbuf_slice(&text));
 	strbuf_fini(&text);
 }
