@@ -234,6 +234,11 @@ class Commands(WorldTest):
         self.assertEqual((was.st_uid, was.st_gid, was.st_mode & 0o7777),
                          (of_dir.st_uid, of_dir.st_gid, 0o600))
 
+    def test_the_path_of_a_key_file_may_be_any(self):
+        path = self.verpost.base + '/a "key" \\ file'
+        self.assertEqual(self.verpost.command_json("keyfile create", path),
+                         {"key_file": path})
+
     def test_a_key_file_that_may_not_be_read_says_whose_it_is(self):
         status, out, errors = run(
             ["setpriv", "--reuid", "nobody", "--clear-groups", PROGRAM,
