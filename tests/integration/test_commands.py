@@ -196,8 +196,9 @@ class Commands(WorldTest):
         """The tests' key file is root's, who starts serve here."""
         alone = self.verpost.base + "/alone-too"
         free = self.world.net + ".10:0"
-        settings = {"run_dir": alone, "http_listen": free,
-                    "smtp_in_listen": free, "simulator_listen": free}
+        settings = {"node": "alone-too", "run_dir": alone,
+                    "http_listen": free, "smtp_in_listen": free,
+                    "simulator_listen": free}
         keys = self.verpost.settings["key_file"]
 
         def found():
