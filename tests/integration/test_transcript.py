@@ -3,6 +3,7 @@ What is said on the wire: kept with each attempt, and shown live by "verpost
 trace".
 """
 
+import json
 import os
 import re
 import sys
@@ -182,6 +183,17 @@ class Trace(WorldTest):
                 self.assertIn(" octets>", process.log())
                 self.assertNotIn("this is a test", process.log())
                 self.assertNotIn("Subject", process.log())
+
+    def test_each_line_can_be_an_object(self):
+        process = self.trace("sink.zz", "--json")
+        self.until_seen(process, "RCPT TO:<seen@sink.zz>")
+        said = [json.loads(line) for line in process.log().splitlines()[:-1]]
+        line = next(s for s in said if s["text"].startswith("RCPT TO"))
+        self.assertEqual(
+            [line[k] for k in ("process", "who", "text")],
+            ["node1/0", ">", "RCPT TO:<seen@sink.zz>"])
+        self.assertRegex(line["host"], r"\Amx\.sink\.zz\[")
+        self.assertRegex(line["connection"], r"\A#\d+\Z")
 
     def test_what_is_said_to_others_is_not_shown(self):
         self.world.dns.add("quiet IN MX 10 mx.quiet",
