@@ -426,7 +426,8 @@ const struct command command_queue = {
 	.operands = "",
 	.summary = "show what waits, and why",
 	.help =
-	    "waiting   recipients that are not finished\n"
+	    "waiting   recipients that are not finished; what was canceled "
+	    "counts until it is\n          come across, within minutes\n"
 	    "later     of them: the next attempt, or the turn of its site, is "
 	    "in the future\n"
 	    "ready     jobs that a process could take now\n"

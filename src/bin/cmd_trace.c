@@ -23,6 +23,7 @@ struct tracing {
 	struct redis *asking, *listening;
 	struct timer *again, *end, *silence;
 	bool has_listened; /* the subscription stands */
+	bool is_alone;	   /* nobody heard the last question */
 	bool json;
 	const char *redis_url;
 	char token[TRACE_TOKEN_LEN + 1];
@@ -37,10 +38,11 @@ on_asked(void *ctx, const struct redis_reply *reply, const struct error *err)
 	if (err != NULL)
 		return; /* it comes back, or silence ends this */
 	timer_set(t->silence, ANSWER_MS);
-	if (redis_reply_int(reply) == 0)
+	if (redis_reply_int(reply) == 0 && !t->is_alone)
 		fputs("verpost: no mta process listens at this Redis; "
 		      "waiting for one\n",
 		    stderr);
+	t->is_alone = redis_reply_int(reply) == 0;
 }
 
 /* Not before the answers can be heard. */

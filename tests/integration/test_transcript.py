@@ -13,7 +13,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
 from harness.peer import ENVELOPE, HELLO, TAKE, Peer  # noqa: E402
-from harness.procs import Process, run, wait_until  # noqa: E402
+from harness.procs import (Process, directory, run, wait_until,  # noqa: E402
+                           write)
+from harness.storage import Redis  # noqa: E402
 from harness.verpost import PROGRAM, Api  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
@@ -210,6 +212,17 @@ class Trace(WorldTest):
         process = self.trace("sink.zz", "--for", "1s")
         self.assertEqual(process.wait(20), 0)
         self.assertEqual(self.world.redis.command("KEYS", "*trace*"), "")
+
+    def test_that_nobody_listens_is_said_once(self):
+        redis = Redis(directory(self.world.base + "/beside"))
+        self.addCleanup(redis.stop)
+        path = write(self.world.base + "/beside.conf", "".join(
+            "%s = %s\n" % item for item in dict(
+                self.world.verpost.settings,
+                redis="unix:" + redis.path).items()))
+        _, _, errors = self.world.verpost.command(
+            "trace", "-c", path, "sink.zz", "--for", "3s")
+        self.assertEqual(errors.count("no mta process listens"), 1, errors)
 
     def test_nonsense_is_refused(self):
         for operands in (["not a domain"], ["sink.zz", "--for", "never"],
