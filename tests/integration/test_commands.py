@@ -31,6 +31,35 @@ class Commands(WorldTest):
         self.assertEqual(status, 0, text)
         self.assertIn("postgres", text)
 
+    def test_who_may_only_read_is_told_what_is_wrong(self):
+        pg = self.world.pg
+        for name, said in (("reader", "this Postgres takes no changes"),
+                           ("other", "use the one that owns the tables")):
+            pg.sql("CREATE ROLE %s LOGIN; GRANT SELECT ON ALL TABLES IN "
+                   "SCHEMA public TO %s" % (name, name))
+            if name == "reader":
+                pg.sql("ALTER ROLE reader SET default_transaction_read_only "
+                       "= on")
+            path = write(self.verpost.base + "/reader.conf", "".join(
+                "%s = %s\n" % item for item in dict(
+                    self.verpost.settings, postgres='"%s"' % re.sub(
+                        "user=[a-z]+", "user=" + name,
+                        pg.conninfo("verpost"))).items()))
+            status, text = self.run_command(
+                "queue hold", "domain", "read.zz", "-c", path)
+            self.assertEqual(status, 1, text)
+            self.assertIn(said, text)
+            status, text = self.run_command("queue", "-c", path)
+            self.assertEqual(status, 0, text)
+        self.assertEqual(self.run_command("queue rules")[1],
+                         "Nothing is on hold or being canceled.\n")
+
+    def test_an_account_that_is_not_there_is_named(self):
+        self.assertEqual(
+            self.run_command("queue hold", "account", "nobody"),
+            (1, "verpost: there is no account 'nobody': 'verpost account "
+                "list' lists them\n"))
+
     def test_check_refuses_what_is_wrong_with_the_line_number(self):
         with open(self.verpost.config) as stream:
             good = stream.read()
