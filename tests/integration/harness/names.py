@@ -124,7 +124,7 @@ stub-zone:
         self._write_zone()
         self.nsd.send(signal.SIGHUP)
         wait_until("nsd has the new zone",
-                   lambda: self.serial_at(self.server) == self.serial)
+                   lambda: self.serial_at(self.server) == self.serial, 60)
         # Nothing of the old zone stays in a cache.
         self.unbound.stop()
         self.start_resolver()
