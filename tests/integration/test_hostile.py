@@ -86,6 +86,8 @@ CASES = [
                   GOOD], DELIVERED, 1, ""),
     ("tlsinjected", [TLS[:-1] + [b"220 go\r\n250-peer\r\n250 AUTH\r\n"],
                      GOOD], DELIVERED, 1, ""),
+    # No word more: given up after 30 s, and never waited for again.
+    ("tlsstall", [TLS + [lambda: time.sleep(35)], GOOD], DELIVERED, 1, ""),
     ("tlsbigcert", [TLS + [("starttls",)] + GOOD[1:], GOOD], DELIVERED, 1,
      ""),
 ]
