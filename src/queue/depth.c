@@ -54,13 +54,13 @@ depth_why_text(struct slice why, char *out, size_t size)
 	for (at = line.len; at > 0 && line.ptr[at - 1] != ' '; at--)
 		continue;
 	until = slice_from(line, at);
-	if (at == 0 || !slice_to_i64(until, &until_ms) || until_ms <= 0) {
+	if (at == 0 || !slice_to_i64(until, &until_ms)) {
 		snprintf(out, size, "%.*s", SLICE_FMT(line));
 		return;
 	}
 	line = slice_first(line, at - 1);
 	if (until_ms <= clock_now_ms()) {
-		/* It was told a while ago; what comes next is not known. */
+		/* Nobody knew, or it was told a while ago. */
 		snprintf(out, size, "%.*s", SLICE_FMT(line));
 		return;
 	}

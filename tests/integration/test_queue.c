@@ -440,7 +440,7 @@ a_reason_is_told_for_people(void **state)
 		    "daily limit of 5 until 2030-01-01T00:00:00.000Z" },
 		{ "7 one 1893456000000\n8 two 1893456000000\n",
 		    "one until 2030-01-01T00:00:00.000Z" },
-		{ "7 no end 0\n", "no end 0" },
+		{ "7 no end 0\n", "no end" },
 		{ "7 no number\n", "no number" },
 		{ "7\n", "" },
 		{ "7 word\n", "word" },
