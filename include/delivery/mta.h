@@ -54,6 +54,10 @@ struct mta_options {
 	void *lost_ctx;
 };
 
+/* Whether a process that serves the slot still runs: it may do so without its
+ * master, until its transactions are over. dir: as slot_dir. */
+bool mta_slot_is_held(const char *dir, unsigned int slot);
+
 struct mta *mta_new(const struct mta_options *opt);
 /*
  * Leases nothing more, gives back what is not claimed, finishes what is, then

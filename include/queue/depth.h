@@ -35,8 +35,13 @@ void depth_free(struct depth **d);
 #define DEPTH_WHY_MAX 160
 /* As of the last count; "" for nothing. Borrowed until the loop turns. */
 const char *depth_why(const struct depth *d, int pool, struct slice lane);
-/* What a lane tells (queue_lane_state.why), for people; the first that tells
- * stands for all. size: DEPTH_WHY_MAX. */
-void depth_why_text(struct slice why, char *out, size_t size);
+/*
+ * What a lane tells (queue_lane_state.why), for people. owners: the workers
+ * that could send what is in it (store_pool.owners). While one of them tells
+ * nothing the lane is open, and "" is written; else the reason that is over
+ * first. size: DEPTH_WHY_MAX.
+ */
+void depth_why_text(struct slice why, struct slice owners, char *out,
+    size_t size);
 
 #endif

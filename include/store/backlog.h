@@ -36,4 +36,17 @@ typedef void store_backlog_got(void *ctx, const struct store_backlog *row,
 struct pg_tx *store_backlog_list(struct pg *pg, enum store_backlog_by by,
     int64_t now_ms, size_t limit, store_backlog_got *done, void *ctx);
 
+/* What was said last to the newest unfinished recipient that was tried, of all
+ * that have the domain of an address. */
+struct store_last_reply {
+	int code; /* 0: it said nothing */
+	struct slice reply, mx;
+	int64_t at_ms;
+};
+typedef void store_last_reply_got(void *ctx, const struct store_last_reply *row,
+    size_t count, const struct error *err);
+/* One row, or none when nobody was tried. */
+struct pg_tx *store_backlog_last(struct pg *pg, struct slice address,
+    store_last_reply_got *done, void *ctx);
+
 #endif

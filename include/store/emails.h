@@ -16,7 +16,7 @@ struct store_recipient {
 	int pool;
 	struct slice lane;
 	bool pool_is_idle; /* it waits, and no process sends from its pool */
-	bool is_claimed;	   /* by somebody who sends it, or did */
+	bool is_claimed;   /* by somebody who sends it, or did */
 	struct slice claim_source; /* its address, as store_attempt's */
 	/* Of the event that ended it, when it is canceled or has bounced: ptr
 	 * NULL and 0: none. */

@@ -62,6 +62,9 @@ struct pg_tx *store_source_disown(struct pg *pg, int worker, const int *keep,
 struct store_pool {
 	int number;
 	struct slice name;
+	/* The living workers that own a source of it, between blanks; ptr NULL:
+	 * none. */
+	struct slice owners;
 };
 typedef void store_pool_got(void *ctx, const struct store_pool *pool,
     size_t count, const struct error *err);

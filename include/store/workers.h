@@ -20,6 +20,7 @@ struct store_worker {
 	int pid;
 	int64_t started_at_ms, seen_at_ms;
 	bool dead;
+	int64_t unseen_ms; /* since seen_at, by the clock of the database */
 };
 typedef void store_worker_got(void *ctx, const struct store_worker *worker,
     size_t count, const struct error *err);

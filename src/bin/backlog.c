@@ -36,7 +36,9 @@ backlog_queue_open(struct session *s)
 struct lane_call {
 	struct reading *reading;
 	struct queue_lane lane;
-	struct slice name;
+	struct slice name;	/* of the group it is counted in */
+	struct slice full_name; /* pool/lane */
+	struct slice owners;	/* of its pool */
 };
 
 struct reading {
@@ -87,6 +89,34 @@ on_parked(void *ctx, const int *hold, size_t count, const struct error *err)
 	answered(r);
 }
 
+/* Of several lanes the largest tells; which, unless the others say the same. */
+static void
+add_why(const struct lane_call *call, struct lane_depth *d,
+    const struct queue_lane_state *state)
+{
+	struct slice idle = poolwhy_of(&call->reading->pools, call->lane.pool);
+	size_t jobs = state->ready + state->held + state->later;
+	char why[DEPTH_WHY_MAX];
+
+	if (jobs == 0)
+		return;
+	d->lanes++;
+	if (idle.len > 0)
+		snprintf(why, sizeof(why), "%.*s", SLICE_FMT(idle));
+	else
+		depth_why_text(state->why, call->owners, why, sizeof(why));
+	if (why[0] == '\0')
+		return;
+	if (strcmp(why, d->why) == 0) {
+		d->why_lanes++;
+	} else if (jobs > d->why_jobs) {
+		snprintf(d->why, sizeof(d->why), "%s", why);
+		d->why_lane = call->full_name;
+		d->why_lanes = 1;
+		d->why_jobs = jobs;
+	}
+}
+
 static void
 on_state(void *ctx, const struct queue_lane_state *state,
     const struct error *err)
@@ -94,7 +124,6 @@ on_state(void *ctx, const struct queue_lane_state *state,
 	struct lane_call *call = ctx;
 	struct reading *r = call->reading;
 	struct lane_depth *d;
-	struct slice idle;
 
 	if (err == NULL) {
 		d = depth_for(r->depths, call->name);
@@ -102,13 +131,7 @@ on_state(void *ctx, const struct queue_lane_state *state,
 		d->later += state->later;
 		d->held += state->held;
 		d->parked += state->parked;
-		idle = poolwhy_of(&r->pools, call->lane.pool);
-		if (idle.len == 0 && state->why.len > 0)
-			depth_why_text(state->why, d->why, sizeof(d->why));
-		else if (idle.len > 0 &&
-		    state->ready + state->held + state->later > 0)
-			snprintf(d->why, sizeof(d->why), "%.*s",
-			    SLICE_FMT(idle));
+		add_why(call, d, state);
 		if (state->parked > 0) {
 			r->open++;
 			queue_parked(r->queue, &call->lane, on_parked, call);
@@ -127,14 +150,10 @@ is_hash_lane(const struct queue_lane *lane)
 }
 
 static struct slice
-name_of(const struct reading *r, const struct queue_lane *lane,
-    struct slice pool)
+provider_of(const struct reading *r, const struct queue_lane *lane)
 {
 	struct arena *arena = &r->depths->arena;
 
-	if (!r->by_provider)
-		return slice_of(
-		    arena_fmt(arena, "%.*s/%s", SLICE_FMT(pool), lane->name));
 	return is_hash_lane(lane) ? SLICE("others")
 				  : arena_slice(arena, slice_of(lane->name));
 }
@@ -155,7 +174,11 @@ got_pools(void *ctx, const struct store_pool *pool, size_t count,
 		    queue_lane_of_pools(shaping, pool, i, &call->lane);
 
 		call->reading = r;
-		call->name = name_of(r, &call->lane, its->name);
+		call->full_name = slice_of(arena_fmt(&r->depths->arena,
+		    "%.*s/%s", SLICE_FMT(its->name), call->lane.name));
+		call->name = r->by_provider ? provider_of(r, &call->lane)
+					    : call->full_name;
+		call->owners = arena_slice(&r->depths->arena, its->owners);
 	}
 	session_end(r->s, err);
 }

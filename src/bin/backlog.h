@@ -21,8 +21,12 @@ struct lane_depth {
 	struct slice name;
 	size_t ready, later, held, parked;
 	char why[DEPTH_WHY_MAX]; /* "" or why a process does not ask for more */
-	size_t hold_count;	 /* for which some are parked */
-	const int *hold;	 /* their numbers, some more than once */
+	/* How many of its lanes have jobs, and how many of them say so; one
+	 * that does, with so many. */
+	size_t lanes, why_lanes, why_jobs;
+	struct slice why_lane;
+	size_t hold_count; /* for which some are parked */
+	const int *hold;   /* their numbers, some more than once */
 };
 
 struct lane_depths {

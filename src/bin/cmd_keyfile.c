@@ -6,7 +6,9 @@
 
 #include "base/crypto.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "bin/command.h"
 #include "proc/privileges.h"
 #include "proc/settings.h"
@@ -23,6 +25,20 @@ find_owner(const char *path, char *out, size_t size)
 		return;
 	pw = getpwuid(st.st_uid);
 	snprintf(out, size, "%s", pw != NULL ? pw->pw_name : "another user");
+}
+
+static void
+print_json(const char *path)
+{
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	json_writer_init(&w, &out);
+	json_begin_object(&w, NULL);
+	json_cstr(&w, "key_file", path);
+	json_end(&w);
+	puts(strbuf_text(&out));
+	strbuf_fini(&out);
 }
 
 static int
@@ -46,7 +62,7 @@ run(const struct args *a)
 			: "");
 	find_owner(path, owner, sizeof(owner));
 	if (a->json)
-		printf("{\"key_file\":\"%s\"}\n", path);
+		print_json(path);
 	else
 		printf("Key file %s created%s%s. Keep a copy elsewhere: "
 		       "without it DKIM keys and webhook secrets cannot be "

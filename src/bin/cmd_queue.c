@@ -35,6 +35,7 @@ struct listing {
 	struct arena arena;
 	size_t rule_count;
 	struct store_rule *rule;
+	char **rule_account; /* the name of each one's account, or NULL */
 };
 
 /* ---- What is on hold ----------------------------------------------------- */
@@ -48,11 +49,20 @@ is_tag_hold(const struct store_rule *r)
 	return r->kind == RULE_HOLD && r->scope == RULE_TAG;
 }
 
+/* Whether mail of the group may be held by the i-th rule, by its tag. */
 static bool
-has_tag_hold(const struct listing *l)
+may_hold(const struct listing *l, size_t i, const struct store_backlog *row)
+{
+	return is_tag_hold(&l->rule[i]) &&
+	    (l->by != BACKLOG_ACCOUNT || l->rule_account[i] == NULL ||
+		slice_eq_text(row->name, l->rule_account[i]));
+}
+
+static bool
+has_tag_hold(const struct listing *l, const struct store_backlog *row)
 {
 	for (size_t i = 0; i < l->rule_count; i++)
-		if (is_tag_hold(&l->rule[i]))
+		if (may_hold(l, i, row))
 			return true;
 	return false;
 }
@@ -70,7 +80,7 @@ add_held(const struct listing *l, const struct store_backlog *row,
 {
 	int64_t n = held(row, d);
 
-	if (d == NULL && n < row->waiting && has_tag_hold(l))
+	if (d == NULL && n < row->waiting && has_tag_hold(l, row))
 		table_add_none(l->table);
 	else
 		table_add_int(l->table, n);
@@ -139,12 +149,13 @@ add_holds(const struct listing *l, struct strbuf *text,
 
 /* Of the others, when nobody has looked at their tags. */
 static void
-add_tag_holds(const struct listing *l, struct strbuf *text)
+add_tag_holds(const struct listing *l, struct strbuf *text,
+    const struct store_backlog *row)
 {
 	bool *marks = xcalloc(l->rule_count + 1, sizeof(*marks));
 
 	for (size_t i = 0; i < l->rule_count; i++)
-		marks[i] = is_tag_hold(&l->rule[i]);
+		marks[i] = may_hold(l, i, row);
 	strbuf_add_text(text,
 	    strbuf_slice(text).len > 0 ? "; perhaps " : "perhaps ");
 	add_marked(l, text, marks, 0);
@@ -164,6 +175,8 @@ add_lane_why(struct strbuf *text, const struct store_backlog *row,
 		why = "sites take no more at the moment";
 	if (why[0] != '\0' && strbuf_slice(text).len > 0)
 		strbuf_add_text(text, "; ");
+	if (d->why_lanes > 0 && d->why_lanes < d->lanes)
+		strbuf_add_fmt(text, "%.*s: ", SLICE_FMT(d->why_lane));
 	strbuf_add_text(text, why);
 }
 
@@ -198,8 +211,8 @@ add_reason(const struct listing *l, const struct store_backlog *row,
 		add_lane_why(&text, row, d);
 	if (d == NULL && held(row, d) < row->waiting) {
 		add_lanes_why(l, &text, row);
-		if (has_tag_hold(l))
-			add_tag_holds(l, &text);
+		if (has_tag_hold(l, row))
+			add_tag_holds(l, &text, row);
 	}
 	table_add_some(l->table, strbuf_slice(&text));
 	strbuf_fini(&text);
@@ -331,6 +344,25 @@ got_rules(void *ctx, const struct store_rule *rule, size_t count,
 	session_end(&l->s, err);
 }
 
+/* The tag of one account holds nothing of another. */
+static void
+name_accounts(struct listing *l)
+{
+	l->rule_account = xcalloc(l->rule_count + 1, sizeof(char *));
+	for (size_t i = 0; i < l->rule_count; i++)
+		if (is_tag_hold(&l->rule[i]) && l->rule[i].account != 0)
+			l->rule_account[i] =
+			    session_account_name(&l->s, l->rule[i].account);
+}
+
+static void
+free_accounts(struct listing *l)
+{
+	for (size_t i = 0; i < l->rule_count; i++)
+		free(l->rule_account[i]);
+	free(l->rule_account);
+}
+
 /* ---- The commands -------------------------------------------------------- */
 
 static int
@@ -348,6 +380,7 @@ list_groups(const struct args *a, enum store_backlog_by by, size_t limit)
 	session_open(&l.s, a, 0);
 	store_rule_list(l.s.pg, l.now_ms, got_rules, &l);
 	session_wait(&l.s, "listing the rules");
+	name_accounts(&l);
 	lane_depths_read(&l.depths, &l.s, by == BACKLOG_PROVIDER);
 	store_backlog_list(l.s.pg, by, l.now_ms, limit, got_backlog, &l);
 	session_wait(&l.s, "counting what waits");
@@ -355,6 +388,7 @@ list_groups(const struct args *a, enum store_backlog_by by, size_t limit)
 	table_free(&l.table);
 	lane_depths_fini(&l.depths);
 	session_close(&l.s);
+	free_accounts(&l);
 	arena_fini(&l.arena);
 	return 0;
 }
@@ -392,7 +426,8 @@ const struct command command_queue = {
 	.operands = "",
 	.summary = "show what waits, and why",
 	.help =
-	    "waiting   recipients that are not finished\n"
+	    "waiting   recipients that are not finished; what was canceled "
+	    "counts until it is\n          come across, within minutes\n"
 	    "later     of them: the next attempt, or the turn of its site, is "
 	    "in the future\n"
 	    "ready     jobs that a process could take now\n"
@@ -401,7 +436,10 @@ const struct command command_queue = {
 	    "\"-\" when mail\n          of a tag that is on hold may be among "
 	    "it\n"
 	    "\nMail of a domain or an account is in many lanes (pool/lane): of "
-	    "these the largest\nthat waits for a limit tells why.\n"
+	    "these the largest\nthat waits for a limit tells why. By lane and "
+	    "provider on_hold counts what a tag holds\nonce a process has come "
+	    "across it. last_reply is that to the newest mail of those that\n"
+	    "were tried.\n"
 	    "\nBy site and by source it shows what the running processes "
 	    "have in hand at the\nmoment: what waits in them, is being sent, "
 	    "and over how many connections. rate is\nhow many mails a second "

@@ -18,6 +18,7 @@
 #include "queue/queue.h"
 #include "smtp/client.h"
 #include "store/attempts.h"
+#include "store/backlog.h"
 #include "store/emails.h"
 
 #define ATTEMPTS_MOST 1000
@@ -39,7 +40,9 @@ struct show {
 	struct table *attempts;
 	bool with_transcripts, json;
 	struct strbuf transcripts;
-	char why[DEPTH_WHY_MAX]; /* of the lane asked for last */
+	struct strbuf *other;	 /* where to say what others were told */
+	int lane_pool;		 /* of the lane asked for last */
+	char why[DEPTH_WHY_MAX]; /* what that lane says */
 	struct poolwhy pools;
 };
 
@@ -159,8 +162,45 @@ on_state(void *ctx, const struct queue_lane_state *state,
 
 	w->why[0] = '\0';
 	if (err == NULL && state->why.len > 0)
-		depth_why_text(state->why, w->why, sizeof(w->why));
+		depth_why_text(state->why,
+		    poolwhy_owners(&w->pools, w->lane_pool), w->why,
+		    sizeof(w->why));
 	session_end(&w->s, NULL);
+}
+
+/* "; another of its domain: 451 later, said mx.example.net[...], at ..." */
+static void
+got_last(void *ctx, const struct store_last_reply *row, size_t count,
+    const struct error *err)
+{
+	struct show *w = ctx;
+	char when[CLOCK_ISO_LEN];
+
+	for (size_t i = 0; err == NULL && i < count; i++) {
+		strbuf_add_text(w->other, "; another of its domain: ");
+		if (row[i].code != 0)
+			strbuf_add_fmt(w->other, "%d ", row[i].code);
+		strbuf_add_slice(w->other, row[i].reply);
+		if (row[i].mx.len > 0)
+			strbuf_add_fmt(w->other, ", %s %.*s",
+			    row[i].code != 0 ? "said" : "at",
+			    SLICE_FMT(row[i].mx));
+		clock_format_iso(row[i].at_ms, when);
+		strbuf_add_fmt(w->other, ", at %s", when);
+	}
+	session_end(&w->s, err);
+}
+
+/*
+ * Mail to a host that refuses everybody goes back without an attempt of its
+ * own; what the host says stands with the few that were tried.
+ */
+static void
+add_others(struct show *w, struct strbuf *why, const struct store_recipient *r)
+{
+	w->other = why;
+	store_backlog_last(w->s.pg, r->address, got_last, w);
+	session_wait(&w->s, "looking what was said to others");
 }
 
 /* What its lane says, into w->why. */
@@ -173,6 +213,7 @@ ask_lane(struct show *w, struct queue *q, const struct store_recipient *r)
 	if (q == NULL || r->lane.len >= sizeof(lane.name))
 		return;
 	snprintf(lane.name, sizeof(lane.name), "%.*s", SLICE_FMT(r->lane));
+	w->lane_pool = r->pool;
 	queue_state(q, &lane, on_state, w);
 	session_wait(&w->s, "asking Redis for lane %s", lane.name);
 }
@@ -233,6 +274,8 @@ add_recipient(struct show *w, struct table *t, struct queue *q,
 	if (!waiting_because(&why, r, &found,
 		idle.len > 0 ? idle : slice_of(w->why), w->now_ms))
 		add_end(w, &why, r, found.first);
+	else if (r->last.n == 0 && !r->is_claimed && found.hold_count == 0)
+		add_others(w, &why, r);
 	table_add_int(t, (int64_t)id_recipient_number(r->id));
 	table_add(t, r->address);
 	table_add_text(t, status_name(waiting_status(r, found.first)));

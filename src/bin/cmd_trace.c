@@ -4,6 +4,7 @@
 #include "base/config.h"
 #include "base/crypto.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "bin/command.h"
 #include "delivery/trace.h"
@@ -22,6 +23,8 @@ struct tracing {
 	struct redis *asking, *listening;
 	struct timer *again, *end, *silence;
 	bool has_listened; /* the subscription stands */
+	bool is_alone;	   /* nobody heard the last question */
+	bool json;
 	const char *redis_url;
 	char token[TRACE_TOKEN_LEN + 1];
 	char question[TRACE_TOKEN_LEN + MAIL_DOMAIN_MAX + 2];
@@ -35,10 +38,11 @@ on_asked(void *ctx, const struct redis_reply *reply, const struct error *err)
 	if (err != NULL)
 		return; /* it comes back, or silence ends this */
 	timer_set(t->silence, ANSWER_MS);
-	if (redis_reply_int(reply) == 0)
+	if (redis_reply_int(reply) == 0 && !t->is_alone)
 		fputs("verpost: no mta process listens at this Redis; "
 		      "waiting for one\n",
 		    stderr);
+	t->is_alone = redis_reply_int(reply) == 0;
 }
 
 /* Not before the answers can be heard. */
@@ -69,12 +73,38 @@ on_listening(void *ctx)
 	timer_set(t->again, 0);
 }
 
+/* "12:00:01.123 node/0 mx.example.com[192.0.2.1]:25 #7 < 250 ok"; what begins
+ * with a star is about the trace itself. */
+static void
+print_json(struct slice line)
+{
+	static const char *const words[] = { "at", "process", "host",
+		"connection", "who" };
+	struct strbuf out = STRBUF_INIT;
+	struct json_writer w;
+
+	json_writer_init(&w, &out);
+	json_begin_object(&w, NULL);
+	for (size_t i = 0;
+	     i < ARRAY_LEN(words) && line.len > 0 && line.ptr[0] != '*'; i++)
+		json_text(&w, words[i], slice_take_until(&line, ' '));
+	json_text(&w, "text", line);
+	json_end(&w);
+	puts(strbuf_text(&out));
+	strbuf_fini(&out);
+}
+
 /* Printable as it comes from us; who else can publish is not trusted. */
 static void
 on_line(void *ctx, struct slice channel, struct slice line)
 {
-	(void)ctx;
+	const struct tracing *t = ctx;
+
 	(void)channel;
+	if (t->json) {
+		print_json(line);
+		return;
+	}
 	for (size_t i = 0; i < line.len; i++)
 		putchar(line.ptr[i] >= ' ' && line.ptr[i] <= '~' ? line.ptr[i]
 								 : '?');
@@ -142,7 +172,7 @@ run_trace(const struct args *a)
 	static const struct redis_ops hear_ops = { .connected = on_listening,
 		.message = on_line };
 	struct settings settings = { 0 };
-	struct tracing t = { 0 };
+	struct tracing t = { .json = a->json };
 	char channel[sizeof(TRACE_ANSWER) + TRACE_TOKEN_LEN];
 	uint64_t for_ms = how_long(a);
 	struct error err = { 0 };
@@ -190,7 +220,8 @@ const struct command command_trace = {
 	.help = "All lines of all mta processes of all nodes, as they are "
 		"spoken: the time, the\nprocess, the host, the number of the "
 		"connection, then '>' for ours, '<' for theirs.\nMessages are "
-		"only counted. At most 200 lines a second from each process.",
+		"only counted. At most 200 lines a second from each process. "
+		"With --json each line\nis an object.",
 	.flags = flags,
 	.run = run_trace,
 };

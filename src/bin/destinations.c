@@ -28,7 +28,10 @@ struct group {
 	bool has_rate;		  /* one has seen it */
 	int64_t ceiling_per_hour; /* of those that have one */
 	bool is_open;		  /* one has none */
+	/* All that it consists of rests; until when the first does, which. */
+	bool is_awake;
 	int64_t resting_until_ms;
+	struct slice resting;
 	struct slice failure;
 	struct slice why; /* of a source; len 0: none */
 	bool is_ours;	  /* a source that the database has */
@@ -39,6 +42,7 @@ struct telling {
 	struct arena arena;
 	struct queue *queue;
 	bool by_site;
+	bool has_answered; /* Redis has */
 	int64_t now_ms;
 	size_t worker_count;
 	struct {
@@ -76,6 +80,20 @@ number(const struct json *object, const char *name)
 	return 0;
 }
 
+/* A source rests, or a site, when all that was told of it does. */
+static void
+add_rest(struct telling *t, struct group *g, const struct json *d)
+{
+	int64_t until_ms = number(d, "resting_until");
+
+	if (until_ms <= t->now_ms) {
+		g->is_awake = true;
+	} else if (g->resting_until_ms == 0 || until_ms < g->resting_until_ms) {
+		g->resting_until_ms = until_ms;
+		g->resting = arena_slice(&t->arena, json_get_text(d, "site"));
+	}
+}
+
 static void
 take_destination(struct telling *t, const struct json *d)
 {
@@ -93,8 +111,7 @@ take_destination(struct telling *t, const struct json *d)
 	g->ceiling_per_hour += number(d, "ceiling_per_hour");
 	if (number(d, "ceiling_per_hour") == 0)
 		g->is_open = true;
-	g->resting_until_ms =
-	    MAX(g->resting_until_ms, number(d, "resting_until"));
+	add_rest(t, g, d);
 	if (failure.len > 0)
 		g->failure = arena_slice(&t->arena, failure);
 }
@@ -294,8 +311,11 @@ add_why(struct table *table, const struct telling *t, const struct group *g)
 		strbuf_add_slice(&why, g->why);
 	else if (day != NULL && g->claimed == 0)
 		daylimit_add_why(&why, day, t->now_ms);
-	if (strbuf_slice(&why).len == 0 && g->resting_until_ms > t->now_ms) {
+	if (strbuf_slice(&why).len == 0 && !g->is_awake &&
+	    g->resting_until_ms > 0) {
 		clock_format_iso(g->resting_until_ms, when);
+		if (!t->by_site)
+			strbuf_add_fmt(&why, "%.*s ", SLICE_FMT(g->resting));
 		strbuf_add_fmt(&why, "rests until %s", when);
 	}
 	table_add_some(table, strbuf_slice(&why));
@@ -309,13 +329,23 @@ is_shown(const struct telling *t, const struct group *g)
 	return t->by_site || g->is_ours || g->waiting + g->claimed > 0;
 }
 
+/* What nobody could be asked for is not 0. */
+static void
+add_count(struct table *table, const struct telling *t, int64_t n)
+{
+	if (t->has_answered)
+		table_add_int(table, n);
+	else
+		table_add_none(table);
+}
+
 static void
 add_group(struct table *table, const struct telling *t, const struct group *g)
 {
 	table_add(table, g->name.len > 0 ? g->name : SLICE("?"));
-	table_add_int(table, g->waiting);
-	table_add_int(table, g->claimed);
-	table_add_int(table, g->connections);
+	add_count(table, t, g->waiting);
+	add_count(table, t, g->claimed);
+	add_count(table, t, g->connections);
 	add_rate(table, g);
 	add_ceiling(table, g);
 	if (!t->by_site)
@@ -345,8 +375,11 @@ destinations_list(const struct args *a, bool by_site, size_t limit)
 	session_open(&t->s, a, 0);
 	read_database(t);
 	t->queue = backlog_queue_open(&t->s);
-	if (t->queue != NULL)
+	t->has_answered = t->queue != NULL;
+	if (t->has_answered)
 		gather(t);
+	else if (by_site)
+		die("only Redis knows what is under way to a site");
 	qsort(t->group, t->group_count, sizeof(*t->group), busier);
 	for (size_t i = 0; i < t->group_count && table_rows(table) < limit; i++)
 		if (is_shown(t, &t->group[i]))

@@ -54,6 +54,7 @@ got_pools(void *ctx, const struct store_pool *pool, size_t count,
 		strbuf_init(&w->pool[i].idle, 0);
 		w->pool[i].number = pool[i].number;
 		w->pool[i].name = arena_slice(&w->arena, pool[i].name);
+		w->pool[i].owners = arena_slice(&w->arena, pool[i].owners);
 	}
 	w->pool_count = count;
 	session_end(w->s, err);
@@ -123,6 +124,14 @@ poolwhy_of(struct poolwhy *w, int pool)
 	return slice_of(arena_fmt(&w->arena, "no source of pool %.*s sends%s%s",
 	    SLICE_FMT(p->name), strbuf_text(&p->idle),
 	    p->count > NAMED_MOST ? ", ..." : ""));
+}
+
+struct slice
+poolwhy_owners(struct poolwhy *w, int pool)
+{
+	const struct poolwhy_pool *p = find(w, pool);
+
+	return p != NULL ? p->owners : SLICE("");
 }
 
 void

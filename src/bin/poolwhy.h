@@ -19,9 +19,9 @@ struct slice poolwhy_source(struct arena *arena,
 
 struct poolwhy_pool {
 	int number;
-	struct slice name;
-	bool is_open; /* one of its sources sends */
-	size_t count; /* of its sources */
+	struct slice name, owners; /* as of store_pool */
+	bool is_open;		   /* one of its sources sends */
+	size_t count;		   /* of its sources */
 	struct strbuf idle;
 };
 
@@ -38,6 +38,8 @@ void poolwhy_read(struct poolwhy *w, struct session *s);
 void poolwhy_fini(struct poolwhy *w);
 /* Borrowed; len 0: one of its sources sends. */
 struct slice poolwhy_of(struct poolwhy *w, int pool);
+/* The workers that send for it, as of store_pool. */
+struct slice poolwhy_owners(struct poolwhy *w, int pool);
 /* On standard error, of each pool that has lost its last source since. */
 void poolwhy_warn_emptied(struct poolwhy *before);
 

@@ -132,5 +132,8 @@ const struct command command_queue_rules = {
 	.name = "queue rules",
 	.operands = "",
 	.summary = "list what is on hold, and what is being canceled",
+	.help = "A cancel stays in the list for ten minutes, and as long as "
+		"any mail waits that is\nolder than it, also mail that it does "
+		"not concern.",
 	.run = run_rules,
 };

@@ -111,6 +111,14 @@ session_try(struct session *s)
 		error_set(&err, ERR_STORE,
 		    "the tables in Postgres are missing, or older than this "
 		    "program: run 'verpost migrate'");
+	if (pg_sqlstate_is(&err, "25006"))
+		error_set(&err, ERR_STORE,
+		    "this Postgres takes no changes: it is a copy of another, "
+		    "or the user that 'postgres' names may only read");
+	if (pg_sqlstate_is(&err, "42501"))
+		error_set(&err, ERR_STORE,
+		    "the user that 'postgres' in the settings names may not do "
+		    "this: use the one that owns the tables");
 	s->done = false;
 	s->err = (struct error){ 0 };
 	return err;
@@ -170,9 +178,16 @@ int
 session_account_named(struct session *s, const char *name_or_id)
 {
 	struct account_pick pick = { .s = s };
+	struct error err;
 
 	store_account_find(s->pg, slice_of(name_or_id), got_account, &pick);
-	session_wait(s, "looking for account '%s'", name_or_id);
+	err = session_try(s);
+	if (err.kind == ERR_NOTFOUND)
+		die("there is no account '%s': 'verpost account list' lists "
+		    "them",
+		    name_or_id);
+	if (err.kind != ERR_NONE)
+		die("looking for account '%s': %s", name_or_id, err.text);
 	if (pick.count != 1)
 		die("'%s' is the name of one account and the id of another",
 		    name_or_id);

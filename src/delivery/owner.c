@@ -313,8 +313,11 @@ on_beat(void *ctx, const struct error *err)
 
 	if (err != NULL && err->kind == ERR_NOTFOUND) {
 		o->tx = NULL;
+		/* After a long silence; or the node's name is another's, too,
+		 * which was started at the same moment. */
 		log_error(&m->log, "worker.declared_dead",
-		    log_int("worker", m->worker));
+		    log_int("worker", m->worker),
+		    log_text("node", m->opt.node));
 		m->worker = 0;
 		if (m->opt.lost != NULL)
 			m->opt.lost(m->opt.lost_ctx);

@@ -622,7 +622,7 @@ scopes_room(struct mta *m, const struct source *s, int provider,
 	now_us = clock_mono_us();
 	r.most = MIN(waiting_cap(scope), scope->takes);
 	r.now = r.most;
-	r.why = "all connections are busy";
+	r.why = "sites take no more at the moment";
 	r.opens_us = now_us + within_us / 4;
 	if (g->interval_us > 0 &&
 	    gcra_room(g, now_us, within_us) <= scope->takes) {

@@ -30,6 +30,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "delivery/mta.h"
 
 #define MAGIC "VPslot1\n"
 #define HEADER_BYTES ((size_t)16384)
@@ -266,13 +267,33 @@ count_garbled(const struct slot *s)
 		    log_uint("entries", n));
 }
 
+static char *
+path_of(const char *dir, unsigned int number)
+{
+	return xasprintf("%s/mta-%u.slots", dir, number);
+}
+
+bool
+mta_slot_is_held(const char *dir, unsigned int slot)
+{
+	char *path = path_of(dir, slot);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool is_held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 &&
+	    errno == EWOULDBLOCK;
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return is_held;
+}
+
 int
 slot_open(struct slot **out, const char *dir, unsigned int number,
     const char *boot_id, struct error *err)
 {
 	struct slot *s = xmalloc(sizeof(*s));
 
-	s->path = xasprintf("%s/mta-%u.slots", dir, number);
+	s->path = path_of(dir, number);
 	snprintf(s->boot_id, sizeof(s->boot_id), "%s", boot_id);
 	if (lock(s, err) != 0 || look(s, err) != 0) {
 		slot_close(&s);

@@ -15,10 +15,10 @@
 #include "model/id.h"
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 
-#define MS_PER_DAY 86400000
 #define MS_MAX (((int64_t)1 << 48) - 1)
 #define COUNTER_MAX 0xfffu
 #define NUMBER_MASK 0x7fu
@@ -115,7 +115,7 @@ id_time_ms(struct id id)
 int32_t
 id_day(struct id id)
 {
-	return (int32_t)(id_time_ms(id) / MS_PER_DAY);
+	return (int32_t)(id_time_ms(id) / CLOCK_DAY_MS);
 }
 
 struct id

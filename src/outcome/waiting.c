@@ -87,6 +87,19 @@ add_retry(struct strbuf *out, const struct store_recipient *r)
 		add_reply(out, r);
 }
 
+/* The lane's reason alone would hide that its host has refused it before. */
+static void
+add_turn(struct strbuf *out, const struct store_recipient *r,
+    struct slice lane_why)
+{
+	strbuf_add_slice(out,
+	    lane_why.len > 0 ? lane_why : SLICE("waits for its turn"));
+	if (r->last.n > 0) {
+		strbuf_add_text(out, "; last time");
+		add_reply(out, r);
+	}
+}
+
 static void
 add_sending(struct strbuf *out, const struct store_recipient *r)
 {
@@ -107,9 +120,7 @@ waiting_because(struct strbuf *out, const struct store_recipient *r,
 		waiting_add_holds(out, found->hold, found->hold_count);
 	else if (r->retry_at_ms > now_ms)
 		add_retry(out, r);
-	else if (lane_why.len > 0)
-		strbuf_add_slice(out, lane_why);
 	else
-		strbuf_add_text(out, "waits for its turn");
+		add_turn(out, r, lane_why);
 	return true;
 }

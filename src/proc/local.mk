@@ -18,6 +18,6 @@ src_proc_libproc_a_SOURCES = \
 	%reldir%/settings.c include/proc/settings.h \
 	%reldir%/settings_form.c %reldir%/settings_priv.h \
 	%reldir%/startup.c include/proc/startup.h \
-	%reldir%/startup_probe.c %reldir%/startup_priv.h \
+	%reldir%/startup_node.c %reldir%/startup_probe.c %reldir%/startup_priv.h \
 	%reldir%/title.c include/proc/title.h \
 	%reldir%/worker.c include/proc/worker.h

@@ -1,7 +1,6 @@
+#include "base/clock.h"
 #include "proc/keeper.h"
 #include "proc/role_priv.h"
-
-#define DAY_MS ((uint64_t)86400 * 1000)
 
 /* One per node: any node may have to take over. */
 static unsigned int
@@ -14,7 +13,7 @@ count(const struct settings *s)
 static int
 days(uint64_t ms)
 {
-	return (int)((ms + DAY_MS - 1) / DAY_MS);
+	return (int)((ms + CLOCK_DAY_MS - 1) / CLOCK_DAY_MS);
 }
 
 static void *

@@ -51,10 +51,10 @@ send_finding(void *ctx, enum finding finding, const char *what,
 		_exit(1);
 }
 
-/* config NULL: for serve. */
+/* config NULL: for serve. runs: it serves already. */
 NORETURN static void
 ask(const struct settings *s, const struct identity *who, const char *config,
-    int fd)
+    bool runs, int fd)
 {
 	struct asker asker = { .fd = fd };
 	struct error err = { 0 };
@@ -69,7 +69,7 @@ ask(const struct settings *s, const struct identity *who, const char *config,
 	if (asker.bad == 0 && config != NULL && who->change)
 		startup_files(s, config, send_finding, &asker);
 	if (asker.bad == 0)
-		startup_probe(s, send_finding, &asker);
+		startup_probe(s, runs, send_finding, &asker);
 	if (asker.bad == 0 && config == NULL)
 		startup_make_days(s, send_finding, &asker);
 	_exit(0);
@@ -102,7 +102,7 @@ hear(int fd, int stop_fd, startup_say *say, void *ctx)
 /* ERR_UNAVAIL when stop_fd became readable. */
 static int
 probe(const struct settings *s, const struct identity *who, const char *config,
-    int stop_fd, startup_say *say, void *ctx, struct error *err)
+    bool runs, int stop_fd, startup_say *say, void *ctx, struct error *err)
 {
 	int fds[2], status = 0;
 	bool heard;
@@ -113,7 +113,7 @@ probe(const struct settings *s, const struct identity *who, const char *config,
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
-		ask(s, who, config, fds[1]);
+		ask(s, who, config, runs, fds[1]);
 	}
 	close(fds[1]);
 	if (pid < 0) {
@@ -155,7 +155,7 @@ startup_ask(const struct settings *s, const struct identity *who, int stop_fd,
 {
 	struct error first = { 0 };
 
-	if (probe(s, who, NULL, stop_fd, log_finding, &first, err) != 0)
+	if (probe(s, who, NULL, false, stop_fd, log_finding, &first, err) != 0)
 		return -1;
 	if (first.kind == ERR_NONE)
 		return 0;
@@ -328,7 +328,8 @@ startup_check(const struct settings *s, const char *config, startup_say *fn,
 	}
 	check_shaping(&c);
 	check_keys(&c);
-	if (known && probe(s, &c.who, config, -1, fn, ctx, &err) != 0)
+	if (known &&
+	    probe(s, &c.who, config, c.holder != 0, -1, fn, ctx, &err) != 0)
 		say(&c, FINDING_BAD, "servers", "%s", err.text);
 	if (c.holder != 0)
 		say(&c, FINDING_OK, "running", "process %ld", c.holder);

@@ -29,6 +29,7 @@
 
 struct probe {
 	const struct settings *s;
+	bool runs; /* here, with these settings */
 	startup_say *say;
 	void *ctx;
 	struct loop *loop;
@@ -235,6 +236,8 @@ check_sources(struct probe *p)
 		say(p, FINDING_BAD, "sources", "%s", err.text);
 	if (p->done && p->s->mode == MODE_LIVE)
 		check_senders(p, pg);
+	if (p->done && !p->runs)
+		startup_node(p->s, p->loop, pg, p->say, p->ctx);
 	pg_free(&pg);
 	if (!p->done || p->s->mta_processes == 0 || p->usable > 0)
 		return;
@@ -310,9 +313,9 @@ check_live(struct probe *p)
 }
 
 void
-startup_probe(const struct settings *s, startup_say *fn, void *ctx)
+startup_probe(const struct settings *s, bool runs, startup_say *fn, void *ctx)
 {
-	struct probe p = { .s = s, .say = fn, .ctx = ctx };
+	struct probe p = { .s = s, .runs = runs, .say = fn, .ctx = ctx };
 
 	p.loop = loop_new();
 	check_redis(&p);

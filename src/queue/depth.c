@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/loop.h"
@@ -15,12 +16,13 @@
  * counts nothing.
  */
 
-#define POOLS_AGAIN 60 /* counts */
+#define POOLS_AGAIN 10 /* counts; the owners of their sources change */
 
 /* A lane that is asked for its state. */
 struct lane_depth {
 	struct depth *depth;
 	struct queue_lane lane;
+	struct slice owners; /* of its pool */
 	char why[DEPTH_WHY_MAX];
 };
 
@@ -34,6 +36,7 @@ struct depth {
 	struct timer *timer;
 	int64_t period_ms;
 	struct pg_tx *tx;
+	struct arena arena; /* of the list of lanes */
 	struct lane_depth *lane;
 	size_t lane_count;
 	size_t open; /* lanes still to answer */
@@ -42,30 +45,70 @@ struct depth {
 	unsigned int counts; /* since the pools were asked for */
 };
 
-void
-depth_why_text(struct slice why, char *out, size_t size)
+static bool
+is_among(struct slice words, struct slice word)
 {
-	struct slice line = slice_take_until(&why, '\n'), until;
-	char when[CLOCK_ISO_LEN];
-	int64_t until_ms;
-	size_t at;
+	while (words.len > 0)
+		if (slice_eq(slice_take_until(&words, ' '), word))
+			return true;
+	return false;
+}
 
-	slice_take_until(&line, ' '); /* the worker */
-	for (at = line.len; at > 0 && line.ptr[at - 1] != ' '; at--)
-		continue;
-	until = slice_from(line, at);
-	if (at == 0 || !slice_to_i64(until, &until_ms)) {
-		snprintf(out, size, "%.*s", SLICE_FMT(line));
-		return;
+static size_t
+count_words(struct slice words)
+{
+	size_t n = 0;
+
+	while (words.len > 0)
+		n += slice_take_until(&words, ' ').len > 0;
+	return n;
+}
+
+/* "daily limit 1795737600000"; takes the time off, 0: soon, or not told. */
+static int64_t
+take_until(struct slice *text)
+{
+	size_t at = text->len;
+	int64_t until_ms = 0;
+
+	while (at > 0 && text->ptr[at - 1] != ' ')
+		at--;
+	if (at > 0 && slice_to_i64(slice_from(*text, at), &until_ms))
+		*text = slice_first(*text, at - 1);
+	return MAX(until_ms, 0);
+}
+
+void
+depth_why_text(struct slice why, struct slice owners, char *out, size_t size)
+{
+	struct slice first = SLICE(""), line;
+	int64_t until_ms = 0;
+	size_t silent = count_words(owners);
+	char when[CLOCK_ISO_LEN];
+
+	while (why.len > 0) {
+		int64_t its_ms;
+
+		line = slice_take_until(&why, '\n');
+		if (!is_among(owners, slice_take_until(&line, ' ')))
+			continue;
+		its_ms = take_until(&line);
+		if (first.len == 0 || its_ms < until_ms) {
+			first = line;
+			until_ms = its_ms;
+		}
+		silent--;
 	}
-	line = slice_first(line, at - 1);
-	if (until_ms <= clock_now_ms()) {
-		/* Nobody knew, or it was told a while ago. */
-		snprintf(out, size, "%.*s", SLICE_FMT(line));
+	if (silent > 0)
+		first = SLICE("");
+	/* A time that is over was told a while ago; what comes next is not
+	 * known. */
+	if (first.len == 0 || until_ms <= clock_now_ms()) {
+		snprintf(out, size, "%.*s", SLICE_FMT(first));
 		return;
 	}
 	clock_format_iso(until_ms, when);
-	snprintf(out, size, "%.*s until %s", SLICE_FMT(line), when);
+	snprintf(out, size, "%.*s until %s", SLICE_FMT(first), when);
 }
 
 static void
@@ -80,7 +123,8 @@ on_state(void *ctx, const struct queue_lane_state *state,
 	} else {
 		d->sum +=
 		    state->ready + state->later + state->held + state->parked;
-		depth_why_text(state->why, lane->why, sizeof(lane->why));
+		depth_why_text(state->why, lane->owners, lane->why,
+		    sizeof(lane->why));
 	}
 	if (--d->open == 0 && !d->has_failed)
 		d->ops->counted(d->ctx, d->sum);
@@ -110,12 +154,16 @@ on_pools(void *ctx, const struct store_pool *pool, size_t n,
 	/* While lanes are asked they stay as they are. */
 	if (err != NULL || d->open > 0)
 		return;
-	free(d->lane);
+	arena_fini(&d->arena);
 	d->lane_count = n * queue_lane_count(d->shaping);
-	d->lane = xcalloc(d->lane_count + 1, sizeof(*d->lane));
+	d->lane = arena_calloc(&d->arena, d->lane_count + 1, sizeof(*d->lane));
 	for (size_t i = 0; i < d->lane_count; i++) {
-		d->lane[i].depth = d;
-		queue_lane_of_pools(d->shaping, pool, i, &d->lane[i].lane);
+		struct lane_depth *lane = &d->lane[i];
+		const struct store_pool *its =
+		    queue_lane_of_pools(d->shaping, pool, i, &lane->lane);
+
+		lane->depth = d;
+		lane->owners = arena_slice(&d->arena, its->owners);
 	}
 	d->counts = 0;
 	count(d);
@@ -166,7 +214,7 @@ depth_free(struct depth **dp)
 	pg_tx_cancel(&d->tx);
 	for (size_t i = 0; i < d->lane_count; i++)
 		queue_forget(d->queue, &d->lane[i]);
-	free(d->lane);
+	arena_fini(&d->arena);
 	free(d);
 }
 

@@ -55,6 +55,15 @@ static const struct pg_stmt stmts[] = {
 	[BACKLOG_DOMAIN] = { "backlog_domain", LIST(DOMAIN) },
 };
 
+static const struct pg_stmt stmt_last = { "backlog_last",
+	"WITH r AS MATERIALIZED (SELECT r.id FROM recipients r "
+	"WHERE r.finished_at IS NULL AND r.attempts > 0 "
+	"AND " DOMAIN " = lower(split_part($1::text, '@', -1)) "
+	"ORDER BY r.id DESC LIMIT 1) "
+	"SELECT coalesce(t.code, 0::int2), t.reply, t.mx, t.finished_at "
+	"FROM r, LATERAL (SELECT * FROM attempts t WHERE t.recipient = r.id "
+	"AND t.outcome IS NOT NULL ORDER BY t.n DESC LIMIT 1) t" };
+
 static void
 read_backlog(struct pg_row row, struct store_backlog *b)
 {
@@ -82,4 +91,26 @@ store_backlog_list(struct pg *pg, enum store_backlog_by by, int64_t now_ms,
 	pg_tx_time(tx, now_ms);
 	pg_tx_int8(tx, (int64_t)limit);
 	return send_rows(tx, NULL, done, ctx);
+}
+
+static void
+read_last(struct pg_row row, struct store_last_reply *l)
+{
+	l->code = pg_get_int2(row, 0);
+	l->reply = pg_get_text(row, 1);
+	l->mx = pg_get_text(row, 2);
+	l->at_ms = pg_get_time(row, 3);
+}
+
+STORE_ROWS(send_last, struct store_last_reply, read_last)
+
+struct pg_tx *
+store_backlog_last(struct pg *pg, struct slice address,
+    store_last_reply_got *done, void *ctx)
+{
+	struct pg_tx *tx = pg_tx_new(pg);
+
+	pg_tx_stmt(tx, &stmt_last);
+	pg_tx_text(tx, address);
+	return send_last(tx, NULL, done, ctx);
 }

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 #include "base/mem.h"
@@ -176,7 +177,7 @@ apply(PGconn *conn, const struct migration *file, int64_t now_ms,
 static int
 make_days(PGconn *conn, int64_t now_ms, struct error *err)
 {
-	long long today = now_ms / 86400000;
+	long long today = now_ms / CLOCK_DAY_MS;
 	char *sql = xasprintf("SELECT make_partitions(%lld, %lld)", today - 1,
 	    today + STORE_DAYS_AHEAD);
 	int rc = run(conn, sql, "making partitions", err);

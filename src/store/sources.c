@@ -63,7 +63,10 @@ static const struct pg_stmt stmt_disown = { "source_disown",
 	"UPDATE sources SET owner = NULL WHERE owner = $1::int4 "
 	"AND number <> ALL ($2::int4[])" };
 static const struct pg_stmt stmt_pools = { "pool_list",
-	"SELECT number, name FROM pools ORDER BY number" };
+	"SELECT p.number, p.name, (SELECT string_agg(DISTINCT s.owner::text, "
+	"' ') FROM sources s JOIN workers w ON w.id = s.owner "
+	"WHERE s.pool = p.number AND NOT w.dead) FROM pools p "
+	"ORDER BY p.number" };
 
 static void
 read_source(struct pg_row row, struct store_source *s)
@@ -217,6 +220,7 @@ read_pool(struct pg_row row, struct store_pool *p)
 {
 	p->number = pg_get_int4(row, 0);
 	p->name = pg_get_text(row, 1);
+	p->owners = pg_get_text(row, 2);
 }
 
 STORE_ROWS(send_pools, struct store_pool, read_pool)

@@ -2,7 +2,9 @@
 
 #include "store_priv.h"
 
-#define COLUMNS "id, node, role, boot_id, slot, pid, started_at, seen_at, dead"
+#define COLUMNS                                                                \
+	"id, node, role, boot_id, slot, pid, started_at, seen_at, dead, "      \
+	"(1000 * extract(epoch FROM clock_timestamp() - seen_at))::int8"
 
 static const struct pg_stmt stmt_add = { "worker_add",
 	"INSERT INTO workers (node, role, boot_id, slot, pid, started_at, "
@@ -45,6 +47,7 @@ read_worker(struct pg_row row, struct store_worker *w)
 	w->started_at_ms = pg_get_time(row, 6);
 	w->seen_at_ms = pg_get_time(row, 7);
 	w->dead = pg_get_bool(row, 8);
+	w->unseen_ms = pg_get_int8(row, 9);
 }
 
 STORE_ROWS(send_rows, struct store_worker, read_worker)

@@ -10,7 +10,7 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
-from harness.procs import wait_until  # noqa: E402
+from harness.procs import wait_until, write  # noqa: E402
 from harness.world import WorldTest  # noqa: E402
 
 
@@ -66,16 +66,22 @@ class Backlog(WorldTest):
         lane = self.verpost.pg.value("SELECT lane FROM recipients "
                                      "WHERE address = 'busy@sink.zz'")
         key = "q:{p1.%s}:m" % lane
-        self.world.redis.command("HSET", key, "why:99",
+        why = "why:" + self.verpost.worker()
+        self.world.redis.command("HSET", key, why,
                                  "daily limit reached 1893456000000")
         self.assertEqual(
             self.row("default/" + lane, "--by", "lane")["delayed_because"],
             "daily limit reached until 2030-01-01T00:00:00.000Z")
-        self.world.redis.command("HSET", key, "why:99",
+        self.world.redis.command("HSET", key, why,
                                  "daily limit reached 1577836800000")
         self.assertEqual(
             self.row("default/" + lane, "--by", "lane")["delayed_because"],
             "daily limit reached")
+        self.world.redis.command("HDEL", key, why)
+        # Who sends for the pool no more is not asked.
+        self.world.redis.command("HSET", key, "why:99", "rate limit 0")
+        self.assertIsNone(self.row("default/" + lane, "--by", "lane")[
+            "delayed_because"])
         self.world.redis.command("HDEL", key, "why:99")
         # A text for people, too.
         _, out, _ = self.verpost.command("queue")
@@ -159,6 +165,55 @@ class Backlog(WorldTest):
         self.assertRegex(out, r"%s +3 +0 +1 +12/s +7200/h " % source)
         _, out, _ = self.verpost.command("queue", "--by", "site")
         self.assertRegex(out, r"mx\.sink\.zz +3 +1 +3 +36/s +21600/h ")
+
+    def test_a_source_rests_when_all_it_sends_to_does(self):
+        source = self.world.net + ".20"
+        until = 4102444800000
+        rests = {"source": source, "site": "mx.dead.zz",
+                 "resting_until": until, "last_failure": "refused"}
+        self.tell(rests, {"source": source, "claimed": 1})
+        self.assertEqual(
+            [[self.row(*words)[k] for k in ("delayed_because",
+                                            "last_failure")]
+             for words in ((source, "--by", "source"),
+                           ("mx.dead.zz", "--by", "site"),
+                           ("mx.sink.zz", "--by", "site"))],
+            [[None, "refused"],
+             ["rests until 2100-01-01T00:00:00.000Z", "refused"],
+             [None, None]])
+        self.tell(rests, dict(rests, site="mx.a.zz", resting_until=until + 1))
+        self.assertEqual(
+            self.row(source, "--by", "source")["delayed_because"],
+            "mx.dead.zz rests until 2100-01-01T00:00:00.000Z")
+
+    def test_without_redis_nothing_is_made_up(self):
+        path = write(self.verpost.base + "/noredis.conf", "".join(
+            "%s = %s\n" % item for item in dict(
+                self.verpost.settings, redis="unix:/nonexistent").items()))
+        status, out, errors = self.verpost.command(
+            "queue", "-c", path, "--by", "site", check=False)
+        self.assertEqual([status, out], [1, ""])
+        self.assertIn("Redis at unix:/nonexistent does not answer", errors)
+        row, = self.rows("-c", path, "--by", "source")
+        self.assertEqual([row[k] for k in ("source", "waiting", "sending",
+                                           "connections")],
+                         [self.world.net + ".20", None, None, None])
+
+    def test_mail_that_was_not_tried_tells_what_others_were_told(self):
+        self.world.dns.add("mx.dead IN A %s.35" % self.world.net,
+                           "dead IN MX 10 mx.dead")
+        tried = self.mail("tried@dead.zz", "refused")
+        self.api.wait_event(tried, "delivery_delayed")
+        ident = self.mail("behind@Dead.zz", "not tried")
+        recipient, = self.verpost.command_json("queue show", ident)[
+            "recipients"]
+        self.assertEqual(recipient["attempts"], 0)
+        self.assertRegex(
+            recipient["why"], r"\Awaits for its turn; another of its domain: "
+            r"connecting to [0-9.:]+: Connection refused, at "
+            r"mx\.dead\.zz\[[0-9.:]+\], at 20[-0-9T:.]+Z\Z")
+        self.verpost.command("queue cancel", "domain", "dead.zz")
+        self.nothing_waits()
 
     def why_of_one(self, ident):
         """What queue, queue --by ... and queue show say; it is the same."""
@@ -244,9 +299,10 @@ class Backlog(WorldTest):
         self.assertEqual(groups, [(1, "on hold: " + wish)] * 4)
         self.assertEqual(why, "on hold: " + wish)
         # What a lane says is not what makes it wait.
+        lane_why = "why:" + self.verpost.worker()
         key = "q:{p1.%s}:m" % self.verpost.mail_sql(
             "SELECT lane FROM recipients WHERE id %s", ident)
-        self.world.redis.command("HSET", key, "why:99", "rate limit 0")
+        self.world.redis.command("HSET", key, lane_why, "rate limit 0")
         self.assertEqual(self.on_hold(ident)[0], groups)
         self.hold("account", "tester", "--reason", "unpaid")
         groups, why = self.on_hold(ident)
@@ -271,7 +327,7 @@ class Backlog(WorldTest):
         self.assertEqual(
             [row["on_hold"], row["delayed_because"]],
             [2, "on hold: 4 holds, see 'verpost queue rules'"])
-        self.world.redis.command("HDEL", key, "why:99")
+        self.world.redis.command("HDEL", key, lane_why)
         for words in (("domain", "nomail.zz", "--account", "tester"),
                       ("domain", "nomail.zz"), ("domain", "sink.zz"),
                       ("account", "tester")):
@@ -291,6 +347,31 @@ class Backlog(WorldTest):
             [(1, why)] * 2 + [(None, "perhaps " + why)] * 2, why))
         self.verpost.command("queue release", "tag", "kind=news")
         self.api.wait_event(ident, "failed")
+        self.nothing_waits()
+
+    def test_the_tag_of_an_account_holds_nothing_of_another(self):
+        self.verpost.command("account add", "beside")
+        self.addCleanup(self.verpost.command, "account remove", "beside",
+                        "--yes")
+        self.hold("tag", "kind=news", "--account", "beside")
+        self.addCleanup(self.verpost.command, "queue release", "tag",
+                        "kind=news", "--account", "beside")
+        self.verpost.command("queue hold", "domain", "nomail.zz")
+        ident = self.mail("tag@nomail.zz", "held")
+        self.sink.on_rcpt["tag@sink.zz"] = "451 4.2.1 later"
+        late = self.mail("tag@sink.zz", "late")
+        self.api.wait_event(late, "delivery_delayed")
+        row = self.row("tester", "--by", "account")
+        self.assertEqual([row["on_hold"], row["delayed_because"]],
+                         [1, "1 on hold: domain nomail.zz"])
+        # Whose mail for a domain is, nobody has looked.
+        self.assertEqual(
+            self.row("sink.zz", "--by", "domain")["delayed_because"],
+            "perhaps on hold: tag kind=news")
+        self.verpost.command("queue cancel", "account", "tester")
+        self.verpost.command("queue release", "domain", "nomail.zz")
+        for one in (ident, late):
+            self.api.wait_event(one, "canceled")
         self.nothing_waits()
 
     def test_all_about_one_email(self):

@@ -31,6 +31,35 @@ class Commands(WorldTest):
         self.assertEqual(status, 0, text)
         self.assertIn("postgres", text)
 
+    def test_who_may_only_read_is_told_what_is_wrong(self):
+        pg = self.world.pg
+        for name, said in (("reader", "this Postgres takes no changes"),
+                           ("other", "use the one that owns the tables")):
+            pg.sql("CREATE ROLE %s LOGIN; GRANT SELECT ON ALL TABLES IN "
+                   "SCHEMA public TO %s" % (name, name))
+            if name == "reader":
+                pg.sql("ALTER ROLE reader SET default_transaction_read_only "
+                       "= on")
+            path = write(self.verpost.base + "/reader.conf", "".join(
+                "%s = %s\n" % item for item in dict(
+                    self.verpost.settings, postgres='"%s"' % re.sub(
+                        "user=[a-z]+", "user=" + name,
+                        pg.conninfo("verpost"))).items()))
+            status, text = self.run_command(
+                "queue hold", "domain", "read.zz", "-c", path)
+            self.assertEqual(status, 1, text)
+            self.assertIn(said, text)
+            status, text = self.run_command("queue", "-c", path)
+            self.assertEqual(status, 0, text)
+        self.assertEqual(self.run_command("queue rules")[1],
+                         "Nothing is on hold or being canceled.\n")
+
+    def test_an_account_that_is_not_there_is_named(self):
+        self.assertEqual(
+            self.run_command("queue hold", "account", "nobody"),
+            (1, "verpost: there is no account 'nobody': 'verpost account "
+                "list' lists them\n"))
+
     def test_check_refuses_what_is_wrong_with_the_line_number(self):
         with open(self.verpost.config) as stream:
             good = stream.read()
@@ -196,8 +225,9 @@ class Commands(WorldTest):
         """The tests' key file is root's, who starts serve here."""
         alone = self.verpost.base + "/alone-too"
         free = self.world.net + ".10:0"
-        settings = {"run_dir": alone, "http_listen": free,
-                    "smtp_in_listen": free, "simulator_listen": free}
+        settings = {"node": "alone-too", "run_dir": alone,
+                    "http_listen": free, "smtp_in_listen": free,
+                    "simulator_listen": free}
         keys = self.verpost.settings["key_file"]
 
         def found():
@@ -233,6 +263,11 @@ class Commands(WorldTest):
         was, of_dir = os.stat(path), os.stat(theirs)
         self.assertEqual((was.st_uid, was.st_gid, was.st_mode & 0o7777),
                          (of_dir.st_uid, of_dir.st_gid, 0o600))
+
+    def test_the_path_of_a_key_file_may_be_any(self):
+        path = self.verpost.base + '/a "key" \\ file'
+        self.assertEqual(self.verpost.command_json("keyfile create", path),
+                         {"key_file": path})
 
     def test_a_key_file_that_may_not_be_read_says_whose_it_is(self):
         status, out, errors = run(

@@ -203,6 +203,8 @@ class CrashPoints(WorldTest):
             return "250 2.1.5 ok"
 
         self.sink.on_rcpt["drain0@sink.zz"] = wait_for_gate
+        # Should it come to have a connection of its own.
+        self.sink.on_rcpt["drain1@sink.zz"] = wait_for_gate
         idents = [self.mail("drain0@sink.zz", "in RCPT")]
         self.assertTrue(asked.wait(20))
         idents.append(self.mail("drain1@sink.zz", "claimed behind it"))

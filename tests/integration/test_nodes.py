@@ -226,6 +226,30 @@ class Nodes(TwoNodes):
             self.assertGreaterEqual(peers.count(source), CONNECTIONS)
         self.wait_nothing_left()
 
+    def test_a_name_is_of_one_node(self):
+        """Who would take it from a node that lives does not start."""
+        def restore():
+            self.b.settings["node"] = "node2"
+            self.b.write_config()
+            self.b.start()
+
+        self.b.stop()
+        self.addCleanup(restore)
+        self.b.settings["node"] = "node1"
+        self.b.write_config()
+        worker = self.a.worker()
+        for command in ("check", "serve"):
+            status, out, errors = self.b.command(command, check=False)
+            self.assertEqual(status, 1)
+            self.assertRegex(
+                out + errors, "another verpost serves as node 'node1' "
+                "\\(process %s of this machine\\): give each node a name"
+                % "|".join(map(str, self.a.processes())))
+        self.assertEqual(self.a.worker(), worker)
+        # Its own check does not take it for another.
+        self.assertNotIn("another verpost",
+                         self.a.command("check", check=False)[1])
+
     def test_the_successor_in_the_slot_goes_on_at_once(self):
         before, behind, once, rest = self.held_by_a("mta", REST)
         pid, = self.a.processes("mta")

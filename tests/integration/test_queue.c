@@ -433,26 +433,37 @@ static void
 a_reason_is_told_for_people(void **state)
 {
 	static const struct {
-		const char *why, *text;
+		const char *why, *owners, *text;
 	} rows[] = {
-		{ "", "" },
-		{ "7 daily limit of 5 1893456000000\n",
+		{ "", "7", "" },
+		{ "7 daily limit of 5 1893456000000\n", "7",
 		    "daily limit of 5 until 2030-01-01T00:00:00.000Z" },
-		{ "7 one 1893456000000\n8 two 1893456000000\n",
+		/* It waits until the first of them can send. */
+		{ "7 one 1893456000001\n8 two 1893456000000\n", "7 8",
+		    "two until 2030-01-01T00:00:00.000Z" },
+		{ "7 one 1893456000000\n8 soon 0\n", "7 8", "soon" },
+		/* One of them says nothing: it can. */
+		{ "7 one 1893456000000\n", "7 8", "" },
+		/* Of those that cannot send nobody wants to know. */
+		{ "7 one 1893456000000\n8 two 0\n", "7",
 		    "one until 2030-01-01T00:00:00.000Z" },
-		{ "7 no end 0\n", "no end" },
-		{ "7 no number\n", "no number" },
-		{ "7\n", "" },
-		{ "7 word\n", "word" },
+		{ "7 one 1893456000000\n", "", "" },
+		{ "7 long ago 1\n", "7", "long ago" },
+		{ "7 no end 0\n", "7", "no end" },
+		{ "7 no number\n", "7", "no number" },
+		{ "7\n", "7", "" },
+		{ "7 word\n", "7", "word" },
 	};
 	char text[DEPTH_WHY_MAX], small[8];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		depth_why_text(slice_of(rows[i].why), text, sizeof(text));
+		print_message("case %zu\n", i);
+		depth_why_text(slice_of(rows[i].why), slice_of(rows[i].owners),
+		    text, sizeof(text));
 		assert_string_equal(text, rows[i].text);
 	}
-	depth_why_text(slice_of(rows[1].why), small, sizeof(small));
+	depth_why_text(slice_of(rows[1].why), SLICE("7"), small, sizeof(small));
 	assert_string_equal(small, "daily l");
 }
 

@@ -392,25 +392,26 @@ class Status(RulesTest):
         self.api.wait_event(held, "delivered")
         self.assertIsNone(self.recipient(held)["delayed_because"])
 
+
     def test_what_its_lane_says(self):
-        mtas = self.verpost.processes("mta")
-        for pid in mtas:
+        mta, = self.verpost.processes("mta")
+        for pid in (self.verpost.process.pid, mta):
             os.kill(pid, signal.SIGSTOP)
-        try:
-            ident = self.mail("lane@sink.zz", "waits")
-            self.assertEqual(self.recipient(ident)["delayed_because"],
-                             "waits for its turn")
-            key = "q:{p1.%s}:m" % self.verpost.mail_sql(
-                "SELECT lane FROM recipients WHERE id %s", ident)
-            self.world.redis.command("HSET", key, "why:99",
-                                     "daily limit reached 1893456000000")
-            wait_until("it is told", lambda: self.recipient(ident)[
-                "delayed_because"] == "daily limit reached until "
-                "2030-01-01T00:00:00.000Z", 10)
-            self.world.redis.command("HDEL", key, "why:99")
-        finally:
-            for pid in mtas:
-                os.kill(pid, signal.SIGCONT)
+            self.addCleanup(os.kill, pid, signal.SIGCONT)
+        ident = self.mail("lane@sink.zz", "waits")
+        self.assertEqual(self.recipient(ident)["delayed_because"],
+                         "waits for its turn")
+        key = "q:{p1.%s}:m" % self.verpost.mail_sql(
+            "SELECT lane FROM recipients WHERE id %s", ident)
+        why = "why:" + self.verpost.worker()
+        self.world.redis.command("HSET", key, why,
+                                 "daily limit reached 1893456000000")
+        wait_until("it is told", lambda: self.recipient(ident)[
+            "delayed_because"] == "daily limit reached until "
+            "2030-01-01T00:00:00.000Z", 10)
+        self.world.redis.command("HDEL", key, why)
+        for pid in (mta, self.verpost.process.pid):
+            os.kill(pid, signal.SIGCONT)
         self.api.wait_event(ident, "delivered", 30)
 
     def test_that_nobody_sends_from_its_pool(self):

@@ -199,8 +199,8 @@ what_was_sent_counts_when_a_source_is_removed_and_added(void **state)
 	source = add_source("192.0.2.15", worker);
 	assert_int_equal(granted(worker, source, "google", 30, 40), 10);
 	assert_int_equal(granted(worker, source, "", 100, 100), 60);
-	assert_int_equal(
-	    SQL_NUMBER(pg, "SELECT count(*) FROM removed_quota"), 0);
+	assert_int_equal(SQL_NUMBER(pg, "SELECT count(*) FROM removed_quota"),
+	    0);
 }
 
 /* Of one source. */

@@ -3,6 +3,7 @@ What is said on the wire: kept with each attempt, and shown live by "verpost
 trace".
 """
 
+import json
 import os
 import re
 import sys
@@ -12,7 +13,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import runner  # noqa: E402
 from harness.peer import ENVELOPE, HELLO, TAKE, Peer  # noqa: E402
-from harness.procs import Process, run, wait_until  # noqa: E402
+from harness.procs import (Process, directory, run, wait_until,  # noqa: E402
+                           write)
+from harness.storage import Redis  # noqa: E402
 from harness.verpost import PROGRAM, Api  # noqa: E402
 from harness.world import MX_PORT, WorldTest  # noqa: E402
 
@@ -183,6 +186,17 @@ class Trace(WorldTest):
                 self.assertNotIn("this is a test", process.log())
                 self.assertNotIn("Subject", process.log())
 
+    def test_each_line_can_be_an_object(self):
+        process = self.trace("sink.zz", "--json")
+        self.until_seen(process, "RCPT TO:<seen@sink.zz>")
+        said = [json.loads(line) for line in process.log().splitlines()[:-1]]
+        line = next(s for s in said if s["text"].startswith("RCPT TO"))
+        self.assertEqual(
+            [line[k] for k in ("process", "who", "text")],
+            ["node1/0", ">", "RCPT TO:<seen@sink.zz>"])
+        self.assertRegex(line["host"], r"\Amx\.sink\.zz\[")
+        self.assertRegex(line["connection"], r"\A#\d+\Z")
+
     def test_what_is_said_to_others_is_not_shown(self):
         self.world.dns.add("quiet IN MX 10 mx.quiet",
                            "mx.quiet IN A %s.31" % self.world.net)
@@ -198,6 +212,17 @@ class Trace(WorldTest):
         process = self.trace("sink.zz", "--for", "1s")
         self.assertEqual(process.wait(20), 0)
         self.assertEqual(self.world.redis.command("KEYS", "*trace*"), "")
+
+    def test_that_nobody_listens_is_said_once(self):
+        redis = Redis(directory(self.world.base + "/beside"))
+        self.addCleanup(redis.stop)
+        path = write(self.world.base + "/beside.conf", "".join(
+            "%s = %s\n" % item for item in dict(
+                self.world.verpost.settings,
+                redis="unix:" + redis.path).items()))
+        _, _, errors = self.world.verpost.command(
+            "trace", "-c", path, "sink.zz", "--for", "3s")
+        self.assertEqual(errors.count("no mta process listens"), 1, errors)
 
     def test_nonsense_is_refused(self):
         for operands in (["not a domain"], ["sink.zz", "--for", "never"],

@@ -81,6 +81,22 @@ static const struct {
 	    "mx.a[192.0.2.1]:25" },
 	{ { .status = STATUS_DEFERRED, .retry_at_ms = NOW }, NULL, NULL, "",
 	    STATUS_DEFERRED, "waits for its turn" },
+	/* What its host said is not hidden by what its lane waits for. */
+	{ { .status = STATUS_DEFERRED,
+	      .retry_at_ms = NOW,
+	      .last = { .n = 1,
+		  .code = 451,
+		  .status = SLICE("4.7.1"),
+		  .reply = SLICE("later"),
+		  .mx = SLICE("mx.a[192.0.2.1]:25") } },
+	    NULL, NULL, "", STATUS_DEFERRED,
+	    "waits for its turn; last time: 451 4.7.1 later, said "
+	    "mx.a[192.0.2.1]:25" },
+	{ { .status = STATUS_DEFERRED,
+	      .retry_at_ms = NOW,
+	      .last = { .n = 1, .reply = SLICE("connection refused") } },
+	    NULL, NULL, "daily limit", STATUS_DEFERRED,
+	    "daily limit; last time: connection refused" },
 };
 
 static void
