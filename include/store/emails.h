@@ -15,7 +15,8 @@ struct store_recipient {
 	struct slice reason; /* FAIL_*; ptr NULL: none */
 	int pool;
 	struct slice lane;
-	bool is_claimed;	   /* by somebody who sends it, or did */
+	bool pool_is_idle; /* it waits, and no process sends from its pool */
+	bool is_claimed;   /* by somebody who sends it, or did */
 	struct slice claim_source; /* its address, as store_attempt's */
 	/* Of the event that ended it, when it is canceled or has bounced: ptr
 	 * NULL and 0: none. */

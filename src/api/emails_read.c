@@ -220,9 +220,12 @@ waiting_add(struct json_writer *w, const struct reading *g,
     const struct store_recipient *r, const struct rules_found *found)
 {
 	struct strbuf text = STRBUF_INIT;
-	const char *why =
-	    g->depth != NULL ? depth_why(g->depth, r->pool, r->lane) : "";
+	const char *why = "";
 
+	if (r->pool_is_idle)
+		why = "no address of its pool sends at the moment";
+	else if (g->depth != NULL)
+		why = depth_why(g->depth, r->pool, r->lane);
 	if (waiting_because(&text, r, found, slice_of(why), g->now_ms))
 		json_text(w, "delayed_because", strbuf_slice(&text));
 	else

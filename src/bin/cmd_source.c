@@ -412,5 +412,7 @@ const struct command command_source_remove = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "remove an address to send from",
+	.help = "What it has sent today still counts against its daily limits "
+		"when it is added\nagain.",
 	.run = run_remove,
 };

@@ -22,7 +22,10 @@ static const struct pg_stmt stmt_recipients = { "email_recipients",
 	"coalesce(a.outcome, 0::int2), coalesce(a.stage, 0::int2), "
 	"coalesce(a.code, 0::int2), a.status, a.reply, a.mx, a.tls, "
 	"a.finished_at, coalesce(a.class, 0::int2), r.pool, r.lane, "
-	"o.n IS NOT NULL, o.source, c.data, c.at "
+	"o.n IS NOT NULL, o.source, c.data, c.at, "
+	"r.finished_at IS NULL AND NOT EXISTS (SELECT FROM sources s "
+	"JOIN workers w ON w.id = s.owner "
+	"WHERE s.pool = r.pool AND s.enabled AND NOT w.dead) "
 	"FROM recipients r LEFT JOIN LATERAL (SELECT a.* "
 	"FROM attempts a WHERE a.recipient = r.id "
 	"AND a.recipient BETWEEN $1::uuid AND $2::uuid "
@@ -132,6 +135,7 @@ read_recipient(struct pg_row row, struct store_recipient *r)
 	r->claim_source = pg_get_text(row, 22);
 	r->end_data = pg_get_text(row, 23);
 	r->end_at_ms = pg_get_time(row, 24);
+	r->pool_is_idle = pg_get_bool(row, 25);
 }
 
 /* All chunks in a row; one chunk is used where it lies. */

@@ -4,7 +4,8 @@ migrations = \
 	sql/0002_quota.sql \
 	sql/0003_rules.sql \
 	sql/0004_attempts.sql \
-	sql/0005_removals.sql
+	sql/0005_removals.sql \
+	sql/0006_removed_quota.sql
 
 src/store/migrations.c: $(migrations) contrib/embed src/store/$(am__dirstamp)
 	$(AM_V_GEN)cd $(srcdir) && sh contrib/embed migrations $(migrations) \

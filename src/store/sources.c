@@ -16,6 +16,13 @@ static const struct pg_stmt stmt_add = { "source_add",
 	"p.number, $5::int2, $6::text, $7::timestamptz, nullif($8::int4, 0) "
 	"FROM pools p "
 	"WHERE p.name = $4::text" };
+/* It may have been removed today: what it sent still counts. */
+static const struct pg_stmt stmt_resume = { "source_resume",
+	"WITH past AS (DELETE FROM removed_quota "
+	"WHERE address = $1::text::inet RETURNING *) "
+	"INSERT INTO source_quota (source, day, provider, cap, taken) "
+	"SELECT s.number, p.day, p.provider, p.cap, p.taken "
+	"FROM past p JOIN sources s ON s.address = p.address" };
 static const struct pg_stmt stmt_set = { "source_set",
 	"UPDATE sources SET weight = coalesce(nullif($2::int2, 0), weight), "
 	"daily_limit = CASE WHEN $3::int4 < 0 THEN daily_limit "
@@ -36,7 +43,13 @@ static const struct pg_stmt stmt_remove = { "source_remove",
 	"off AS (UPDATE sources s SET enabled = false FROM found f "
 	"WHERE s.number = f.number AND f.owned), "
 	"gone AS (DELETE FROM sources s USING found f "
-	"WHERE s.number = f.number AND NOT f.owned) "
+	"WHERE s.number = f.number AND NOT f.owned "
+	"RETURNING s.number, s.address), "
+	"kept AS (INSERT INTO removed_quota "
+	"(address, day, provider, cap, taken) "
+	"SELECT g.address, q.day, q.provider, q.cap, q.taken "
+	"FROM gone g JOIN source_quota q ON q.source = g.number "
+	"WHERE q.day >= floor(extract(epoch FROM now()) / 86400) - 1) "
 	"SELECT owned FROM found" };
 /* The fence (queue.md section 6): two workers never own one address. */
 static const struct pg_stmt stmt_own = { "source_own",
@@ -91,6 +104,8 @@ store_source_add(struct pg *pg, const struct store_source *source,
 	pg_tx_text_or_null(tx, source->node);
 	pg_tx_time(tx, source->created_at_ms);
 	pg_tx_int4(tx, source->daily_limit);
+	pg_tx_stmt(tx, &stmt_resume);
+	pg_tx_text(tx, source->address);
 	return store_send(tx, NULL, done, ctx);
 }
 

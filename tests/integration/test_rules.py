@@ -414,6 +414,16 @@ class Status(RulesTest):
             os.kill(pid, signal.SIGCONT)
         self.api.wait_event(ident, "delivered", 30)
 
+    def test_that_nobody_sends_from_its_pool(self):
+        source = self.world.net + ".20"
+        self.hold("source", source)
+        ident = self.mail("pool@sink.zz", "waits")
+        wait_until("it is told", lambda: self.recipient(ident)[
+            "delayed_because"] == "no address of its pool sends at the "
+            "moment", 20)
+        self.release("source", source)
+        self.api.wait_event(ident, "delivered", 30)
+
 
 class CancelOne(RulesTest):
     def post(self, ident, status):

@@ -180,6 +180,29 @@ old_days_go(void **state)
 	    1);
 }
 
+static void
+what_was_sent_counts_when_a_source_is_removed_and_added(void **state)
+{
+	int worker = add_worker(), source = add_source("192.0.2.15", worker);
+	struct outcome_seen gone = { 0 }, removed = { 0 };
+
+	(void)state;
+	assert_int_equal(granted(worker, source, "google", 30, 20), 20);
+	assert_int_equal(granted(worker, source, "", 100, 40), 40);
+	store_source_disown(pg, worker, NULL, 0, servers_done, &gone);
+	servers_ok(&gone);
+	store_source_remove(pg, SLICE("192.0.2.15"), servers_done, &removed);
+	servers_ok(&removed);
+	/* Another address begins with nothing. */
+	source = add_source("192.0.2.16", worker);
+	assert_int_equal(granted(worker, source, "google", 30, 40), 30);
+	source = add_source("192.0.2.15", worker);
+	assert_int_equal(granted(worker, source, "google", 30, 40), 10);
+	assert_int_equal(granted(worker, source, "", 100, 100), 60);
+	assert_int_equal(SQL_NUMBER(pg, "SELECT count(*) FROM removed_quota"),
+	    0);
+}
+
 /* Of one source. */
 struct uses {
 	bool done;
@@ -278,4 +301,5 @@ teardown(void **state)
 
 SERVERS_MAIN(true, CASE(no_more_is_handed_out_than_the_limit),
     CASE(only_the_owner_takes_and_gives_back), CASE(old_days_go),
+    CASE(what_was_sent_counts_when_a_source_is_removed_and_added),
     CASE(what_is_used_today_is_told), CASE(a_source_is_changed_in_what_is_said))
