@@ -10,7 +10,7 @@
  * else.
  *
  * After the commit the answers go out, and the jobs go to Redis with nobody
- * waiting for it: the young walk pushes what got lost (queue.md section 9).
+ * waiting for it: the young walk pushes what got lost (queue/walk.h).
  * While Postgres is away submissions are refused at once (503); while Redis is
  * away they are accepted all the same.
  */

@@ -1,7 +1,7 @@
 /*
  * store/sources.h - sending addresses, the pools they form, and which worker
- * owns them. One owner at a time: the fence of queue.md section 6 is the
- * UPDATE in store_source_own.
+ * owns them. One owner at a time: the fence is the UPDATE in
+ * store_source_own (contrib/notes/0080).
  */
 #ifndef STORE_SOURCES_H
 #define STORE_SOURCES_H

@@ -555,8 +555,8 @@ void owner_stop(struct mta *m, void (*done)(struct mta *m));
 void owner_fini(struct mta *m);
 /* Redis is there: gives back what processes held that are gone. */
 void owner_reap(struct mta *m);
-/* May MAIL FROM be sent now? False 20 s after the last good heartbeat was
- * sent (queue.md section 6). */
+/* May MAIL FROM be sent now? False STORE_FENCE_MS after the last good heartbeat
+ * was sent (contrib/notes/0080). */
 bool owner_is_alive(const struct mta *m);
 
 /* -- mta.c -------------------------------------------------------------- */

@@ -21,6 +21,8 @@
 #include "store/sources.h"
 #include "store/workers.h"
 
+#define SOURCES_MAX 256 /* that one process owns */
+
 struct owner {
 	struct mta *mta;
 	struct timer *timer;
@@ -33,7 +35,8 @@ struct owner {
 	size_t dead_count;
 	int dead[64];
 	size_t want_count;
-	int want[256];
+	int want[SOURCES_MAX];
+	bool has_told_more; /* there are more */
 	size_t keep_count;
 	int keep[2048];
 	bool keeps_all; /* more are busy than fit */
@@ -221,6 +224,17 @@ on_owned(void *ctx, const struct store_source *row, size_t count,
 	step_disown(o);
 }
 
+static void
+tell_more(struct owner *o)
+{
+	if (!o->has_told_more)
+		log_error(&o->mta->log, "source.too_many",
+		    log_uint("most", SOURCES_MAX),
+		    log_text("hint",
+			"more mta_processes, or nodes, can own the others"));
+	o->has_told_more = true;
+}
+
 /*
  * Every enabled source of this node goes to the slot that its number picks:
  * all processes come to the same split without asking each other.
@@ -242,6 +256,8 @@ on_sources(void *ctx, const struct store_source *row, size_t count,
 			continue;
 		if (o->want_count < ARRAY_LEN(o->want))
 			o->want[o->want_count++] = row[i].number;
+		else
+			tell_more(o);
 	}
 	o->tx = store_source_own(m->opt.pg, m->worker, o->want, o->want_count,
 	    on_owned, o);

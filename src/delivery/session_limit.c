@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "delivery/session_priv.h"
 
-/* queue.md section 8 */
 #define DOT_LIMIT_MS (4 * 60 * 1000)
 /* For the reply; from when the dot is out, however long the message took. */
 #define REPLY_MS (10 * 60 * 1000)

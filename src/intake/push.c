@@ -1,6 +1,6 @@
 /*
  * intake/push.c - the jobs of a commit, one call per lane. Nobody waits for
- * the answer: what gets lost is found by the young walk (queue.md section 9).
+ * the answer: what gets lost is found by the young walk (queue/walk.h).
  */
 #include "intake_priv.h"
 

@@ -210,7 +210,7 @@ reap_free(struct reap **rp)
 
 /* A predecessor in one's own slot. ---------------------------------------- */
 
-/* More than a worker can have in hand (queue.md section 5.4). */
+/* More than a worker can have in hand. */
 #define REAP_ALL 5000
 
 void

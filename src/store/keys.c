@@ -3,8 +3,8 @@
 #include "store_priv.h"
 
 /*
- * A stream without a row: the first pool; transactional weighs 8 against 1
- * (queue.md section 4), times the account's weight, at most 2^7.
+ * A stream without a row: the first pool; transactional weighs 8 against
+ * 1, times the account's weight, at most 2^7.
  */
 static const struct pg_stmt stmt_find = { "key_find",
 	"SELECT k.id, k.account, k.name, k.prefix, k.permission, "

@@ -51,7 +51,7 @@ static const struct pg_stmt stmt_remove = { "source_remove",
 	"FROM gone g JOIN source_quota q ON q.source = g.number "
 	"WHERE q.day >= floor(extract(epoch FROM now()) / 86400) - 1) "
 	"SELECT owned FROM found" };
-/* The fence (queue.md section 6): two workers never own one address. */
+/* The fence: two workers never own one address. */
 static const struct pg_stmt stmt_own = { "source_own",
 	"UPDATE sources s SET owner = $1::int4 FROM pools p "
 	"WHERE s.number = ANY ($2::int4[]) AND p.number = s.pool AND s.enabled "

@@ -29,7 +29,7 @@
 #include "tests/integration/model/dice.h"
 
 #define MINUTE_MS ((int64_t)60000)
-/* queue.md, in words of its own: what the product promises. */
+/* What the product promises, in words of its own. */
 #define CLAIM_LIFE_MS (15 * MINUTE_MS) /* then nobody sends under it */
 #define DOT_AGE_MS (4 * MINUTE_MS)     /* no dot under an older claim */
 #define REPLY_MS (10 * MINUTE_MS)      /* so long a reply is awaited */
