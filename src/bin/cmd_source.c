@@ -360,7 +360,9 @@ const struct command command_source_set = {
 	.summary = "change the limit, share, pool or node of an address",
 	.help = "The daily limit holds for all mail from the address; what is "
 		"beyond it waits for\nanother address of the pool, or for the "
-		"next day. Mail that the simulator takes is\nnot counted.",
+		"next day. Mail that the simulator takes is\nnot counted. "
+		"On the day on which an address gets a limit for the first "
+		"time,\nwhat has gone before is not counted either.",
 	.flags = set_flags,
 	.run = run_set,
 };
