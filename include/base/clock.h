@@ -34,8 +34,9 @@ int64_t clock_mono_us(void);
 #define CLOCK_BOOT_ID_LEN 37
 void clock_boot_id(char out[CLOCK_BOOT_ID_LEN]);
 
-/* "2025-11-30T20:39:59.540Z" */
 #define CLOCK_DAY_MS INT64_C(86400000)
+
+/* "2025-11-30T20:39:59.540Z" */
 #define CLOCK_ISO_LEN 25
 void clock_format_iso(int64_t ms, char out[CLOCK_ISO_LEN]);
 /* RFC 5322 section 3.3, in UTC: "Sun, 30 Nov 2025 20:39:59 +0000" */

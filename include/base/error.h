@@ -2,8 +2,9 @@
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
-#include "base/attr.h"
 #include <stdarg.h>
+
+#include "base/attr.h"
 
 enum err_kind {
 	ERR_NONE = 0,

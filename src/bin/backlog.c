@@ -38,7 +38,6 @@ struct lane_call {
 	struct queue_lane lane;
 	struct slice name;	/* of the group it is counted in */
 	struct slice full_name; /* pool/lane */
-	struct slice owners;	/* of its pool */
 };
 
 struct reading {
@@ -94,7 +93,8 @@ static void
 add_why(const struct lane_call *call, struct lane_depth *d,
     const struct queue_lane_state *state)
 {
-	struct slice idle = poolwhy_of(&call->reading->pools, call->lane.pool);
+	struct poolwhy *pools = &call->reading->pools;
+	struct slice idle = poolwhy_of(pools, call->lane.pool);
 	size_t jobs = state->ready + state->held + state->later;
 	char why[DEPTH_WHY_MAX];
 
@@ -104,7 +104,8 @@ add_why(const struct lane_call *call, struct lane_depth *d,
 	if (idle.len > 0)
 		snprintf(why, sizeof(why), "%.*s", SLICE_FMT(idle));
 	else
-		depth_why_text(state->why, call->owners, why, sizeof(why));
+		depth_why_text(state->why,
+		    poolwhy_owners(pools, call->lane.pool), why, sizeof(why));
 	if (why[0] == '\0')
 		return;
 	if (strcmp(why, d->why) == 0) {
@@ -178,7 +179,6 @@ got_pools(void *ctx, const struct store_pool *pool, size_t count,
 		    "%.*s/%s", SLICE_FMT(its->name), call->lane.name));
 		call->name = r->by_provider ? provider_of(r, &call->lane)
 					    : call->full_name;
-		call->owners = arena_slice(&r->depths->arena, its->owners);
 	}
 	session_end(r->s, err);
 }

@@ -8,8 +8,7 @@ bool
 bounced_read(struct arena *arena, const struct store_recipient *r,
     struct bounced *out)
 {
-	const struct json *data = event_data_parse(arena, r->end_data);
-	const struct json *code, *dsn;
+	const struct json *data, *code, *dsn;
 	int64_t n = 0;
 
 	if (r->status != STATUS_BOUNCED)
@@ -17,6 +16,7 @@ bounced_read(struct arena *arena, const struct store_recipient *r,
 	*out =
 	    (struct bounced){ .at_ms = r->end_at_ms != 0 ? r->end_at_ms
 							 : r->finished_at_ms };
+	data = event_data_parse(arena, r->end_data);
 	code = json_get(data, "code");
 	if (code != NULL && json_to_i64(code, &n) && n >= 0 && n <= 999)
 		out->code = (int)n;
